@@ -1,0 +1,1 @@
+"""Measurements: speed, and accuracy against published references. Run `python -m benchmarks`."""

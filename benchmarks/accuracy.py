@@ -1,0 +1,196 @@
+"""Accuracy: against the truth, against the published algorithm, and against long MCMC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import pymc_vmrp as vmrp
+from benchmarks import data
+
+
+def cces_samples(shared: Path, samples: int = 20, n: int = 5000) -> pd.DataFrame:
+    """Mean absolute error of the states by MRP and by raw means, for random samples of the CCES."""
+    cces = data.cces(shared)
+    rows = []
+    for seed in range(samples):
+        survey = cces.survey.sample(n, random_state=seed)
+        model = vmrp.Model(f"abortion ~ {data.PREDICTORS}", survey)
+        idata = model.fit(1000, random_seed=seed)
+        estimates = vmrp.poststratify(model, idata, cces.cells, by="state", random_seed=seed)
+        draws = estimates["posterior"]["estimate"]
+        mean = draws.mean(("chain", "draw")).to_series()
+        low, high = (draws.quantile(q, ("chain", "draw")).to_series() for q in (0.05, 0.95))
+        # a state without any respondent has no raw mean: it counts as the survey's overall mean
+        raw = survey.groupby("state")["abortion"].mean().reindex(cces.truth.index)
+        raw = raw.fillna(survey["abortion"].mean())
+        rows.append(
+            {
+                "sample": seed,
+                "mrp": (mean - cces.truth).abs().mean(),
+                "raw": (raw - cces.truth).abs().mean(),
+                "covered_90": ((low <= cces.truth) & (cces.truth <= high)).mean(),
+            }
+        )
+    table = pd.DataFrame(rows)
+    table["ratio"] = table["mrp"] / table["raw"]
+    return table
+
+
+def published_algorithm(shared: Path) -> pd.DataFrame:
+    """The Pólya–Gamma bound under flat β against vglmer's "weak" fit, by coefficient."""
+    survey = data.simulated_5k(shared).survey
+    model = vmrp.Model(
+        f"y ~ {data.PREDICTORS}", survey, priors={"Intercept": "flat", "common": "flat"}
+    )
+    idata = model.fit(2, bound="polya-gamma", tol=1e-6, random_seed=0)
+    mean, sd = (idata[f"fit/{which}"].to_dataset() for which in ("mean", "sd"))
+    rows = []
+    reference = pd.read_csv(shared / "simulated_5k" / "vglmer_weak.csv").set_index("name")
+    for name, expected in reference.iterrows():
+        variable, level = _from_vglmer(str(name))
+        element = {} if level is None else {mean[variable].dims[-1]: level}
+        m, s = (float(x[variable].sel(element)) for x in (mean, sd))
+        rows.append(
+            {
+                "name": name,
+                "shift": (m - expected["mean"]) / expected["sd"],
+                "sd_ratio": s / expected["sd"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _from_vglmer(name: str) -> tuple[str, str | None]:
+    """Our variable and level for vglmer's name of a coefficient."""
+    if name.startswith("factor(region)"):
+        return "region", name.removeprefix("factor(region)")
+    if " @ " not in name:
+        return ("Intercept" if name == "(Intercept)" else name), None
+    factor, _, level = name.split(" @ ")
+    return f"1|{factor.replace('_', ':')}", level.replace("_", ":")
+
+
+@dataclass(frozen=True)
+class NutsCase:
+    """A survey that was fitted by long NUTS runs, and where their results are."""
+
+    name: str
+    response: str
+    survey: pd.DataFrame
+    cells: pd.DataFrame
+    states: Path
+    terms: Path
+
+    def model(self) -> vmrp.Model:
+        """The model of the NUTS runs."""
+        return vmrp.Model(
+            f"{self.response} ~ {data.PREDICTORS}",
+            data.for_nuts_reference(self.survey),
+            priors=data.REFERENCE_PRIORS,
+            center_predictors=False,
+        )
+
+
+def nuts_cases(shared: Path) -> list[NutsCase]:
+    """The simulated survey, a sample of the CCES, and all of it."""
+    cces, simulated = data.cces(shared), data.simulated_5k(shared)
+    part = cces.survey.sample(5000, random_state=2018)
+    folder, other = shared / "cces2018", shared / "simulated_5k"
+    return [
+        NutsCase(
+            "simulated 5,000", "y", simulated.survey, simulated.cells,
+            other / "nuts_state_estimates.csv", other / "nuts_reference.csv",
+        ),
+        NutsCase(
+            "CCES 5,000", "abortion", part, cces.cells,
+            folder / "nuts_state_estimates_5000.csv", folder / "nuts_reference_5000.csv",
+        ),
+        NutsCase(
+            "CCES 59,810", "abortion", cces.survey, cces.cells,
+            folder / "nuts_state_estimates_full.csv", folder / "nuts_reference_full.csv",
+        ),
+    ]  # fmt: skip
+
+
+def nuts_states(shared: Path, draws: int = 4000) -> pd.DataFrame:
+    """State estimates against NUTS, under both bounds."""
+    rows = []
+    for case in nuts_cases(shared):
+        model, reference = case.model(), data.nuts_states(case.states)
+        cells = data.for_nuts_reference(case.cells)
+        for bound in ("polya-gamma", "quadrature"):
+            idata = model.fit(draws, bound=bound, random_seed=1)
+            estimates = vmrp.poststratify(model, idata, cells, by="state", random_seed=1)
+            estimate = estimates["posterior"]["estimate"]
+            mean = estimate.mean(("chain", "draw")).to_series()
+            sd = estimate.std(("chain", "draw"), ddof=1).to_series()
+            shift = (mean - reference["mean"]) / reference["sd"]
+            ratio = sd / reference["sd"]
+            rows.append(
+                {
+                    "data": case.name,
+                    "bound": bound,
+                    "mean_abs_shift": shift.abs().mean(),
+                    "max_abs_shift": shift.abs().max(),
+                    "mean_sd_ratio": ratio.mean(),
+                    "min_sd_ratio": ratio.min(),
+                    "max_sd_ratio": ratio.max(),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def nuts_terms(shared: Path) -> pd.DataFrame:
+    """Moments of q against NUTS, by term: mean |shift| in sds, and mean sd ratio."""
+    tables = []
+    for case in nuts_cases(shared):
+        idata = case.model().fit(2, random_seed=0)
+        mean, sd = (idata[f"fit/{which}"].to_dataset() for which in ("mean", "sd"))
+        reference = pd.read_csv(case.terms)
+        rows = []
+        for _, row in reference.iterrows():
+            # region's levels are written region[South] in some files, South or NC in others
+            term, _, level = row["term"].removesuffix("]").partition("[")
+            if term not in mean:
+                term, level = "region", {"NC": "North Central"}.get(term, term)
+            dims = mean[term].dims
+            element = {dims[-1]: level or row["level"]} if dims else {}
+            m, s = (float(x[term].sel(element)) for x in (mean, sd))
+            shift = abs(m - row["mean"]) / row["sd"]
+            rows.append({"term": term, "shift": shift, "sd_ratio": s / row["sd"]})
+        table = pd.DataFrame(rows).groupby("term", sort=False).mean()
+        table.columns = [f"{case.name}: |shift|", f"{case.name}: sd ratio"]
+        tables.append(table)
+    return pd.concat(tables, axis=1).reset_index()
+
+
+def ghitza_gelman(
+    shared: Path, models: tuple[int, ...] = (1, 4), draws: int = 4000
+) -> pd.DataFrame:
+    """State sds relative to HMC's, under both bounds."""
+    survey, cells, hmc = data.ghitza_gelman(shared)
+    rows = []
+    for number in models:
+        model = data.ghitza_gelman_model(number, survey)
+        reference = np.sqrt(hmc[hmc["model"] == number].set_index("state")["hmc_var"])
+        for bound in ("polya-gamma", "quadrature"):
+            idata = model.fit(draws, bound=bound, random_seed=1)
+            estimates = vmrp.poststratify(model, idata, cells, by="state", random_seed=1)
+            sd = estimates["posterior"]["estimate"].std(("chain", "draw"), ddof=1).to_series()
+            ratio = sd / reference
+            rows.append(
+                {
+                    "model": number,
+                    "coefficients": model.glmm.n_coefficients,
+                    "bound": bound,
+                    "sweeps": idata["fit"].attrs["iterations"],
+                    "median_sd_ratio": ratio.median(),
+                    "min_sd_ratio": ratio.min(),
+                    "max_sd_ratio": ratio.max(),
+                }
+            )
+    return pd.DataFrame(rows)

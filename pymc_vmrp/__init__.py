@@ -1,0 +1,68 @@
+"""Fast, trustworthy variational inference for hierarchical regression and MRP."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pymc_vmrp.errors import (
+    ConvergenceWarning,
+    DataError,
+    FormulaError,
+    PriorError,
+    SamplingWarning,
+    VmrpError,
+)
+from pymc_vmrp.glmm.priors import (
+    Flat,
+    HalfNormal,
+    HalfStudentT,
+    HuangWand,
+    InverseWishart,
+    Normal,
+)
+from pymc_vmrp.model import Model
+
+if TYPE_CHECKING:
+    from pymc_vmrp.mrp.poststratify import poststratify
+    from pymc_vmrp.plots import plot_compare
+    from pymc_vmrp.results.compare import compare
+    from pymc_vmrp.simulation import Simulation, simulate
+
+__all__ = [
+    "ConvergenceWarning",
+    "DataError",
+    "Flat",
+    "FormulaError",
+    "HalfNormal",
+    "HalfStudentT",
+    "HuangWand",
+    "InverseWishart",
+    "Model",
+    "Normal",
+    "PriorError",
+    "SamplingWarning",
+    "Simulation",
+    "VmrpError",
+    "compare",
+    "plot_compare",
+    "poststratify",
+    "simulate",
+]
+
+# Imported when first used, so that importing the package stays quick.
+_LAZY = {
+    "Simulation": "pymc_vmrp.simulation",
+    "compare": "pymc_vmrp.results.compare",
+    "plot_compare": "pymc_vmrp.plots",
+    "poststratify": "pymc_vmrp.mrp.poststratify",
+    "simulate": "pymc_vmrp.simulation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

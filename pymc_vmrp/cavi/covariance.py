@@ -1,0 +1,278 @@
+"""The factors q(Σ_j): inverse Wishart where conjugate, else a grid over log σ (d = 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln, multigammaln, psi
+
+from pymc_vmrp.glmm.priors import (
+    CovariancePrior,
+    HuangWand,
+    InverseWishart,
+    ScalePrior,
+    inverse_wishart_log_density,
+)
+
+FloatArray = NDArray[np.float64]
+
+
+class CovarianceFactor(Protocol):
+    """A fitted q(Σ) of one block of L levels with d effects."""
+
+    @property
+    def expected_precision(self) -> FloatArray:
+        """E[Σ⁻¹], shape (d, d)."""
+        ...
+
+    @property
+    def elbo(self) -> float:
+        """E[log p(u | Σ) + log p(Σ) − log q(Σ)], auxiliaries included."""
+        ...
+
+    def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
+        """Draws of Σ, shape (draws, d, d)."""
+        ...
+
+    def log_density(self, covariance: FloatArray) -> FloatArray:
+        """Log q(Σ) for ``covariance`` of shape (draws, d, d)."""
+        ...
+
+    def sigma_moments(self) -> tuple[FloatArray, FloatArray]:
+        """Mean and sd of each standard deviation σ_k, shape (d,) each (inf where undefined)."""
+        ...
+
+
+def update_covariance(
+    prior: CovariancePrior, second_moment: FloatArray, levels: int
+) -> CovarianceFactor:
+    """The optimal q(Σ) given Σ_g E[u_g u_g'].
+
+    Parameters
+    ----------
+    prior : CovariancePrior
+    second_moment : ndarray, shape (d, d)
+    levels : int
+        Number of levels L of the grouping factor.
+    """
+    if isinstance(prior, HuangWand):
+        return _update_huang_wand(prior, second_moment, levels)
+    if isinstance(prior, InverseWishart):
+        return _update_inverse_wishart(prior, second_moment, levels)
+    return _update_grid(prior, float(second_moment[0, 0]), levels)
+
+
+@dataclass(frozen=True)
+class InverseWishartFactor:
+    """q(Σ) = InverseWishart(df, scale)."""
+
+    df: float
+    scale: FloatArray
+    elbo: float
+
+    @property
+    def expected_precision(self) -> FloatArray:
+        """See :class:`CovarianceFactor`."""
+        return np.asarray(self.df * np.linalg.inv(self.scale))
+
+    def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
+        """See :class:`CovarianceFactor`; Bartlett's decomposition of the precision."""
+        d = len(self.scale)
+        bartlett = np.zeros((draws, d, d))
+        for i in range(d):
+            bartlett[:, i, i] = np.sqrt(rng.chisquare(self.df - i, draws))
+            bartlett[:, i, :i] = rng.standard_normal((draws, i))
+        # Σ⁻¹ = LBB'L' with LL' = scale⁻¹, so that Σ = M'M with M = (LB)⁻¹
+        inverse = np.linalg.inv(np.linalg.cholesky(np.linalg.inv(self.scale)) @ bartlett)
+        return np.asarray(np.swapaxes(inverse, 1, 2) @ inverse)
+
+    def log_density(self, covariance: FloatArray) -> FloatArray:
+        """See :class:`CovarianceFactor`."""
+        return inverse_wishart_log_density(covariance, self.df, self.scale)
+
+    def sigma_moments(self) -> tuple[FloatArray, FloatArray]:
+        """See :class:`CovarianceFactor`; Σ_kk is inverse gamma with shape (df − d + 1)/2."""
+        shape = 0.5 * (self.df - len(self.scale) + 1)
+        rate = 0.5 * np.diag(self.scale)
+        if shape <= 0.5:
+            return np.full(len(rate), np.inf), np.full(len(rate), np.inf)
+        mean = np.sqrt(rate) * np.exp(gammaln(shape - 0.5) - gammaln(shape))
+        if shape <= 1:
+            return mean, np.full(len(rate), np.inf)
+        return mean, np.sqrt(np.maximum(rate / (shape - 1) - mean**2, 0))
+
+
+def _expected_log_det_precision(df: float, scale: FloatArray) -> float:
+    d = len(scale)
+    digammas = psi(0.5 * (df - np.arange(d))).sum()
+    return float(digammas + d * np.log(2) - np.linalg.slogdet(scale)[1])
+
+
+def _inverse_wishart_entropy(df: float, scale: FloatArray) -> float:
+    d = len(scale)
+    return float(
+        multigammaln(0.5 * df, d)
+        + 0.5 * df * d
+        + 0.5 * df * d * np.log(2)
+        - 0.5 * df * np.linalg.slogdet(scale)[1]
+        - 0.5 * (df + d + 1) * _expected_log_det_precision(df, scale)
+    )
+
+
+def _expected_log_inverse_wishart(
+    df0: float, expected_log_det_scale: float, trace: float, df: float, scale: FloatArray
+) -> float:
+    """E log IW(Σ; df0, Ψ0) over Σ ~ IW(df, scale), given E log |Ψ0| and E tr(Ψ0 Σ⁻¹)."""
+    d = len(scale)
+    return float(
+        0.5 * df0 * expected_log_det_scale
+        - 0.5 * df0 * d * np.log(2)
+        - multigammaln(0.5 * df0, d)
+        + 0.5 * (df0 + d + 1) * _expected_log_det_precision(df, scale)
+        - 0.5 * trace
+    )
+
+
+def _expected_log_effects(
+    second_moment: FloatArray, levels: int, df: float, scale: FloatArray
+) -> float:
+    """E log p(u | Σ)."""
+    d = len(scale)
+    trace = df * np.trace(np.linalg.solve(scale, second_moment))
+    log_det = _expected_log_det_precision(df, scale)
+    return float(0.5 * levels * (log_det - d * np.log(2 * np.pi)) - 0.5 * trace)
+
+
+def _update_inverse_wishart(
+    prior: InverseWishart, second_moment: FloatArray, levels: int
+) -> InverseWishartFactor:
+    d = len(second_moment)
+    df0, scale0 = prior.parameters(d)
+    df, scale = df0 + levels, scale0 + second_moment
+    trace = df * np.trace(np.linalg.solve(scale, scale0))
+    log_det0 = float(np.linalg.slogdet(scale0)[1])
+    elbo = (
+        _expected_log_effects(second_moment, levels, df, scale)
+        + _expected_log_inverse_wishart(df0, log_det0, trace, df, scale)
+        + _inverse_wishart_entropy(df, scale)
+    )
+    return InverseWishartFactor(df, scale, elbo)
+
+
+def _update_huang_wand(
+    prior: HuangWand, second_moment: FloatArray, levels: int
+) -> InverseWishartFactor:
+    """Iterate q(Σ) and q(a) to their joint optimum.
+
+    q(Σ) = IW(ν + d − 1 + L, 2ν diag(E[1/a]) + S), q(a_k) = IG((ν + d)/2, 1/A_k² + νE[Σ⁻¹]_kk).
+    """
+    d, nu = len(second_moment), prior.nu
+    rate0 = prior.scales(d) ** -2
+    df0 = nu + d - 1
+    df, shape = df0 + levels, 0.5 * (nu + d)
+    inverse_a = _expected_inverse_a(second_moment, nu, rate0, df, shape)
+    scale = second_moment + np.diag(2 * nu * inverse_a)
+    rate = rate0 + nu * df * np.diag(np.linalg.inv(scale))
+    inverse_a = shape / rate
+    log_a = np.log(rate) - psi(shape)  # E log a under IG(shape, rate)
+    precision = df * np.linalg.inv(scale)
+    trace = float(2 * nu * inverse_a @ np.diag(precision))
+    log_det0 = float(d * np.log(2 * nu) - log_a.sum())
+    log_p_a = (0.5 * np.log(rate0) - gammaln(0.5) - 1.5 * log_a - rate0 * inverse_a).sum()
+    entropy_a = (shape + np.log(rate) + gammaln(shape) - (1 + shape) * psi(shape)).sum()
+    elbo = (
+        _expected_log_effects(second_moment, levels, df, scale)
+        + _expected_log_inverse_wishart(df0, log_det0, trace, df, scale)
+        + _inverse_wishart_entropy(df, scale)
+        + float(log_p_a + entropy_a)
+    )
+    return InverseWishartFactor(df, scale, elbo)
+
+
+def _expected_inverse_a(
+    second_moment: FloatArray, nu: float, rate0: FloatArray, df: float, shape: float
+) -> FloatArray:
+    """E[1/a_k] at the joint optimum of q(Σ) and q(a)."""
+    if len(second_moment) == 1:
+        # x = shape/(r0 + ν df/(S + 2νx)) is a quadratic in x with one positive root
+        s = second_moment[0, 0]
+        b = rate0 * s + nu * df - 2 * nu * shape
+        return np.asarray(
+            2 * shape * s / (b + np.sqrt(b**2 + 8 * nu * rate0 * shape * s)), dtype=float
+        )
+    inverse_a = shape / rate0  # as if Σ⁻¹ were 0: an upper bound
+    for _ in range(1000):
+        scale = second_moment + np.diag(2 * nu * inverse_a)
+        updated = shape / (rate0 + nu * df * np.diag(np.linalg.inv(scale)))
+        if np.all(np.abs(updated - inverse_a) <= 1e-13 * updated):
+            return np.asarray(updated)
+        inverse_a = updated
+    return np.asarray(inverse_a)
+
+
+@dataclass(frozen=True)
+class GridFactor:
+    """q(σ) of a term with one effect, tabulated on an even grid of t = log σ.
+
+    ``log_density_t`` is the normalised log density of t at the grid points.
+    """
+
+    t: FloatArray
+    log_density_t: FloatArray
+    elbo: float
+
+    @property
+    def _mass(self) -> FloatArray:
+        mass = np.exp(self.log_density_t)
+        return np.asarray(mass / mass.sum())
+
+    @property
+    def expected_precision(self) -> FloatArray:
+        """See :class:`CovarianceFactor`."""
+        return np.array([[self._mass @ np.exp(-2 * self.t)]])
+
+    def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
+        """See :class:`CovarianceFactor`; by the inverse distribution function."""
+        cumulative = np.concatenate([[0.0], np.cumsum(self._mass)])
+        step = self.t[1] - self.t[0]
+        edges = np.append(self.t - 0.5 * step, self.t[-1] + 0.5 * step)
+        t = np.interp(rng.random(draws), cumulative / cumulative[-1], edges)
+        return np.asarray(np.exp(2 * t)[:, None, None])
+
+    def log_density(self, covariance: FloatArray) -> FloatArray:
+        """See :class:`CovarianceFactor`; dt/dσ² = 1/(2σ²)."""
+        variance = covariance[:, 0, 0]
+        log_t = np.interp(0.5 * np.log(variance), self.t, self.log_density_t)
+        return np.asarray(log_t - np.log(2 * variance))
+
+    def sigma_moments(self) -> tuple[FloatArray, FloatArray]:
+        """See :class:`CovarianceFactor`."""
+        sigma = np.exp(self.t)
+        mean = self._mass @ sigma
+        return np.array([mean]), np.array([np.sqrt(self._mass @ (sigma - mean) ** 2)])
+
+
+def _update_grid(prior: ScalePrior, second_moment: float, levels: int) -> GridFactor:
+    """q(σ) ∝ p(σ) σ^(−L) exp(−S/(2σ²)), normalised over t = log σ by the trapezoid rule."""
+
+    def log_kernel(t: FloatArray) -> FloatArray:
+        return (
+            prior.log_density_sigma(np.exp(t))
+            + (1 - levels) * t
+            - 0.5 * second_moment * np.exp(-2 * t)
+        )
+
+    # locate the mass on a wide coarse grid, then tabulate where it is within e^-45 of its mode
+    centre = 0.5 * np.log(max(second_moment, 1e-300) / levels)
+    coarse = centre + np.linspace(-20, 20, 2001)
+    values = log_kernel(coarse)
+    inside = np.flatnonzero(values > values.max() - 45)
+    low, high = coarse[max(inside[0] - 1, 0)], coarse[min(inside[-1] + 1, len(coarse) - 1)]
+    t = np.linspace(low, high, 1201)
+    values = log_kernel(t)
+    top = values.max()
+    log_z = top + np.log(np.exp(values - top).sum() * (t[1] - t[0]))
+    return GridFactor(t, values - log_z, float(log_z - 0.5 * levels * np.log(2 * np.pi)))

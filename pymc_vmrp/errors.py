@@ -1,0 +1,25 @@
+"""The errors and warnings a user of the package can meet; each message names what to do."""
+
+
+class VmrpError(ValueError):
+    """Base class of the package's errors, so that one ``except`` catches them all."""
+
+
+class FormulaError(VmrpError):
+    """The formula cannot be read, or asks for something that is not supported."""
+
+
+class DataError(VmrpError):
+    """The data do not fit the model: a column is missing, a value is not allowed ..."""
+
+
+class PriorError(VmrpError):
+    """A prior is not valid, or the chosen engine cannot honour it exactly."""
+
+
+class SamplingWarning(UserWarning):
+    """MCMC has divergences, or its chains disagree or are too short to be trusted."""
+
+
+class ConvergenceWarning(UserWarning):
+    """The iterations stopped before the convergence criterion was met."""

@@ -1,0 +1,345 @@
+"""Turn a data frame into design columns and factor codes, and remember how for new data.
+
+Common terms and the expressions left of a bar are evaluated by formulae, on one row per cell.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from formulae.environment import Environment
+from formulae.terms.call import Call
+from formulae.terms.terms import Intercept, Term
+from formulae.terms.terms import Model as TermSet
+from formulae.terms.variable import Variable
+from numpy.typing import NDArray
+
+from pymc_vmrp.errors import DataError, FormulaError
+from pymc_vmrp.frontends.calls import check_finite, check_rowwise, evaluate_calls, formulae_errors
+from pymc_vmrp.frontends.checks import abbreviate, check_columns, kind_of, tidy_column
+from pymc_vmrp.frontends.factors import (
+    Factor,
+    check_factor_names,
+    encode_factor,
+    fit_factor,
+    unseen_keys,
+)
+from pymc_vmrp.frontends.formula import Bar, ParsedFormula, expression_name, predictor_terms
+from pymc_vmrp.glmm.cells import Cells, collapse
+from pymc_vmrp.glmm.spec import CommonTerm, Effect
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int32]
+
+_RESERVED = ("Intercept", "chain", "draw", "step", "__obs__")  # names in the DataTree
+
+
+@dataclass(frozen=True)
+class Block:
+    """One group-specific block: which factor it varies over, and the effects that vary."""
+
+    factor: Factor
+    expressions: tuple[Any, ...]
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """Design of some rows: raw common columns, and codes and values of each block."""
+
+    common: FloatArray
+    codes: tuple[IntArray, ...]
+    values: tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Everything needed to give new data the same design columns.
+
+    Attributes
+    ----------
+    terms : tuple
+        formulae's evaluated common terms, without the intercept.
+    common_terms : tuple of CommonTerm
+    intercept : bool
+    blocks : tuple of Block
+    needed : dict
+        Data columns the predictors need, with the terms that need them.
+    kinds : dict
+        What each needed column held: numbers, true/false or text.
+    """
+
+    terms: tuple[Term, ...]
+    common_terms: tuple[CommonTerm, ...]
+    intercept: bool
+    blocks: tuple[Block, ...]
+    needed: dict[str, str]
+    kinds: dict[str, str]
+
+    def prepare(self, data: pd.DataFrame, what: str) -> pd.DataFrame:
+        """The needed columns of new data, checked and tidied."""
+        check_columns(data, self.needed, what, self.needed)
+        frame = {}
+        for name in self.needed:
+            if data[name].isna().any():
+                raise DataError(
+                    f"{what} has missing values in {name!r} ({int(data[name].isna().sum())} rows): "
+                    "fill them in or leave those rows out."
+                )
+            column = tidy_column(data[name], what)
+            if kind_of(column) != self.kinds[name]:
+                raise DataError(
+                    f"Column {name!r} held {self.kinds[name]} when the model was built but holds "
+                    f"{kind_of(column)} in {what}: convert it to the same type."
+                )
+            frame[name] = column
+        return pd.DataFrame(frame, index=data.index)
+
+    def unseen_levels(self, frame: pd.DataFrame) -> list[tuple[str, ...]]:
+        """For each block, the sorted keys of its factor's levels that the model never saw."""
+        found = {block.factor.name: block.factor for block in self.blocks}
+        keys = {name: unseen_keys(factor, frame) for name, factor in found.items()}
+        return [keys[block.factor.name] for block in self.blocks]
+
+    def encode(
+        self, frame: pd.DataFrame, unseen: Sequence[Sequence[str]], what: str
+    ) -> EncodedRows:
+        """Design of prepared new rows.
+
+        Levels whose keys are in ``unseen`` (one sequence per block) get the codes after the known.
+        """
+        common = self._common_columns(frame, what)
+        coded: dict[str, IntArray] = {}
+        values = []
+        for block, new_levels in zip(self.blocks, unseen, strict=True):
+            name = block.factor.name
+            if name not in coded:
+                coded[name] = encode_factor(block.factor, frame, new_levels)
+            values.append(_block_values(block.expressions, len(frame), frame))
+        codes = tuple(coded[block.factor.name] for block in self.blocks)
+        return EncodedRows(common, codes, tuple(values))
+
+    def _common_columns(self, frame: pd.DataFrame, what: str) -> FloatArray:
+        pieces = [np.empty((len(frame), 0))]
+        for term in self.terms:
+            _check_known_levels(term, frame, what)
+            with formulae_errors(term.name, what):
+                pieces.append(_two_dimensional(term.eval_new_data(frame), len(frame)))
+            check_finite(pieces[-1], term.name, what)
+        return np.column_stack(pieces).astype(float)
+
+
+def fit_encoder(
+    parsed: ParsedFormula, data: pd.DataFrame, env: Environment
+) -> tuple[Encoder, Cells, EncodedRows]:
+    """Learn the design from the data.
+
+    Parameters
+    ----------
+    parsed : ParsedFormula
+    data : DataFrame
+        Checked data without missing values in the needed columns.
+    env : Environment
+        Where functions and constants of the formula are looked up.
+
+    Returns
+    -------
+    encoder : Encoder
+    cells : Cells
+        Which rows share a design row.
+    rows : EncodedRows
+        The design of one row per cell.
+    """
+    needed = needed_columns(parsed, data, env)
+    frame = pd.DataFrame(
+        {name: tidy_column(data[name], "data") for name in needed}, index=data.index
+    )
+    calls = evaluate_calls(parsed, frame, env)
+    cells = collapse([frame[name] for name in frame.columns], len(frame))
+    cell_frame = frame.iloc[cells.first].reset_index(drop=True)
+    if len(frame.columns) == 0:
+        cell_frame = pd.DataFrame(index=range(cells.size))
+
+    terms, intercept = _evaluate_common(parsed.common, cell_frame, env)
+    check_factor_names(parsed.bars)
+    blocks = tuple(_fit_block(bar, parsed.bars, cell_frame, env) for bar in parsed.bars)
+    check_rowwise(calls, frame)
+
+    encoder = Encoder(
+        terms=tuple(terms),
+        common_terms=_common_terms(terms),
+        intercept=intercept,
+        blocks=blocks,
+        needed=needed,
+        kinds={name: kind_of(frame[name]) for name in needed},
+    )
+    common = np.column_stack(
+        [np.empty((cells.size, 0)), *(_two_dimensional(t.data, cells.size) for t in terms)]
+    ).astype(float)
+    rows = EncodedRows(
+        common=common,
+        codes=tuple(encode_factor(block.factor, cell_frame, ()) for block in blocks),
+        values=tuple(_evaluated_values(block.expressions, cells.size) for block in blocks),
+    )
+    return encoder, cells, rows
+
+
+def needed_columns(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -> dict[str, str]:
+    """Data columns that the predictors use, each with the first term that uses it."""
+    needed: dict[str, str] = {}
+    for name, term in predictor_terms(parsed):
+        for variable in _columns_of(term, data, env):
+            needed.setdefault(variable, f"the term {name!r}")
+    check_columns(data, needed, "data", needed)
+    return needed
+
+
+def response_columns(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -> list[str]:
+    """Data columns that the response uses."""
+    names = _columns_of(parsed.response, data, env)
+    check_columns(data, names, "data", dict.fromkeys(names, "the response"))
+    return names
+
+
+def _columns_of(term: Term, data: pd.DataFrame, env: Environment) -> list[str]:
+    """Data columns a term uses; only arguments of a call may be names of the user's code."""
+    names = set()
+    for component in term.components:
+        if isinstance(component, Call):
+            names |= {
+                name
+                for name in component.var_names
+                if name and (name in data.columns or name not in env.namespace)
+            }
+        elif isinstance(component.name, str):
+            names.add(component.name)
+    return sorted(names)
+
+
+# --- common terms ----------------------------------------------------------------------------
+
+
+def _evaluate_common(
+    common: TermSet, frame: pd.DataFrame, env: Environment
+) -> tuple[list[Term], bool]:
+    intercept = any(isinstance(term, Intercept) for term in common.common_terms)
+    if not any(isinstance(term, Term) for term in common.common_terms):
+        return [], intercept
+    with formulae_errors("the common part", "data"):
+        common.eval(frame, env)
+    terms = [term for term in common.common_terms if isinstance(term, Term)]
+    return terms, intercept
+
+
+def _common_terms(terms: Sequence[Term]) -> tuple[CommonTerm, ...]:
+    out = []
+    start = 0
+    for term in terms:
+        check_name(term.name)
+        width = _two_dimensional(term.data, None).shape[1]
+        out.append(CommonTerm(term.name, _column_labels(term, width), start, start + width))
+        start += width
+    return tuple(out)
+
+
+def _column_labels(term: Term, width: int) -> tuple[str, ...] | None:
+    levels = term.levels
+    if levels is not None:
+        return tuple(map(str, levels))
+    return None if width == 1 else tuple(map(str, range(width)))
+
+
+def _check_known_levels(term: Term, frame: pd.DataFrame, what: str) -> None:
+    for component in term.components:
+        if isinstance(component, Variable) and component.kind == "categoric":
+            new = [v for v in pd.unique(frame[component.name]) if v not in component.levels]
+            if new:
+                raise DataError(
+                    f"Column {component.name!r} of {what} has levels that the common term "
+                    f"{term.name!r} never saw: {abbreviate(new)} (it knows "
+                    f"{abbreviate(component.levels)}). Merge them into known levels, or make it a "
+                    f"group-specific term (1|{component.name}), which can predict new levels."
+                )
+
+
+# --- group-specific terms ----------------------------------------------------------------------
+
+
+def _fit_block(bar: Bar, bars: Sequence[Bar], frame: pd.DataFrame, env: Environment) -> Block:
+    # As in formulae and Bambi: with an intercept over the same factor, categories are contrasts.
+    has_intercept = any(
+        isinstance(expression, Intercept)
+        for other in bars
+        if other.factor.name == bar.factor.name
+        for expression in other.expressions
+    )
+    effects: list[Effect] = []
+    expressions = tuple(copy.deepcopy(bar.expressions))  # (c|g + h) codes c for each factor
+    for expression in expressions:
+        name = expression_name(expression)
+        check_name(name)
+        if isinstance(expression, Intercept):
+            effects.append(Effect("1"))
+            continue
+        with formulae_errors(f"{name}|{bar.factor.name}", "data"):
+            expression.set_type(frame, env)
+            expression.set_data(not has_intercept)
+        values = _two_dimensional(expression.data, len(frame))
+        if values.shape[1] == 0 or (has_intercept and (np.ptp(values, axis=0) == 0).any()):
+            raise DataError(
+                f"{name!r} in ({name}|{bar.factor.name}) is constant, or has only one level: its "
+                "effects cannot be told from the intercepts. Leave it out."
+            )
+        labels = _column_labels(expression, values.shape[1])
+        effects.extend(Effect(name, label) for label in labels or (None,))
+    check_name(bar.factor.name)
+    return Block(fit_factor(bar.factor, frame), expressions, tuple(effects))
+
+
+def _evaluated_values(expressions: Sequence[Any], n: int) -> FloatArray:
+    pieces = [
+        np.ones((n, 1)) if isinstance(e, Intercept) else _two_dimensional(e.data, n)
+        for e in expressions
+    ]
+    return np.column_stack(pieces).astype(float)
+
+
+def _block_values(expressions: Sequence[Any], n: int, frame: pd.DataFrame) -> FloatArray:
+    pieces = []
+    for expression in expressions:
+        if isinstance(expression, Intercept):
+            pieces.append(np.ones((n, 1)))
+            continue
+        _check_known_levels(expression, frame, "the new data")
+        with formulae_errors(expression.name, "the new data"):
+            pieces.append(_two_dimensional(expression.eval_new_data(frame), n))
+        check_finite(pieces[-1], expression.name, "the new data")
+    return np.column_stack(pieces).astype(float)
+
+
+def _two_dimensional(values: Any, n: int | None) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.ndim == 1:
+        array = array[:, None]
+    if n is not None and len(array) != n:
+        raise DataError(f"A term evaluates to {len(array)} rows where the data have {n}.")
+    return array
+
+
+def check_name(name: str) -> None:
+    """Refuse names that a DataTree cannot hold or uses itself."""
+    if name in _RESERVED:
+        raise FormulaError(
+            f"A term cannot be called {name!r}, which results use for something else: rename the "
+            "column."
+        )
+    if "/" in name:  # a DataTree path separator: no variable may be called so
+        raise FormulaError(
+            f"The term {name!r} has '/' in its name, which ArviZ's files cannot store: multiply by "
+            "a number instead, or compute a column beforehand."
+        )

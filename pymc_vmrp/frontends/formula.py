@@ -1,0 +1,243 @@
+"""Parse a Bambi-style formula into a response, common terms and group-specific terms.
+
+formulae's scanner, parser and resolver do the reading. What they lose, and this module keeps, is
+which effects stood inside one bar: ``(1 + x | g)`` is one correlated block, ``(1 + x || g)``
+is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from formulae.parser import Parser
+from formulae.resolver import Resolver
+from formulae.scanner import Scanner
+from formulae.terms.terms import Intercept, NegatedIntercept, Response, Term
+from formulae.terms.terms import Model as TermSet
+
+from pymc_vmrp.errors import FormulaError
+
+_EXAMPLE = "write for example 'y ~ x + (1|group)'"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One ``(expressions | factor)``, after ``*``, ``/`` and ``+`` on the right are expanded.
+
+    Attributes
+    ----------
+    expressions : tuple
+        formulae's ``Intercept`` or ``Term`` objects; the intercept, where present, comes first.
+    factor : Term
+        The grouping factor.
+    correlated : bool
+        False for ``||``.
+    """
+
+    expressions: tuple[Any, ...]
+    factor: Term
+    correlated: bool
+
+
+@dataclass(frozen=True)
+class ParsedFormula:
+    """A formula as parsed, before it has met any data."""
+
+    text: str
+    response: Term
+    common: TermSet
+    bars: tuple[Bar, ...]
+
+
+def parse_formula(formula: str) -> ParsedFormula:
+    """Parse ``formula``.
+
+    Raises
+    ------
+    FormulaError
+        Where the text is not a formula, has no response, or uses an operator where it has no
+        meaning.
+    """
+    if not isinstance(formula, str) or not formula.strip():
+        raise FormulaError(f"The formula must be a non-empty string: {_EXAMPLE}.")
+    try:
+        tree = _parse(formula)
+        if getattr(getattr(tree, "operator", None), "kind", None) != "TILDE":
+            raise FormulaError(f"The formula {formula!r} has no response: {_EXAMPLE}.")
+        response = Response(Resolver(tree.left).resolve()).term
+        if not isinstance(response.components[0].name, str):
+            raise FormulaError(f"The response of {formula!r} is a number: {_EXAMPLE}.")
+        _check_powers(tree.right)
+        common, bars = _terms(tree.right)
+    except FormulaError:
+        raise
+    except Exception as error:  # formulae raises many types; the user needs one
+        raise FormulaError(
+            f"The formula {formula!r} cannot be read ({error or type(error).__name__}): {_EXAMPLE}."
+        ) from error
+    _check_duplicates(bars)
+    return ParsedFormula(formula, response, common, tuple(bars))
+
+
+def _parse(formula: str) -> Any:
+    parser = Parser(_merge_double_bars(Scanner(formula).scan()))
+    tree = parser.parse()
+    if not parser.at_end():
+        token = parser.peek()
+        hint = (
+            "put group-specific terms in parentheses, as in (1|group)"
+            if token.kind == "PIPE"
+            else _EXAMPLE
+        )
+        raise FormulaError(
+            f"The formula {formula!r} cannot be read from {token.lexeme!r} on: {hint}."
+        )
+    return tree
+
+
+def _merge_double_bars(tokens: list[Any]) -> list[Any]:
+    """Make one token of ``||``, which formulae's grammar does not know."""
+    merged: list[Any] = []
+    for token in tokens:
+        if token.kind == "PIPE" and merged and merged[-1].kind == "PIPE":
+            if merged[-1].lexeme == "||":
+                raise FormulaError("'|||' has no meaning: use | or || in a group-specific term.")
+            merged[-1].lexeme = "||"
+        else:
+            merged.append(token)
+    return merged
+
+
+def _terms(tree: Any) -> tuple[TermSet, list[Bar]]:
+    bars: list[Bar] = []
+    plain = []
+    for sign, node in _addends(tree):
+        if _is_bar(node):
+            if sign < 0:
+                raise FormulaError("A group-specific term cannot be subtracted: leave it out.")
+            bars.extend(_bars(_strip(node)))
+        elif _contains_bar(node):
+            raise FormulaError(
+                "A group-specific term such as (1|group) can only be added to other terms."
+            )
+        else:
+            plain.append((sign, node))
+    return _sum(TermSet(), plain), bars
+
+
+def _sum(start: TermSet, addends: list[tuple[int, Any]]) -> TermSet:
+    """Add and subtract terms one by one; 0 takes an intercept away, and − 0 gives it back."""
+    total = start
+    for sign, node in addends:
+        term = Resolver(node).resolve()
+        if sign > 0:
+            total = total + term
+        elif isinstance(term, NegatedIntercept):
+            total = total + Intercept()
+        else:
+            total = total - term
+    return total
+
+
+def _addends(node: Any, sign: int = 1) -> list[tuple[int, Any]]:
+    """The signed terms of a sum, parentheses opened where they hold group-specific terms."""
+    operator = getattr(node, "operator", None)
+    if operator is not None and operator.kind in ("PLUS", "MINUS") and hasattr(node, "left"):
+        right_sign = sign if operator.kind == "PLUS" else -sign
+        return _addends(node.left, sign) + _addends(node.right, right_sign)
+    if hasattr(node, "expression") and _contains_bar(node) and not _is_bar(node):
+        return _addends(node.expression, sign)
+    return [(sign, node)]
+
+
+def _check_powers(node: Any) -> None:
+    """Refuse x**2, which formulae would silently read as x."""
+    operator = getattr(node, "operator", None)
+    if (
+        operator is not None
+        and operator.kind == "STAR_STAR"
+        and type(_strip(node.left)).__name__ in ("Variable", "QuotedName", "Call")
+    ):
+        raise FormulaError("Write I(x**2) for a power of a column: x**2 means x itself here.")
+    for name in ("left", "right", "expression"):
+        if getattr(node, name, None) is not None and type(node).__name__ != "Call":
+            _check_powers(getattr(node, name))
+
+
+def _strip(node: Any) -> Any:
+    while type(node).__name__ == "Grouping":
+        node = node.expression
+    return node
+
+
+def _is_bar(node: Any) -> bool:
+    operator = getattr(_strip(node), "operator", None)
+    return operator is not None and operator.kind == "PIPE"
+
+
+def _contains_bar(node: Any) -> bool:
+    if _is_bar(node):
+        return True
+    children = [getattr(node, name, None) for name in ("left", "right", "expression")]
+    return any(child is not None and _contains_bar(child) for child in children)
+
+
+def _bars(node: Any) -> list[Bar]:
+    correlated = node.operator.lexeme != "||"
+    if _contains_bar(node.left) or _contains_bar(node.right):
+        raise FormulaError("A group-specific term holds one | only, as in (1 + x|group).")
+    expressions = _expressions(node.left)
+    if any(sign < 0 for sign, _ in _addends(_strip(node.right))):
+        raise FormulaError("Grouping columns right of | cannot be subtracted.")
+    factors = Resolver(node.right).resolve()
+    terms = factors.common_terms if isinstance(factors, TermSet) else [factors]
+    bars = []
+    for factor in terms:
+        if not isinstance(factor, Term):
+            raise FormulaError("The right of | must name grouping columns, as in (1|group).")
+        if correlated:
+            bars.append(Bar(tuple(expressions), factor, True))
+        else:
+            bars.extend(Bar((expression,), factor, False) for expression in expressions)
+    return bars
+
+
+def _expressions(left: Any) -> list[Any]:
+    """The effects left of the bar; as in lme4 an intercept is implied unless taken away."""
+    terms = _sum(TermSet(Intercept()), _addends(_strip(left))).common_terms
+    if not terms:
+        raise FormulaError("(0|group) holds no effect: write (1|group) or (0 + x|group).")
+    return sorted(terms, key=lambda term: not isinstance(term, Intercept))
+
+
+def _check_duplicates(bars: list[Bar]) -> None:
+    seen: set[str] = set()
+    for bar in bars:
+        for expression in bar.expressions:
+            name = f"{expression_name(expression)}|{bar.factor.name}"
+            if name in seen:
+                raise FormulaError(
+                    f"The group-specific effect {name!r} appears twice: keep one of them. "
+                    "(x|g) already holds the intercept 1|g; write (0 + x|g) for the slope alone."
+                )
+            seen.add(name)
+
+
+def expression_name(expression: Any) -> str:
+    """``"1"`` for an intercept, else the term's own name."""
+    return "1" if isinstance(expression, Intercept) else str(expression.name)
+
+
+def predictor_terms(parsed: ParsedFormula) -> Iterator[tuple[str, Term]]:
+    """Every term that reads predictors, under the name an error message gives it."""
+    for term in parsed.common.common_terms:
+        if isinstance(term, Term):
+            yield term.name, term
+    for bar in parsed.bars:
+        for expression in bar.expressions:
+            name = f"{expression_name(expression)}|{bar.factor.name}"
+            if isinstance(expression, Term):
+                yield name, expression
+            yield name, bar.factor

@@ -1,0 +1,107 @@
+"""Refuse models whose posterior is improper: flat priors with collinearity or separation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.linalg import qr
+from scipy.optimize import linprog
+
+from pymc_vmrp.errors import DataError
+from pymc_vmrp.frontends.checks import abbreviate
+from pymc_vmrp.glmm.spec import CommonEffects
+
+FloatArray = NDArray[np.float64]
+
+_REMEDY = "give them proper priors (such as Normal(0, 2.5)) or leave some out"
+
+
+def check_identified(common: CommonEffects, successes: FloatArray, trials: FloatArray) -> None:
+    """Raise DataError where flat priors leave some direction of β without an upper bound.
+
+    Group-specific effects have proper priors and cannot make such a direction proper, so the
+    columns with flat priors decide alone.
+
+    References
+    ----------
+    Albert, A. and Anderson, J. A. (1984). On the existence of maximum likelihood estimates in
+    logistic regression models. Biometrika 71(1). The linear programme is that of Konis, K.
+    (2007), Linear programming algorithms for detecting separated data in binary logistic
+    regression models, DPhil thesis, University of Oxford.
+    """
+    flat = ~np.isfinite(common.prior_sd)
+    if not flat.any():
+        return
+    names = np.array(_column_names(common))[flat]
+    design, successes, trials = _aggregate(
+        common.design(common.columns)[:, flat], successes, trials
+    )
+    scale = np.abs(design).max(axis=0, initial=0.0)
+    design = design / np.where(scale > 0, scale, 1.0)
+    _check_rank(design, names)
+    _check_separation(design, successes, trials, names)
+
+
+def _column_names(common: CommonEffects) -> list[str]:
+    names = ["Intercept"] if common.intercept else []
+    for term in common.terms:
+        names += [f"{term.name}[{label}]" for label in term.labels] if term.labels else [term.name]
+    return names
+
+
+def _aggregate(
+    design: FloatArray, successes: FloatArray, trials: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Sum over equal rows, and leave out rows without trials."""
+    keep = trials > 0
+    groups = pd.DataFrame(design[keep]).groupby(list(range(design.shape[1])), sort=False)
+    index = groups.ngroup().to_numpy()
+    _, first = np.unique(index, return_index=True)
+    size = len(first)
+    return (
+        design[keep][first],
+        np.bincount(index, successes[keep], size),
+        np.bincount(index, trials[keep], size),
+    )
+
+
+def _check_rank(design: FloatArray, names: NDArray[np.str_]) -> None:
+    triangle, order = qr(design, mode="r", pivoting=True)[:2]
+    diagonal = np.zeros(design.shape[1])
+    found = np.abs(np.diag(triangle))
+    diagonal[: len(found)] = found
+    dependent = diagonal <= 1e-10 * max(diagonal[0], 1e-300)
+    if dependent.any():
+        which = abbreviate(names[order[dependent]].tolist())
+        raise DataError(
+            f"Columns with flat priors are collinear: {which} can be written in terms of the "
+            f"others; {_REMEDY}."
+        )
+
+
+def _check_separation(
+    design: FloatArray, successes: FloatArray, trials: FloatArray, names: NDArray[np.str_]
+) -> None:
+    """Look for b with Xb ≥ 0 where all trials succeed, ≤ 0 where none does, and = 0 elsewhere."""
+    all_fail, all_succeed = successes == 0, successes == trials
+    mixed = ~(all_fail | all_succeed)
+    signed = np.where(all_succeed, 1.0, -1.0)[~mixed, None] * design[~mixed]
+    if len(signed) == 0:
+        return
+    equal = np.linalg.qr(design[mixed], mode="r") if mixed.any() else None  # the same null space
+    solution = linprog(
+        -signed.sum(axis=0),
+        A_ub=-signed,
+        b_ub=np.zeros(len(signed)),
+        A_eq=equal,
+        b_eq=None if equal is None else np.zeros(len(equal)),
+        bounds=(-1, 1),
+        method="highs",
+    )
+    if solution.status == 0 and -solution.fun > 1e-6:
+        involved = names[np.abs(solution.x) > 1e-6].tolist()
+        raise DataError(
+            f"Under flat priors the response is perfectly separated by {abbreviate(involved)}: the "
+            "estimates would be infinite. Give these terms proper priors, such as Normal(0, 2.5)."
+        )

@@ -1,0 +1,181 @@
+"""Read the response of a formula: 0/1, boolean or two-level columns, and p(successes, trials)."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from formulae.terms.call import Call
+from formulae.terms.terms import Term
+from numpy.typing import NDArray
+
+from pymc_vmrp.errors import DataError, FormulaError
+from pymc_vmrp.frontends.calls import formulae_errors
+from pymc_vmrp.frontends.checks import abbreviate, tidy_column
+from pymc_vmrp.glmm.families import BERNOULLI, BINOMIAL, Family
+
+FloatArray = NDArray[np.float64]
+
+_PROPORTION = ("p", "prop", "proportion")
+
+
+@dataclass(frozen=True)
+class ResponseRows:
+    """The response, one entry per row of the data.
+
+    Attributes
+    ----------
+    name : str
+        Name of the response, which is that of its variable in ``observed_data``.
+    successes, trials : ndarray, shape (rows,)
+    event : str
+        What is modelled, in words.
+    """
+
+    name: str
+    successes: FloatArray
+    trials: FloatArray
+    event: str
+
+
+def is_proportion(term: Term) -> bool:
+    """Whether the response is written p(successes, trials)."""
+    component = term.components[0]
+    return isinstance(component, Call) and component.call.callee in _PROPORTION
+
+
+def proportion_arguments(term: Term) -> tuple[Any, Any]:
+    """The arguments successes and trials of p(successes, trials), by position or by name."""
+    call = term.components[0].call
+    named = dict(zip(("successes", "trials"), call.args, strict=False)) | call.kwargs
+    if len(call.args) + len(call.kwargs) != 2 or set(named) != {"successes", "trials"}:
+        raise FormulaError(
+            f"The response {term.name!r} must have two arguments: successes, trials."
+        )
+    return named["successes"], named["trials"]
+
+
+def read_response(term: Term, data: pd.DataFrame, env: Any, family: Family) -> ResponseRows:
+    """Evaluate the response for every row.
+
+    Raises
+    ------
+    DataError
+        Where the values are not what the family describes.
+    FormulaError
+        Where the form of the response and the family do not go together.
+    """
+    with formulae_errors(f"the response {term.name}", "data"):
+        return _read(term, data, env, family)
+
+
+def _read(term: Term, data: pd.DataFrame, env: Any, family: Family) -> ResponseRows:
+    if is_proportion(term):
+        if family is not BINOMIAL:
+            raise FormulaError(
+                f"The response {term.name!r} counts successes and trials: pass family='binomial'."
+            )
+        return _read_proportion(term, data, env)
+    if family is BINOMIAL:
+        raise FormulaError(
+            f"family='binomial' needs a response p(successes, trials), not {term.name!r}; for a "
+            "0/1 response use family='bernoulli'."
+        )
+    assert family is BERNOULLI
+    return _read_binary(term, data, env)
+
+
+def _read_binary(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:
+    component = term.components[0]
+    if isinstance(component, Call):
+        name, reference = str(component.name), None
+        result = component.call.eval(data, env)
+        if np.ndim(result) != 1 or len(result) != len(data):
+            raise DataError(f"The response {name!r} does not evaluate to one value per row.")
+        values = pd.Series(np.asarray(result), index=data.index, name=name)
+    else:
+        name, reference = component.name, component.reference
+        values = data[name]
+    if values.isna().any():
+        raise DataError(f"The response {name!r} has missing values after evaluation.")
+    values = tidy_column(values, "data")
+    if reference is not None:
+        present = pd.unique(values.astype(str))
+        if str(reference) not in present:
+            raise DataError(
+                f"The response {name!r} has no level {reference!r}; its levels are "
+                f"{abbreviate(sorted(present))}."
+            )
+        y = (values.astype(str) == str(reference)).to_numpy(dtype=float)
+        return ResponseRows(name, y, np.ones_like(y), f"P({name} = {reference})")
+    if pd.api.types.is_bool_dtype(values):
+        y = values.to_numpy(dtype=float)
+        return ResponseRows(name, y, np.ones_like(y), f"P({name} = True)")
+    if pd.api.types.is_numeric_dtype(values):
+        y = values.to_numpy(dtype=float)
+        strange = pd.unique(y[(y != 0) & (y != 1)])
+        if len(strange):
+            raise DataError(
+                f"The response {name!r} must be 0 or 1, but holds {abbreviate(strange.tolist())}. "
+                "Recode it, or use p(successes, trials) with family='binomial' for counts."
+            )
+        return ResponseRows(name, y, np.ones_like(y), f"P({name} = 1)")
+    return _read_two_levels(name, values)
+
+
+def _read_two_levels(name: str, values: pd.Series) -> ResponseRows:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        categories = values.cat.remove_unused_categories().cat
+        levels = categories.categories.tolist()
+        levels = levels if categories.ordered else sorted(levels, key=str)
+    else:
+        levels = sorted(pd.unique(values).tolist(), key=str)
+    if len(levels) != 2:
+        raise DataError(
+            f"The response {name!r} must have two levels, but has {len(levels)}: "
+            f"{abbreviate(levels)}. Write {name}['level'] to model one level against the rest."
+        )
+    warnings.warn(
+        f"modelling P({name} = {levels[0]!r}), the first of its two levels, as Bambi does; write "
+        f"{name}['{levels[1]}'] in the formula to model the other.",
+        UserWarning,
+        stacklevel=2,
+    )
+    y = (values == levels[0]).to_numpy(dtype=float)
+    return ResponseRows(name, y, np.ones_like(y), f"P({name} = {levels[0]})")
+
+
+def _read_proportion(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:
+    successes, trials = (
+        _counts(argument, data, env, term.name, role)
+        for argument, role in zip(proportion_arguments(term), ("successes", "trials"), strict=True)
+    )
+    above = successes > trials
+    if above.any():
+        raise DataError(
+            f"The response {term.name!r} has more successes than trials in {int(above.sum())} "
+            f"rows (first at row {int(np.argmax(above))})."
+        )
+    if not (trials > 0).any():
+        raise DataError(f"The response {term.name!r} has no trial in any row.")
+    return ResponseRows(str(term.name), successes, trials, f"P(success) in {term.name}")
+
+
+def _counts(argument: Any, data: pd.DataFrame, env: Any, response: str, role: str) -> FloatArray:
+    raw = argument.eval(data, env)
+    series = pd.Series(raw if np.ndim(raw) else np.full(len(data), raw), index=None)
+    if not pd.api.types.is_numeric_dtype(series):
+        raise DataError(f"The {role} of {response!r} must be numbers, not {series.dtype}.")
+    if series.isna().any():
+        raise DataError(f"The {role} of {response!r} have missing values.")
+    values = series.to_numpy(dtype=float)
+    if not np.isfinite(values).all():
+        raise DataError(f"The {role} of {response!r} have infinite values.")
+    if (values < 0).any():
+        raise DataError(f"The {role} of {response!r} have negative values: counts cannot be.")
+    if (values != np.floor(values)).any():
+        raise DataError(f"The {role} of {response!r} have fractional values: give whole counts.")
+    return values

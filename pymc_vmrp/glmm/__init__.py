@@ -1,0 +1,1 @@
+"""The hub: a frozen description of a hierarchical generalised linear model."""

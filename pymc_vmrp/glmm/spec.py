@@ -1,0 +1,288 @@
+"""The GLMM: the one description of the model that every door builds and every engine reads.
+
+η = X̃β + Σ_j Z_j u_j, where X̃ holds the intercept and the centred common columns, and u_{j,g} ~
+N_d(0, Σ_j) for each level g of grouping factor j. Coefficients are laid out in one vector
+``[β, block 1, block 2, ...]``; inside a block they run level by level, effect by effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_vmrp.glmm.families import Family
+from pymc_vmrp.glmm.priors import CovariancePrior
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Response:
+    """Sufficient statistics of the response, one entry per cell.
+
+    Attributes
+    ----------
+    name : str
+        Name of the response as the formula writes it.
+    successes, trials : ndarray, shape (N,)
+        Sums of y and of the number of trials over the rows of each cell.
+    log_base : float
+        Log of the factors of the likelihood that do not depend on η, such as Σ log C(n_i, y_i)
+        over the original rows (0 for Bernoulli rows).
+    """
+
+    name: str
+    successes: FloatArray
+    trials: FloatArray
+    log_base: float = 0.0
+
+
+@dataclass(frozen=True)
+class Observations:
+    """The response of each respondent, in the order of the data.
+
+    Attributes
+    ----------
+    name : str
+    successes, trials : ndarray, shape (rows,)
+    cell : ndarray of int64, shape (rows,)
+        Which cell of the GLMM each row fell into.
+    index : ndarray
+        Labels of the rows, the data frame's own index.
+    """
+
+    name: str
+    successes: FloatArray
+    trials: FloatArray
+    cell: NDArray[np.int64]
+    index: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class CommonTerm:
+    """A common term and the columns it owns.
+
+    Attributes
+    ----------
+    name : str
+        Bambi's name of the term; also the name of its variable in the DataTree.
+    labels : tuple of str or None
+        Coordinates of its columns, or None for a term with one numeric column.
+    start, stop : int
+        Its columns in ``CommonEffects.columns``.
+    """
+
+    name: str
+    labels: tuple[str, ...] | None
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class CommonEffects:
+    """Intercept and common ("fixed") effects.
+
+    Attributes
+    ----------
+    columns : ndarray, shape (N, k)
+        Design columns without the intercept, not centred.
+    terms : tuple of CommonTerm
+    intercept : bool
+        Whether there is an intercept; it comes first in β.
+    center : ndarray, shape (k,)
+        What is subtracted from each column (zeros when predictors are not centred). The prior
+        of the intercept holds at this point of the predictors.
+    prior_mean, prior_sd : ndarray, shape (intercept + k,)
+        Normal prior of β; ``inf`` in ``prior_sd`` marks a flat prior.
+    """
+
+    columns: FloatArray
+    terms: tuple[CommonTerm, ...]
+    intercept: bool
+    center: FloatArray
+    prior_mean: FloatArray
+    prior_sd: FloatArray
+
+    @property
+    def size(self) -> int:
+        """Number of coefficients, the intercept included."""
+        return int(self.intercept) + self.center.size
+
+    def design(self, columns: FloatArray) -> FloatArray:
+        """X̃ for the given raw columns: the intercept's ones and the centred columns."""
+        centred = columns - self.center
+        if not self.intercept:
+            return centred
+        return np.column_stack([np.ones(len(columns)), centred])
+
+    def reported_intercept(self, beta: FloatArray) -> FloatArray:
+        """The un-centred intercept, for draws of β of shape (..., intercept + k)."""
+        return np.asarray(beta[..., 0] - beta[..., 1:] @ self.center)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One of the d effects of a group-specific block.
+
+    Attributes
+    ----------
+    expression : str
+        ``"1"`` for an intercept, else the name of the term that varies by group.
+    label : str or None
+        Coordinate of the column where the expression has several, else None.
+    """
+
+    expression: str
+    label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Readable name, such as ``1``, ``x`` or ``eth[Black]``."""
+        return self.expression if self.label is None else f"{self.expression}[{self.label}]"
+
+
+@dataclass(frozen=True)
+class GroupEffects:
+    """One block of group-specific ("random") effects that share one covariance matrix.
+
+    Attributes
+    ----------
+    factor : str
+        Name of the grouping factor, such as ``state`` or ``state:age``.
+    effects : tuple of Effect
+        The d effects that vary over the levels.
+    levels : tuple of str
+        Names of the L levels that occur in the data.
+    codes : ndarray of int32, shape (N,)
+        Level of each cell.
+    values : ndarray, shape (N, d)
+        What each effect is multiplied by in each cell (ones for an intercept).
+    prior : CovariancePrior
+        Prior of Σ (of σ where d = 1).
+    """
+
+    factor: str
+    effects: tuple[Effect, ...]
+    levels: tuple[str, ...]
+    codes: IntArray
+    values: FloatArray
+    prior: CovariancePrior
+
+    def __post_init__(self) -> None:
+        # the compiled loops do not check bounds: a wrong width would scramble the fit
+        if self.values.shape != (len(self.codes), self.d):
+            raise AssertionError(f"{self.name}: values {self.values.shape} for {self.d} effects")
+        if len(self.codes) and not 0 <= self.codes.min() <= self.codes.max() < len(self.levels):
+            raise AssertionError(f"{self.name}: codes outside of its {len(self.levels)} levels")
+
+    @property
+    def d(self) -> int:
+        """Number of effects per level."""
+        return len(self.effects)
+
+    @property
+    def name(self) -> str:
+        """Such as ``1|state`` or ``1+x|state``."""
+        expressions = list(dict.fromkeys(effect.expression for effect in self.effects))
+        return "+".join(expressions) + "|" + self.factor
+
+    @property
+    def size(self) -> int:
+        """Number of coefficients, L·d."""
+        return len(self.levels) * self.d
+
+
+@dataclass(frozen=True)
+class DesignRows:
+    """Fixed-width sparse rows: row i has value ``values[i, k]`` in column ``columns[i, k]``."""
+
+    columns: IntArray
+    values: FloatArray
+
+    def dense(self, p: int) -> FloatArray:
+        """The same rows as a dense (N, p) matrix, for tests and small problems."""
+        out = np.zeros((len(self.columns), p))
+        np.add.at(out, (np.arange(len(out))[:, None], self.columns), self.values)
+        return out
+
+
+@dataclass(frozen=True)
+class GLMM:
+    """A hierarchical generalised linear model on cells. Engines read it; nothing changes it."""
+
+    family: Family
+    response: Response
+    common: CommonEffects
+    groups: tuple[GroupEffects, ...]
+
+    @property
+    def n_cells(self) -> int:
+        """Number of distinct design rows."""
+        return len(self.response.trials)
+
+    @property
+    def n_coefficients(self) -> int:
+        """Length p of the coefficient vector."""
+        return self.common.size + sum(group.size for group in self.groups)
+
+    @cached_property
+    def group_starts(self) -> tuple[int, ...]:
+        """First coefficient of each block."""
+        sizes = [self.common.size, *(group.size for group in self.groups)]
+        return tuple(int(start) for start in np.cumsum(sizes)[:-1])
+
+    @cached_property
+    def rows(self) -> DesignRows:
+        """The design as fixed-width rows, one per cell."""
+        return design_rows(
+            self.common.design(self.common.columns),
+            [(g.codes, g.values) for g in self.groups],
+            self.group_starts,
+        )
+
+    def group_slice(self, j: int) -> slice:
+        """Where block j lies in the coefficient vector."""
+        return slice(self.group_starts[j], self.group_starts[j] + self.groups[j].size)
+
+    def __repr__(self) -> str:
+        blocks = ", ".join(f"{g.name} ({len(g.levels)} levels)" for g in self.groups)
+        return (
+            f"GLMM({self.family.name}, {self.n_cells} cells, {self.n_coefficients} coefficients; "
+            f"{self.common.size} common; {blocks or 'no group-specific terms'})"
+        )
+
+
+def design_rows(
+    common: FloatArray,
+    groups: list[tuple[IntArray, FloatArray]],
+    starts: tuple[int, ...],
+) -> DesignRows:
+    """Code common columns and group-specific effects as fixed-width rows.
+
+    Parameters
+    ----------
+    common : ndarray, shape (N, k)
+        Intercept and centred common columns.
+    groups : list of (codes, values)
+        Level of each row, shape (N,), and what each effect is multiplied by, shape (N, d).
+    starts : tuple of int
+        First coefficient of each block.
+    """
+    n, k = common.shape
+    width = k + sum(values.shape[1] for _, values in groups)
+    columns = np.empty((n, width), dtype=np.int32)
+    cells = np.empty((n, width))
+    columns[:, :k] = np.arange(k)
+    cells[:, :k] = common
+    at = k
+    for (codes, values), start in zip(groups, starts, strict=True):
+        d = values.shape[1]
+        columns[:, at : at + d] = start + codes[:, None] * d + np.arange(d)
+        cells[:, at : at + d] = values
+        at += d
+    return DesignRows(columns, cells)

@@ -1,0 +1,258 @@
+"""Bambi's names, dims and coords for everything unknown in a GLMM.
+
+One place decides them, so that CAVI, NUTS, ADVI and Pathfinder return the same variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_vmrp.glmm.spec import GLMM, CommonTerm, GroupEffects
+
+FloatArray = NDArray[np.float64]
+Variables = dict[str, tuple[tuple[str, ...], FloatArray]]
+
+
+@dataclass(frozen=True)
+class EffectVariable:
+    """The effects of a block that share one expression, and so one variable.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``1|state`` or ``x|state``.
+    start, stop : int
+        Which of the block's d effects it holds.
+    dim : str or None
+        Dimension of the expression's columns, or None where it has one column.
+    labels : tuple of str
+        Coordinates along ``dim``.
+    """
+
+    name: str
+    start: int
+    stop: int
+    dim: str | None
+    labels: tuple[str, ...]
+
+
+def effect_variables(glmm: GLMM, group: GroupEffects) -> list[EffectVariable]:
+    """Split a block into its variables."""
+    variables: list[EffectVariable] = []
+    start = 0
+    for expression in dict.fromkeys(effect.expression for effect in group.effects):
+        labels = tuple(e.label for e in group.effects if e.expression == expression)
+        stop = start + len(labels)
+        named = tuple(label for label in labels if label is not None)
+        dim = _expression_dim(glmm, expression, group, named) if named else None
+        variables.append(EffectVariable(f"{expression}|{group.factor}", start, stop, dim, named))
+        start = stop
+    return variables
+
+
+def _expression_dim(
+    glmm: GLMM, expression: str, group: GroupEffects, labels: tuple[str, ...]
+) -> str:
+    """Bambi's name, or a longer one where another block codes the expression differently."""
+    for other in glmm.groups:
+        coded = tuple(e.label for e in other.effects if e.expression == expression)
+        if coded and coded != labels:
+            return f"{expression}|{group.factor}__expr_dim"
+    return f"{expression}__expr_dim"
+
+
+def factor_dim(group: GroupEffects) -> str:
+    """Dimension of a grouping factor's levels."""
+    return f"{group.factor}__factor_dim"
+
+
+def correlation_pairs(group: GroupEffects) -> list[tuple[int, int]]:
+    """Pairs (a, b), a < b, of the effects of a block."""
+    return [(a, b) for b in range(group.d) for a in range(b)]
+
+
+def correlation_name(group: GroupEffects) -> str:
+    """Variable that holds the correlations of a block."""
+    return f"{group.name}_corr"
+
+
+def correlation_dim(group: GroupEffects) -> str:
+    """Dimension of the correlations of a block."""
+    return f"{group.name}__corr_dim"
+
+
+def common_dim(term: CommonTerm) -> str:
+    """Dimension of the columns of a common term."""
+    return f"{term.name}_dim"
+
+
+def coords(glmm: GLMM) -> dict[str, list[str]]:
+    """Coordinates of every dimension of the posterior's variables."""
+    out: dict[str, list[str]] = {}
+    for term in glmm.common.terms:
+        if term.labels is not None:
+            out[common_dim(term)] = list(term.labels)
+    for group in glmm.groups:
+        for variable in effect_variables(glmm, group):
+            if variable.dim is not None:
+                out[variable.dim] = list(variable.labels)
+        if group.d > 1:
+            out[correlation_dim(group)] = [
+                f"{group.effects[a].name},{group.effects[b].name}"
+                for a, b in correlation_pairs(group)
+            ]
+    for group in glmm.groups:
+        out[factor_dim(group)] = list(group.levels)
+    return out
+
+
+def repeated_name(glmm: GLMM) -> str | None:
+    """A name that two variables, or a variable and a dimension, would share; None if all differ."""
+    names = ["chain", "draw", *coords(glmm)]
+    if glmm.common.intercept:
+        names.append("Intercept")
+    names += [term.name for term in glmm.common.terms]
+    for group in glmm.groups:
+        for variable in effect_variables(glmm, group):
+            names += [variable.name, f"{variable.name}_sigma"]
+        if group.d > 1:
+            names.append(correlation_name(group))
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def common_variables(glmm: GLMM, intercept: FloatArray | None, slopes: FloatArray) -> Variables:
+    """Name the intercept, shape (...), and the slopes, shape (..., k)."""
+    out: Variables = {}
+    if intercept is not None:
+        out["Intercept"] = ((), intercept)
+    for term in glmm.common.terms:
+        if term.labels is None:
+            out[term.name] = ((), slopes[..., term.start])
+        else:
+            out[term.name] = ((common_dim(term),), slopes[..., term.start : term.stop])
+    return out
+
+
+def group_variables(glmm: GLMM, group: GroupEffects, effects: FloatArray) -> Variables:
+    """Name the effects of a block, shape (..., L, d)."""
+    out: Variables = {}
+    for variable in effect_variables(glmm, group):
+        if variable.dim is None:
+            out[variable.name] = ((factor_dim(group),), effects[..., variable.start])
+        else:
+            part = effects[..., variable.start : variable.stop]
+            out[variable.name] = (
+                (variable.dim, factor_dim(group)),
+                np.swapaxes(part, -1, -2),
+            )
+    return out
+
+
+def sigma_variables(glmm: GLMM, group: GroupEffects, sigma: FloatArray) -> Variables:
+    """Name the standard deviations of a block, shape (..., d)."""
+    out: Variables = {}
+    for variable in effect_variables(glmm, group):
+        name = f"{variable.name}_sigma"
+        if variable.dim is None:
+            out[name] = ((), sigma[..., variable.start])
+        else:
+            out[name] = ((variable.dim,), sigma[..., variable.start : variable.stop])
+    return out
+
+
+def covariance_variables(glmm: GLMM, group: GroupEffects, covariance: FloatArray) -> Variables:
+    """Name the standard deviations and correlations of Σ, shape (..., d, d)."""
+    sigma = np.sqrt(np.einsum("...kk->...k", covariance))
+    out = sigma_variables(glmm, group, sigma)
+    if group.d > 1:
+        pairs = correlation_pairs(group)
+        rho = [covariance[..., a, b] / (sigma[..., a] * sigma[..., b]) for a, b in pairs]
+        out[correlation_name(group)] = ((correlation_dim(group),), np.stack(rho, axis=-1))
+    return out
+
+
+def posterior_variables(
+    glmm: GLMM, coefficients: FloatArray, covariances: tuple[FloatArray, ...]
+) -> Variables:
+    """Every variable of the posterior.
+
+    Parameters
+    ----------
+    glmm : GLMM
+    coefficients : ndarray, shape (..., p)
+        ``[β, u]`` with the centred intercept; the reported one is un-centred.
+    covariances : tuple of ndarray, each of shape (..., d, d)
+    """
+    common = glmm.common
+    beta = coefficients[..., : common.size]
+    intercept = common.reported_intercept(beta) if common.intercept else None
+    out = common_variables(glmm, intercept, beta[..., int(common.intercept) :])
+    for j, group in enumerate(glmm.groups):
+        effects = coefficients[..., glmm.group_slice(j)]
+        shape = (*effects.shape[:-1], len(group.levels), group.d)
+        out |= group_variables(glmm, group, effects.reshape(shape))
+        out |= covariance_variables(glmm, group, covariances[j])
+    return out
+
+
+def coefficients_from_variables(
+    glmm: GLMM, variables: Mapping[str, FloatArray], centred_intercept: bool
+) -> FloatArray:
+    """The coefficient vector, shape (..., p), from named variables; undoes the naming above.
+
+    Parameters
+    ----------
+    glmm : GLMM
+    variables : mapping of str to ndarray
+        Arrays with the sample dimensions first, then the variable's own in the order above.
+    centred_intercept : bool
+        Whether ``Intercept`` is the centred one (as inside a pm.Model) or the reported one.
+    """
+    common = glmm.common
+    slopes = [
+        variables[term.name][..., None] if term.labels is None else variables[term.name]
+        for term in common.terms
+    ]
+    pieces = list(slopes)
+    if common.intercept:
+        intercept = variables["Intercept"]
+        if not centred_intercept and slopes:
+            intercept = intercept + np.concatenate(slopes, axis=-1) @ common.center
+        pieces.insert(0, intercept[..., None])
+    for group in glmm.groups:
+        effects = []
+        for variable in effect_variables(glmm, group):
+            value = variables[variable.name]
+            effects.append(value[..., None] if variable.dim is None else np.swapaxes(value, -1, -2))
+        block = np.concatenate(effects, axis=-1)
+        pieces.append(block.reshape(*block.shape[:-2], -1))
+    return np.concatenate(pieces, axis=-1)
+
+
+def covariances_from_variables(
+    glmm: GLMM, variables: Mapping[str, FloatArray]
+) -> tuple[FloatArray, ...]:
+    """Σ_j of each block, shape (..., d, d), from named standard deviations and correlations."""
+    out = []
+    for group in glmm.groups:
+        sigmas = []
+        for variable in effect_variables(glmm, group):
+            value = variables[f"{variable.name}_sigma"]
+            sigmas.append(value[..., None] if variable.dim is None else value)
+        sigma = np.concatenate(sigmas, axis=-1)
+        correlation = np.broadcast_to(np.eye(group.d), (*sigma.shape, group.d)).copy()
+        if group.d > 1:
+            rho = variables[correlation_name(group)]
+            for i, (a, b) in enumerate(correlation_pairs(group)):
+                correlation[..., a, b] = correlation[..., b, a] = rho[..., i]
+        out.append(correlation * sigma[..., :, None] * sigma[..., None, :])
+    return tuple(out)

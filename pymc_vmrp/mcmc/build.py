@@ -1,0 +1,157 @@
+"""GLMM → pm.Model with exactly the same joint density, on cells, non-centred."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from pymc_vmrp.glmm.priors import HalfNormal, HalfStudentT, HuangWand, InverseWishart
+from pymc_vmrp.glmm.spec import GLMM, CommonTerm, GroupEffects
+from pymc_vmrp.glmm.variables import (
+    common_dim,
+    coords,
+    correlation_dim,
+    correlation_name,
+    correlation_pairs,
+    effect_variables,
+    factor_dim,
+)
+
+CELL_DIM = "__cell__"
+
+
+def build_pymc(glmm: GLMM) -> pm.Model:
+    """Write the GLMM as a pm.Model.
+
+    Names are Bambi's. As in Bambi, ``Intercept`` is the intercept at the centre of the predictors,
+    group-specific effects are deterministics of standard normal ``..._offset`` variables, and the
+    levels of each dimension are coordinates. The response is observed per cell.
+    """
+    model_coords: dict[str, Any] = {**coords(glmm), CELL_DIM: np.arange(glmm.n_cells)}
+    for group in glmm.groups:
+        if group.d > 1:
+            model_coords[_effect_dim(group)] = [effect.name for effect in group.effects]
+    with pm.Model(coords=model_coords) as model:
+        eta = _common(glmm)
+        for group in glmm.groups:
+            eta = eta + (_scalar_block(glmm, group) if group.d == 1 else _vector_block(glmm, group))
+        response = glmm.response
+        pm.Binomial(
+            response.name,
+            n=response.trials.astype(np.int64),
+            logit_p=eta,
+            observed=response.successes.astype(np.int64),
+            dims=CELL_DIM,
+        )
+    return model
+
+
+def _effect_dim(group: GroupEffects) -> str:
+    return f"{group.name}__effect_dim"
+
+
+def _common(glmm: GLMM) -> Any:
+    common = glmm.common
+    eta: Any = np.zeros(glmm.n_cells)
+    first = int(common.intercept)
+    if common.intercept:
+        eta = eta + _coefficient("Intercept", common.prior_mean[0], common.prior_sd[0], None)
+    centred = common.columns - common.center
+    for term in common.terms:
+        own = slice(first + term.start, first + term.stop)
+        beta = _term(term, common.prior_mean[own], common.prior_sd[own])
+        columns = centred[:, term.start : term.stop]
+        eta = eta + (columns[:, 0] * beta if term.labels is None else pt.dot(columns, beta))
+    return eta
+
+
+def _term(term: CommonTerm, mean: np.ndarray, sd: np.ndarray) -> Any:
+    if term.labels is None:
+        return _coefficient(term.name, mean[0], sd[0], None)
+    return _coefficient(term.name, mean, sd, common_dim(term))
+
+
+def _coefficient(name: str, mean: Any, sd: Any, dims: str | None) -> Any:
+    if not np.isfinite(sd).all():  # a term is flat as a whole or not at all
+        return pm.Flat(name, dims=dims)
+    return pm.Normal(name, mu=mean, sigma=sd, dims=dims)
+
+
+def _scalar_block(glmm: GLMM, group: GroupEffects) -> Any:
+    variable = effect_variables(glmm, group)[0]
+    sigma = _sigma(f"{variable.name}_sigma", group.prior, variable.dim)
+    offset = pm.Normal(f"{variable.name}_offset", 0, 1, dims=factor_dim(group))
+    if variable.dim is None:
+        u = pm.Deterministic(variable.name, offset * sigma, dims=factor_dim(group))
+    else:  # an expression with one labelled column
+        u = offset * sigma[0]
+        pm.Deterministic(variable.name, u[None, :], dims=(variable.dim, factor_dim(group)))
+    return u[group.codes] * group.values[:, 0]
+
+
+def _sigma(name: str, prior: Any, dim: str | None) -> Any:
+    shape = {} if dim is None else {"dims": dim}
+    if isinstance(prior, HuangWand):  # its marginal, with the auxiliary integrated out
+        return pm.HalfStudentT(name, nu=prior.nu, sigma=float(prior.scales(1)[0]), **shape)
+    if isinstance(prior, HalfStudentT):
+        return pm.HalfStudentT(name, nu=prior.nu, sigma=prior.sigma, **shape)
+    if isinstance(prior, HalfNormal):
+        return pm.HalfNormal(name, sigma=prior.sigma, **shape)
+    df, scale = prior.parameters(1)
+    base = name.removesuffix("_sigma")
+    variance = pm.InverseGamma(
+        f"{base}_variance", alpha=df / 2, beta=float(scale[0, 0]) / 2, **shape
+    )
+    return pm.Deterministic(name, pt.sqrt(variance), **shape)
+
+
+def _vector_block(glmm: GLMM, group: GroupEffects) -> Any:
+    """Correlated effects: Σ⁻¹ = TT' by Bartlett's decomposition, and u = T⁻ᵀz.
+
+    Σ⁻¹ ~ Wishart(df, S⁻¹) has T = chol(S⁻¹)B with B_ii² ~ χ²(df − i) and standard normals below,
+    which holds for any real df (Bartlett 1933; Odell & Feiveson 1966).
+    """
+    d, base, effect_dim = group.d, group.name, _effect_dim(group)
+    df, root = _precision_root(group, effect_dim)
+    chi2 = pm.Gamma(f"{base}_chi2", alpha=(df - np.arange(d)) / 2, beta=0.5, dims=effect_dim)
+    below = pm.Normal(f"{base}_bartlett", 0, 1, dims=correlation_dim(group))
+    # one assignment, and no pt.diag: numba would run that in object mode
+    pairs = [(k, k) for k in range(d)] + correlation_pairs(group)
+    low, high = np.array(pairs).T
+    bartlett = pt.set_subtensor(pt.zeros((d, d))[high, low], pt.concatenate([pt.sqrt(chi2), below]))
+    triangle = root[:, None] * bartlett if root.ndim == 1 else pt.dot(root, bartlett)
+    offset = pm.Normal(f"{base}_offset", 0, 1, dims=(effect_dim, factor_dim(group)))
+    u = pt.linalg.solve_triangular(triangle.T, offset, lower=False)
+    inverse = pt.linalg.solve_triangular(triangle, pt.eye(d), lower=True)
+    _name_effects(glmm, group, u, pt.dot(inverse.T, inverse))
+    return (u[:, group.codes] * group.values.T).sum(axis=0)
+
+
+def _precision_root(group: GroupEffects, effect_dim: str) -> tuple[float, Any]:
+    """Degrees of freedom of Σ⁻¹, and the lower root of its scale matrix (or its diagonal)."""
+    d, prior = group.d, group.prior
+    if isinstance(prior, HuangWand):
+        rate = prior.scales(d) ** -2
+        a = pm.InverseGamma(f"{group.name}_a", alpha=0.5, beta=rate, dims=effect_dim)
+        return prior.nu + d - 1, pt.sqrt(a / (2 * prior.nu))
+    assert isinstance(prior, InverseWishart)
+    df, scale = prior.parameters(d)
+    return df, np.linalg.cholesky(np.linalg.inv(scale))
+
+
+def _name_effects(glmm: GLMM, group: GroupEffects, u: Any, covariance: Any) -> None:
+    diagonal = np.arange(group.d)
+    sigma = pt.sqrt(covariance[diagonal, diagonal])
+    for variable in effect_variables(glmm, group):
+        part = slice(variable.start, variable.stop)
+        if variable.dim is None:
+            pm.Deterministic(variable.name, u[variable.start], dims=factor_dim(group))
+            pm.Deterministic(f"{variable.name}_sigma", sigma[variable.start])
+        else:
+            pm.Deterministic(variable.name, u[part], dims=(variable.dim, factor_dim(group)))
+            pm.Deterministic(f"{variable.name}_sigma", sigma[part], dims=variable.dim)
+    rho = [covariance[a, b] / (sigma[a] * sigma[b]) for a, b in correlation_pairs(group)]
+    pm.Deterministic(correlation_name(group), pt.stack(rho), dims=correlation_dim(group))

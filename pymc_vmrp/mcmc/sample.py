@@ -1,0 +1,219 @@
+"""Run PyMC's inference methods on the pm.Model of a GLMM, and name the draws as CAVI's are."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pymc as pm
+from numpy.typing import NDArray
+
+from pymc_vmrp.errors import SamplingWarning, VmrpError
+from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
+from pymc_vmrp.glmm.spec import GLMM, GroupEffects, Observations
+from pymc_vmrp.glmm.variables import effect_variables, posterior_variables
+from pymc_vmrp.mcmc.build import build_pymc
+from pymc_vmrp.results.idata import datatree, read_draws
+from pymc_vmrp.results.posterior import Draws
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FloatArray = NDArray[np.float64]
+
+_MOST_RHAT = 1.01
+_LEAST_ESS = 400
+
+
+def sample_nuts(
+    glmm: GLMM,
+    observations: Observations,
+    *,
+    draws: int,
+    tune: int,
+    chains: int | None,
+    cores: int | None,
+    random_seed: int | None,
+    warm_start: xr.DataTree | None,
+    progressbar: bool,
+    log_likelihood: bool,
+    **kwargs: Any,
+) -> xr.DataTree:
+    """Sample by NUTS; see :meth:`pymc_vmrp.Model.fit`."""
+    model = build_pymc(glmm)
+    if warm_start is not None:
+        if kwargs.get("nuts_sampler", "pymc") != "pymc" or "initvals" in kwargs:
+            raise VmrpError(
+                "warm_start= gives each chain its own start, which PyMC's own sampler alone takes: "
+                "leave out nuts_sampler= and initvals=."
+            )
+        n_chains = chains or max(2, min(4, cores or 2))
+        kwargs |= {
+            "initvals": start_values(glmm, warm_start, n_chains, random_seed),
+            "nuts_sampler": "pymc",  # nutpie takes one start for all chains
+            "init": kwargs.get("init", "adapt_diag"),  # the default would jitter the starts
+        }
+        chains = n_chains
+    with model:
+        tree = pm.sample(
+            draws,
+            tune=tune,
+            chains=chains,
+            cores=cores,
+            random_seed=random_seed,
+            progressbar=progressbar,
+            **{"compute_convergence_checks": False, **kwargs},  # ours cover every sampler
+        )
+    out = _relabel(glmm, observations, tree, log_likelihood)
+    diagnostics = nuts_diagnostics(out)
+    out.attrs |= diagnostics
+    _warn_of_diagnostics(diagnostics)
+    return out
+
+
+def nuts_diagnostics(tree: xr.DataTree) -> dict[str, float]:
+    """Divergences, largest R̂ and smallest bulk ESS over all variables, from a NUTS DataTree.
+
+    References
+    ----------
+    Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Bürkner, P.-C. (2021).
+    Rank-normalization, folding, and localization: an improved R̂. Bayesian Analysis 16(2).
+    """
+    import arviz as az
+
+    posterior = tree["posterior"].to_dataset()
+    rhat = az.rhat(posterior) if posterior.sizes["chain"] > 1 else None
+    ess = az.ess(posterior)
+    return {
+        "divergences": int(tree["sample_stats"]["diverging"].sum()),
+        "max_rhat": float("nan") if rhat is None else _extreme(rhat, np.nanmax),
+        "min_ess": _extreme(ess, np.nanmin),
+    }
+
+
+def _extreme(dataset: Any, which: Any) -> float:
+    return float(which([which(value.to_numpy()) for value in dataset.data_vars.values()]))
+
+
+def _warn_of_diagnostics(attrs: Mapping[str, Any]) -> None:
+    """Vehtari et al. (2021): R̂ below 1.01, bulk ESS above 400; and no divergences."""
+    problems = []
+    if attrs["divergences"]:
+        problems.append(f"{attrs['divergences']} divergences: raise target_accept, say to 0.99")
+    if attrs["max_rhat"] > _MOST_RHAT:
+        problems.append(f"R-hat up to {attrs['max_rhat']:.3f}: raise tune and draws")
+    if attrs["min_ess"] < _LEAST_ESS:
+        problems.append(f"effective sample size down to {attrs['min_ess']:.0f}: raise draws")
+    if problems:
+        warnings.warn(f"NUTS: {'; '.join(problems)}.", SamplingWarning, stacklevel=4)
+
+
+def fit_pymc_variational(
+    glmm: GLMM,
+    observations: Observations,
+    method: str,
+    *,
+    draws: int,
+    random_seed: int | None,
+    progressbar: bool,
+    log_likelihood: bool,
+    **kwargs: Any,
+) -> xr.DataTree:
+    """Fit by PyMC's ADVI, full-rank ADVI, or pymc-extras' Pathfinder."""
+    model = build_pymc(glmm)
+    with model:
+        if method == "pathfinder":
+            tree = _pathfinder(draws, random_seed, progressbar, kwargs)
+        else:
+            kwargs = {"n": 30_000, **kwargs}
+            approximation = pm.fit(
+                method=method, random_seed=random_seed, progressbar=progressbar, **kwargs
+            )
+            tree = approximation.sample(draws, random_seed=random_seed)
+    return _relabel(glmm, observations, tree, log_likelihood)
+
+
+def _pathfinder(
+    draws: int, random_seed: int | None, progressbar: bool, kwargs: dict[str, Any]
+) -> xr.DataTree:
+    try:
+        from pymc_extras.inference import fit_pathfinder
+    except ImportError:
+        raise VmrpError(
+            "inference_method='pathfinder' needs pymc-extras: pip install 'pymc-vmrp[pathfinder]'."
+        ) from None
+    return fit_pathfinder(
+        num_draws=draws, random_seed=random_seed, progressbar=progressbar, **kwargs
+    )
+
+
+def _relabel(
+    glmm: GLMM, observations: Observations, tree: xr.DataTree, log_likelihood: bool
+) -> xr.DataTree:
+    """The contract's DataTree: reported intercept, no offsets, one observation per respondent."""
+    sample = read_draws(glmm, tree, centred_intercept=True)
+    stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else None
+    return datatree(glmm, sample, observations, stats, log_likelihood)
+
+
+def start_values(
+    glmm: GLMM, warm_start: xr.DataTree, chains: int, random_seed: int | None
+) -> list[Mapping[str, Any]]:
+    """One start per chain: distinct draws of ``warm_start`` as values of the free variables."""
+    sample = read_draws(glmm, warm_start)
+    flat = Draws(
+        sample.coefficients.reshape(-1, glmm.n_coefficients),
+        tuple(c.reshape(-1, *c.shape[2:]) for c in sample.covariances),
+    )
+    rng = np.random.default_rng(random_seed)
+    chosen = rng.choice(len(flat), size=chains, replace=len(flat) < chains)
+    return [free_values(glmm, flat, int(s)) for s in chosen]
+
+
+def free_values(glmm: GLMM, draws: Draws, s: int) -> dict[str, FloatArray]:
+    """Free variables of the pm.Model at draw ``s``; auxiliaries at their conditional mode."""
+    theta = draws.coefficients[s]
+    named = posterior_variables(glmm, theta, tuple(c[s] for c in draws.covariances))
+    values: dict[str, FloatArray] = {term.name: named[term.name][1] for term in glmm.common.terms}
+    if glmm.common.intercept:
+        values["Intercept"] = np.asarray(theta[0])  # the pm.Model's intercept is the centred one
+    for j, group in enumerate(glmm.groups):
+        u = theta[glmm.group_slice(j)].reshape(-1, group.d)
+        values |= _free_block(glmm, group, u, draws.covariances[j][s])
+    return values
+
+
+def _free_block(
+    glmm: GLMM, group: GroupEffects, u: FloatArray, covariance: FloatArray
+) -> dict[str, FloatArray]:
+    if group.d == 1:
+        variable = effect_variables(glmm, group)[0]
+        sigma = np.sqrt(covariance[0, 0])
+        width = () if variable.dim is None else (1,)
+        values = {f"{variable.name}_offset": u[:, 0] / sigma}
+        if isinstance(group.prior, InverseWishart):
+            values[f"{variable.name}_variance"] = np.full(width, sigma**2)
+        else:
+            values[f"{variable.name}_sigma"] = np.full(width, sigma)
+        return values
+    precision = np.linalg.inv(covariance)
+    triangle = np.linalg.cholesky(precision)
+    values = {}
+    if isinstance(group.prior, HuangWand):
+        nu = group.prior.nu
+        rate = group.prior.scales(group.d) ** -2 + nu * np.diag(precision)
+        a = rate / (0.5 * (nu + group.d) + 1)  # mode of a | Σ
+        values[f"{group.name}_a"] = a
+        root = np.diag(np.sqrt(a / (2 * nu)))
+    else:
+        assert isinstance(group.prior, InverseWishart)
+        root = np.linalg.cholesky(np.linalg.inv(group.prior.parameters(group.d)[1]))
+    bartlett = np.linalg.solve(root, triangle)
+    values[f"{group.name}_chi2"] = np.diag(bartlett) ** 2
+    values[f"{group.name}_bartlett"] = np.array(
+        [bartlett[b, a] for b in range(group.d) for a in range(b)]
+    )
+    values[f"{group.name}_offset"] = triangle.T @ u.T
+    return values

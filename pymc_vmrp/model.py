@@ -1,0 +1,305 @@
+"""Model: what the user holds."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pymc_vmrp.errors import ConvergenceWarning, VmrpError
+from pymc_vmrp.glmm.families import get_family
+from pymc_vmrp.glmm.spec import GLMM
+
+if TYPE_CHECKING:
+    import pymc as pm
+    import xarray as xr
+
+    from pymc_vmrp.frontends.design import Encoder
+    from pymc_vmrp.glmm.spec import Observations
+    from pymc_vmrp.results.posterior import VariationalPosterior
+
+INFERENCE_METHODS = ("cavi", "nuts", "advi", "fullrank_advi", "pathfinder")
+
+
+class Model:
+    """A hierarchical generalised linear model of a data frame.
+
+    Parameters
+    ----------
+    formula : str
+        Bambi-style formula. Group-specific terms: ``(1|g)``, ``(1|a:b)``, ``(1|a*b)``,
+        ``(1|a/b)``, ``(x|g)`` and ``(1 + x|g)`` (intercept and slope, correlated), ``(0 + x|g)``
+        (slope alone), ``(1 + x||g)`` (independent). The response is a 0/1, boolean or two-level
+        column, ``y['level']``, or ``p(successes, trials)``.
+    data : DataFrame
+        One row per respondent, or per group of respondents for ``p(successes, trials)``.
+    family : {"bernoulli", "binomial"}
+        Both with logit link.
+    priors : dict, optional
+        Priors by term: ``"Intercept"``, a common term's name or ``"common"`` for all of them
+        (:class:`Normal`, :class:`Flat` or ``"flat"``); a group-specific term's name such as
+        ``"1|state"``, or ``"group_specific"`` for all of them (:class:`HuangWand`,
+        :class:`InverseWishart`; :class:`HalfStudentT`, :class:`HalfNormal` for terms with one
+        effect). Defaults: Normal(0, 2.5/sd(x)) for slopes, Normal(0, 2.5) for the intercept,
+        HuangWand(2, 5) for group-specific terms.
+    center_predictors : bool
+        Whether the intercept's prior holds at the mean of the predictors, as in Bambi and
+        rstanarm. The intercept that results report is that of the formula as written. Means and
+        sds weigh each trial equally, so that counted and one-per-row data give the same model.
+    dropna : bool
+        Whether rows with missing values in the model's columns are left out, with a warning that
+        counts them. By default they are an error.
+
+    Attributes
+    ----------
+    formula : str
+    family : str
+    glmm : GLMM
+        The model as the engines read it.
+
+    Raises
+    ------
+    FormulaError, DataError, PriorError
+        Each names the term or column, and what to do.
+
+    Examples
+    --------
+    >>> model = vmrp.Model("support ~ male + (1|state) + (1|age)", survey)  # doctest: +SKIP
+    >>> idata = model.fit(random_seed=1)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        formula: str,
+        data: pd.DataFrame,
+        family: str = "bernoulli",
+        priors: Mapping[str, Any] | None = None,
+        center_predictors: bool = True,
+        dropna: bool = False,
+    ) -> None:
+        # formulae is imported here and not above: `import pymc_vmrp` must stay quick
+        from formulae.environment import Environment
+
+        from pymc_vmrp.frontends.assemble import assemble
+        from pymc_vmrp.frontends.formula import parse_formula
+
+        env = Environment.capture(1)
+        parsed = parse_formula(formula)
+        self._assembled = assemble(
+            parsed, data, get_family(family), priors, center_predictors, dropna, env
+        )
+        self.formula = formula
+        self.family = family
+        self.glmm: GLMM = self._assembled.glmm
+
+    @property
+    def encoder(self) -> Encoder:
+        """How new data are given the model's design columns."""
+        return self._assembled.encoder
+
+    @property
+    def observations(self) -> Observations:
+        """The response of each row of the data that was used."""
+        return self._assembled.observations
+
+    def approximate(
+        self,
+        bound: str = "quadrature",
+        tol: float = 1e-4,
+        max_iter: int = 500,
+        accelerate: bool = True,
+        progressbar: bool | None = None,
+    ) -> VariationalPosterior:
+        """Fit q(β, u) Π_j q(Σ_j) by coordinate ascent.
+
+        Parameters
+        ----------
+        bound : {"quadrature", "polya-gamma"}
+            How the logistic likelihood enters: its exact expectation under the Gaussian q(β, u),
+            or the Pólya–Gamma bound of Goplerud (2022), which understates posterior sds.
+        tol : float
+            Stop when a sweep changes no log σ or correlation coordinate by more than this, and no
+            cell's linear predictor by more than this many posterior sds.
+        max_iter : int
+            Most sweeps. Reaching it gives a ConvergenceWarning and an honest ``converged=False``.
+        accelerate : bool
+            Whether to use Anderson acceleration.
+        progressbar : bool, optional
+            Whether to show the ELBO and the change per sweep; None shows them once the work has
+            taken two seconds.
+
+        Returns
+        -------
+        VariationalPosterior
+
+        References
+        ----------
+        Goplerud, M. (2022). Fast and accurate estimation of non-nested binomial hierarchical
+        models using variational inference. Bayesian Analysis 17(2). Knowles, D. and Minka, T.
+        (2011). Non-conjugate variational message passing for multinomial and binary regression.
+        """
+        from pymc_vmrp.cavi.run import Options, run
+        from pymc_vmrp.cavi.sites import BOUNDS
+        from pymc_vmrp.progress import sweep_progress
+        from pymc_vmrp.results.posterior import VariationalPosterior
+
+        if not isinstance(bound, str) or bound not in BOUNDS:
+            raise VmrpError(f"bound={bound!r} is not known; choose one of {', '.join(BOUNDS)}.")
+        if not isinstance(tol, int | float) or not tol > 0:
+            raise VmrpError(f"tol must be a positive number, not {tol!r}.")
+        _check_count("max_iter", max_iter)
+        options = Options(bound=bound, tol=tol, max_iter=max_iter, accelerate=accelerate)
+        with sweep_progress(progressbar) as callback:
+            fit = run(self.glmm, options, callback)
+        if not fit.converged:
+            reason, remedy = {
+                "max_iter": (f"stopped at max_iter={max_iter}", "Raise max_iter"),
+                "interrupted": ("was interrupted", "Let it run on"),
+                "stalled": ("stalled: no step raises the ELBO any more", "Rescale the predictors"),
+            }[fit.stopped]
+            warnings.warn(
+                f"coordinate ascent {reason}, after {fit.iterations} sweeps, before it converged: "
+                f"the last change was {fit.change:.2g}, tol={tol:.2g}. {remedy}, or do not use the "
+                "result.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return VariationalPosterior(self.glmm, fit)
+
+    def fit(
+        self,
+        draws: int = 1000,
+        tune: int = 1000,
+        *,
+        inference_method: str = "cavi",
+        chains: int | None = None,
+        cores: int | None = None,
+        random_seed: int | None = None,
+        warm_start: xr.DataTree | None = None,
+        log_likelihood: bool = False,
+        progressbar: bool | None = None,
+        **kwargs: Any,
+    ) -> xr.DataTree:
+        """Fit the model and return posterior draws.
+
+        Parameters
+        ----------
+        draws : int
+            Draws per chain (one chain for every method but NUTS).
+        tune : int
+            Tuning steps of NUTS.
+        inference_method : {"cavi", "nuts", "advi", "fullrank_advi", "pathfinder"}
+            All fit the very same model and name their results alike.
+        chains, cores : int, optional
+            For NUTS, as in ``pm.sample``.
+        random_seed : int, optional
+        warm_start : DataTree, optional
+            For NUTS: a fit of this model from whose draws the chains start.
+        log_likelihood : bool
+            Whether to add the log likelihood of each respondent (draws × rows numbers).
+        progressbar : bool, optional
+            None shows a bar for every method but CAVI, and there once it has taken two seconds.
+        **kwargs
+            For "cavi" what :meth:`approximate` takes; for "nuts" what ``pm.sample`` takes; for
+            "advi" and "fullrank_advi" what ``pm.fit`` takes (``n``, the number of steps, is 30,000
+            by default); for "pathfinder" what ``pymc_extras.fit_pathfinder`` takes.
+
+        Returns
+        -------
+        DataTree
+            Groups ``posterior`` (Bambi's names, the intercept un-centred), ``sample_stats``,
+            ``observed_data``, ``constant_data``; for CAVI ``fit`` with the ELBO and q's moments.
+        """
+        if inference_method not in INFERENCE_METHODS:
+            raise VmrpError(
+                f"inference_method={inference_method!r} is not known; choose one of "
+                f"{', '.join(INFERENCE_METHODS)}."
+            )
+        _check_count("draws", draws)
+        if random_seed is not None:
+            _check_count("random_seed", random_seed, least=0)
+        if warm_start is not None and inference_method != "nuts":
+            raise VmrpError("warm_start= is for inference_method='nuts'.")
+        if inference_method == "cavi":
+            from pymc_vmrp.results.idata import variational_datatree
+
+            unknown = set(kwargs) - {"bound", "tol", "max_iter", "accelerate"}
+            if unknown:
+                raise VmrpError(
+                    f"fit() has no argument {sorted(unknown)[0]!r} for inference_method='cavi'; "
+                    "besides its own it takes bound, tol, max_iter and accelerate."
+                )
+            posterior = self.approximate(progressbar=progressbar, **kwargs)
+            return self._signed(
+                variational_datatree(
+                    posterior, self.observations, draws, random_seed, log_likelihood
+                ),
+                inference_method,
+            )
+        from pymc_vmrp.mcmc.sample import fit_pymc_variational, sample_nuts
+
+        progressbar = True if progressbar is None else progressbar
+        if inference_method == "nuts":
+            tree = sample_nuts(
+                self.glmm,
+                self.observations,
+                draws=draws,
+                tune=tune,
+                chains=chains,
+                cores=cores,
+                random_seed=random_seed,
+                warm_start=warm_start,
+                progressbar=progressbar,
+                log_likelihood=log_likelihood,
+                **kwargs,
+            )
+        else:
+            tree = fit_pymc_variational(
+                self.glmm,
+                self.observations,
+                inference_method,
+                draws=draws,
+                random_seed=random_seed,
+                progressbar=progressbar,
+                log_likelihood=log_likelihood,
+                **kwargs,
+            )
+        return self._signed(tree, inference_method)
+
+    def _signed(self, tree: xr.DataTree, inference_method: str) -> xr.DataTree:
+        """Note on a result which model it belongs to, so that a saved one can be used again."""
+        tree.attrs |= {
+            "formula": self.formula,
+            "family": self.family,
+            "inference_method": inference_method,
+        }
+        return tree
+
+    def to_pymc(self) -> pm.Model:
+        """The same model as a ``pm.Model``: the same joint density, on cells, non-centred.
+
+        As in Bambi, its ``Intercept`` is the one at the centre of the predictors.
+        """
+        from pymc_vmrp.mcmc.build import build_pymc
+
+        return build_pymc(self.glmm)
+
+    def __repr__(self) -> str:
+        glmm = self.glmm
+        n = len(self.observations.successes)
+        lines = [
+            f"Formula: {self.formula}",
+            f"Family: {self.family} (logit link), modelling {self._assembled.event}",
+            f"Data: {n:,} rows in {glmm.n_cells:,} cells; {glmm.n_coefficients:,} coefficients",
+        ]
+        for group in glmm.groups:
+            lines.append(f"  ({group.name}): {len(group.levels)} levels, {group.prior}")
+        return "\n".join(lines)
+
+
+def _check_count(name: str, value: Any, least: int = 1) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise VmrpError(f"{name} must be a whole number, at least {least}, not {value!r}.")

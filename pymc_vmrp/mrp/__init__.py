@@ -1,0 +1,1 @@
+"""The survey workflow built on a fitted model: poststratification."""

@@ -1,0 +1,1 @@
+"""What a fit returns: the variational posterior, DataTrees, and comparisons of them."""

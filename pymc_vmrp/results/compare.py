@@ -1,0 +1,150 @@
+"""Compare two posteriors of the same quantities, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pymc_vmrp.errors import DataError
+from pymc_vmrp.results.idata import posterior_dataset
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FloatArray = NDArray[np.float64]
+
+_GRID = 512
+
+
+def compare(
+    a: xr.DataTree, b: xr.DataTree, var_names: str | Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Compare the marginal posteriors of ``a`` with those of ``b``, usually NUTS.
+
+    Parameters
+    ----------
+    a, b : DataTree
+        Fits of the same model, or two results of :func:`poststratify`. Variables and coordinates
+        that only one of them has are left out.
+    var_names : str or sequence of str, optional
+        Variables to compare; None means all that both have.
+
+    Returns
+    -------
+    DataFrame
+        One row per element, labelled as in ``az.summary``, with columns
+
+        - ``variable``: which variable it belongs to;
+        - ``mean_a``, ``mean_b``, ``sd_a``, ``sd_b``;
+        - ``shift``: (mean_a − mean_b) / sd_b;
+        - ``sd_ratio``: sd_a / sd_b;
+        - ``width_ratio``: the same ratio of the central 90% intervals' widths;
+        - ``overlap``: 1 − ½∫|p_a − p_b|, from kernel density estimates on one grid. Two samples of
+          1,000 from the same normal distribution reach 0.96 on average, of 4,000 0.98.
+
+    Raises
+    ------
+    DataError
+        Where the two have no variable in common.
+    """
+    left, right = posterior_dataset(a), posterior_dataset(b)
+    names = [var_names] if isinstance(var_names, str) else var_names
+    shared = [
+        name
+        for name in left.data_vars
+        if name in right.data_vars
+        and all(np.issubdtype(x[name].dtype, np.number) for x in (left, right))
+    ]
+    if names is not None:
+        missing = [name for name in names if name not in shared]
+        if missing:
+            raise DataError(f"Not in both posteriors: {missing}. Both have {shared}.")
+        shared = list(names)
+    rows = [
+        {"label": label, "variable": name, **_statistics(x, y)}
+        for name in shared
+        for label, x, y in _elements(str(name), left[name], right[name])
+    ]
+    if not rows:
+        raise DataError("The two posteriors have no variable and coordinates in common.")
+    return pd.DataFrame(rows).set_index("label")
+
+
+def _elements(
+    name: str, x: xr.DataArray, y: xr.DataArray
+) -> Iterator[tuple[str, FloatArray, FloatArray]]:
+    """Draws of each element that both have, elements without a value left out."""
+    import xarray as xr
+
+    sample = ("chain", "draw")
+    dims = [dim for dim in x.dims if dim not in sample]
+    if set(dims) != {dim for dim in y.dims if dim not in sample}:
+        raise DataError(
+            f"{name!r} has dimensions {x.dims} in one posterior, {y.dims} in the other."
+        )
+    for array in (x, y):
+        repeated = [dim for dim in dims if not array.indexes.get(dim, pd.Index([])).is_unique]
+        if repeated:
+            raise DataError(f"{name!r} has repeated coordinates along {repeated[0]!r}.")
+    try:
+        x, y = xr.align(x, y, join="inner", exclude=sample)
+    except ValueError as error:  # no coordinates, and different sizes
+        raise DataError(f"{name!r} cannot be matched: {error}.") from error
+    if x.size == 0 or y.size == 0:
+        return
+    left = x.transpose(*sample, *dims).to_numpy()
+    right = y.transpose(*sample, *dims).to_numpy()
+    left = left.reshape(-1, *left.shape[2:])
+    right = right.reshape(-1, *right.shape[2:])
+    for index in np.ndindex(*left.shape[1:]):
+        labels = [str(x[dim].to_numpy()[i]) for dim, i in zip(dims, index, strict=True)]
+        label = f"{name}[{', '.join(labels)}]" if labels else name
+        p, q = left[:, *index], right[:, *index]
+        if np.isnan(p).all() or np.isnan(q).all():
+            continue  # a combination of by= columns that has no cell
+        if not (np.isfinite(p).all() and np.isfinite(q).all()):
+            raise DataError(f"Some draws of {label!r} are not finite: they cannot be compared.")
+        yield label, p, q
+
+
+def _statistics(x: FloatArray, y: FloatArray) -> dict[str, Any]:
+    mean_a, mean_b, sd_a, sd_b = x.mean(), y.mean(), x.std(ddof=1), y.std(ddof=1)
+    width_a, width_b = (float(np.diff(np.quantile(z, [0.05, 0.95]))[0]) for z in (x, y))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            "mean_a": mean_a,
+            "mean_b": mean_b,
+            "sd_a": sd_a,
+            "sd_b": sd_b,
+            "shift": (mean_a - mean_b) / sd_b,
+            "sd_ratio": sd_a / sd_b,
+            "width_ratio": np.divide(width_a, width_b),
+            "overlap": overlap(x, y),
+        }
+
+
+def overlap(x: FloatArray, y: FloatArray) -> float:
+    """1 − ½∫|p − q| of two samples, from kernel density estimates on one grid."""
+    from arviz_stats.base.array import array_stats
+
+    # far tails would coarsen the grid without adding to the integral
+    low = min(np.quantile(x, 0.001), np.quantile(y, 0.001))
+    high = max(np.quantile(x, 0.999), np.quantile(y, 0.999))
+    if not high > low:
+        return 1.0
+    margin = 0.1 * (high - low)
+    densities = []
+    for sample in (x, y):
+        inside = sample[(sample >= low - margin) & (sample <= high + margin)]
+        grid, density, _ = array_stats.kde(
+            inside,
+            grid_len=_GRID,
+            custom_lims=(low - margin, high + margin),
+            bound_correction=False,
+        )
+        densities.append(density / np.trapezoid(density, grid))
+    return float(1 - 0.5 * np.trapezoid(np.abs(densities[0] - densities[1]), grid))

@@ -1,0 +1,99 @@
+"""VariationalPosterior: the fitted q, its moments, draws and density."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_vmrp.cavi.run import Fit
+from pymc_vmrp.glmm.log_joint import log_joint
+from pymc_vmrp.glmm.spec import GLMM
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws of everything unknown in a GLMM.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (draws, p)
+        ``[β, u]`` as laid out in the GLMM; the intercept is the centred one.
+    covariances : tuple of ndarray, each of shape (draws, d, d)
+        Σ_j of each group-specific block.
+    """
+
+    coefficients: FloatArray
+    covariances: tuple[FloatArray, ...]
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+
+@dataclass(frozen=True)
+class VariationalPosterior:
+    """q(β, u) Π_j q(Σ_j), fitted by coordinate ascent.
+
+    Attributes
+    ----------
+    glmm : GLMM
+        The model it approximates.
+    fit : Fit
+        How the iterations went: ELBO, convergence, sweeps, seconds.
+    """
+
+    glmm: GLMM
+    fit: Fit
+
+    @property
+    def elbo(self) -> float:
+        """Evidence lower bound at the end."""
+        return self.fit.state.elbo
+
+    @property
+    def converged(self) -> bool:
+        """Whether the change per sweep fell below the tolerance."""
+        return self.fit.converged
+
+    def mean(self) -> FloatArray:
+        """E[β, u], shape (p,); the intercept is the centred one."""
+        return self.fit.state.gaussian.mean
+
+    def sd(self) -> FloatArray:
+        """Posterior sd of each coefficient, shape (p,)."""
+        return np.sqrt(self.fit.state.gaussian.variances())
+
+    def sample(self, draws: int, random_seed: int | np.random.Generator | None = None) -> Draws:
+        """Independent draws from q.
+
+        Parameters
+        ----------
+        draws : int
+        random_seed : int or Generator, optional
+        """
+        rng = np.random.default_rng(random_seed)
+        coefficients = self.fit.state.gaussian.sample(rng, draws)
+        covariances = tuple(factor.sample(rng, draws) for factor in self.fit.state.factors)
+        return Draws(coefficients, covariances)
+
+    def log_density(self, draws: Draws) -> FloatArray:
+        """Log q(β, u, Σ) of each draw, shape (draws,); the auxiliaries of Σ are left out."""
+        total = self.fit.state.gaussian.log_density(draws.coefficients)
+        for factor, covariance in zip(self.fit.state.factors, draws.covariances, strict=True):
+            total = total + factor.log_density(covariance)
+        return total
+
+    def log_joint(self, draws: Draws) -> FloatArray:
+        """Exact log p(y, β, u, Σ) of each draw, shape (draws,)."""
+        return log_joint(self.glmm, draws.coefficients, draws.covariances)
+
+    def __repr__(self) -> str:
+        fit = self.fit
+        state = "converged" if fit.converged else "NOT converged"
+        return (
+            f"VariationalPosterior({self.glmm.n_coefficients} coefficients, bound={fit.bound!r}, "
+            f"{state} after {fit.iterations} sweeps in {fit.seconds:.2f} s, ELBO {self.elbo:.3f})"
+        )

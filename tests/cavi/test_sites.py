@@ -1,0 +1,81 @@
+"""Sites and bounds against numerical integration."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.polynomial.hermite_e import hermegauss
+from scipy.special import expit
+
+from pymc_vmrp.cavi.kernels import logistic_expectations
+from pymc_vmrp.cavi.sites import BOUNDS, PolyaGamma, Quadrature
+from pymc_vmrp.glmm.spec import Response
+
+MEAN, VARIANCE = (a.ravel() for a in np.meshgrid(np.linspace(-8, 8, 9), [0.01, 0.3, 2.0, 12.0]))
+RESPONSE = Response("y", np.full(MEAN.size, 2.0), np.full(MEAN.size, 5.0))
+
+
+def integrate(f):
+    """E f(η) over N(MEAN, VARIANCE) on a fine even grid, which converges faster than any power."""
+    z = np.linspace(-12, 12, 4801)
+    weight = np.exp(-0.5 * z**2)
+    eta = MEAN[:, None] + np.sqrt(VARIANCE)[:, None] * z
+    return (f(eta) * weight).sum(1) / weight.sum()
+
+
+def test_closed_form_expectations_are_within_2e8():
+    out = [np.empty_like(MEAN) for _ in range(3)]
+    logistic_expectations(MEAN, VARIANCE, *out)
+    exact = [
+        integrate(lambda t: np.logaddexp(0, t)),
+        integrate(expit),
+        integrate(lambda t: expit(t) * expit(-t)),
+    ]
+    for actual, expected in zip(out, exact, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-8)
+
+
+def test_gauss_hermite_agrees():
+    # an independent rule: 60 nodes are enough for the smaller variances
+    nodes, weights = hermegauss(60)
+    small = VARIANCE <= 2
+    eta = MEAN[small][:, None] + np.sqrt(VARIANCE[small])[:, None] * nodes
+    expected = (expit(eta) * weights).sum(1) / weights.sum()
+    out = [np.empty(small.sum()) for _ in range(3)]
+    logistic_expectations(MEAN[small], VARIANCE[small], *out)
+    np.testing.assert_allclose(out[1], expected, atol=1e-7)
+
+
+def test_quadrature_sites_are_the_gradient_of_the_expectation():
+    # k − wμ = dE[ℓ]/dμ and −w/2 = dE[ℓ]/dv (Opper & Archambeau 2009)
+    bound, h = Quadrature(), 1e-4
+    sites = bound.sites(RESPONSE, MEAN, VARIANCE)
+
+    def expected(mean, variance):
+        out = [np.empty_like(mean) for _ in range(3)]
+        logistic_expectations(mean, variance, *out)
+        return RESPONSE.successes * mean - RESPONSE.trials * out[0]
+
+    by_mean = (expected(MEAN + h, VARIANCE) - expected(MEAN - h, VARIANCE)) / (2 * h)
+    by_variance = (expected(MEAN, VARIANCE + 1e-3) - expected(MEAN, VARIANCE - 1e-3)) / 2e-3
+    np.testing.assert_allclose(sites.shift - sites.precision * MEAN, by_mean, atol=1e-6)
+    np.testing.assert_allclose(-0.5 * sites.precision, by_variance, atol=2e-5)
+
+
+def test_polya_gamma_is_a_lower_bound_and_tight_without_variance():
+    tight = Quadrature().expected_log_likelihood
+    loose = PolyaGamma().expected_log_likelihood
+    assert loose(RESPONSE, MEAN, VARIANCE) < tight(RESPONSE, MEAN, VARIANCE)
+    tiny = np.full_like(VARIANCE, 1e-12)
+    assert loose(RESPONSE, MEAN, tiny) == pytest.approx(tight(RESPONSE, MEAN, tiny), abs=1e-5)
+
+
+def test_polya_gamma_precision_at_zero():
+    zero = np.zeros_like(MEAN)
+    np.testing.assert_allclose(
+        PolyaGamma().sites(RESPONSE, zero, zero).precision, RESPONSE.trials / 4
+    )
+
+
+def test_names():
+    assert set(BOUNDS) == {"quadrature", "polya-gamma"}

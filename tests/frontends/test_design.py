@@ -1,0 +1,153 @@
+"""Encoding data frames: types, contrasts, new data, and data that are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pymc_vmrp as vmrp
+
+
+@pytest.mark.parametrize("dtype", ["object", "str", "category", "string[python]"])
+def test_text_types_are_alike(survey, dtype):
+    model = vmrp.Model("y ~ educ + (1|state)", survey.astype({"state": dtype, "educ": dtype}))
+    reference = vmrp.Model("y ~ educ + (1|state)", survey)
+    np.testing.assert_array_equal(model.approximate().mean(), reference.approximate().mean())
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "int8", "float32"])
+def test_number_types_are_alike(survey, dtype):
+    data = survey.assign(k=(survey["x"] > 0) * 2)
+    a = vmrp.Model("y ~ k + (1|state)", data.astype({"k": dtype})).approximate().mean()
+    np.testing.assert_allclose(a, vmrp.Model("y ~ k + (1|state)", data).approximate().mean())
+
+
+def test_slopes_of_a_category_are_contrasts_next_to_an_intercept(survey):
+    with_intercept = vmrp.Model("y ~ (age|state)", survey).glmm.groups[0]
+    assert [e.name for e in with_intercept.effects] == ["1", "age[35-54]", "age[55+]"]
+    without = vmrp.Model("y ~ (0 + age|state)", survey).glmm.groups[0]
+    assert [e.name for e in without.effects] == ["age[18-34]", "age[35-54]", "age[55+]"]
+    np.testing.assert_array_equal(without.values.sum(1), 1)
+
+
+def test_independent_equals_two_terms(survey):
+    a = vmrp.Model("y ~ x + (1 + x||state)", survey).approximate(tol=1e-8)
+    b = vmrp.Model("y ~ x + (1|state) + (0 + x|state)", survey).approximate(tol=1e-8)
+    np.testing.assert_allclose(a.mean(), b.mean())
+    assert a.elbo == pytest.approx(b.elbo)
+
+
+def test_a_categorical_slope_is_coded_for_each_factor(survey):
+    together = vmrp.Model("y ~ (1|state) + (0 + age|state + educ)", survey)
+    apart = vmrp.Model("y ~ (1|state) + (0 + age|state) + (0 + age|educ)", survey)
+    assert [group.d for group in together.glmm.groups] == [1, 2, 3]
+    assert together.approximate().elbo == pytest.approx(apart.approximate().elbo, rel=1e-12)
+
+
+def test_small_integers_do_not_overflow(survey):
+    data = survey.assign(a=(survey["x"] * 10).astype("int64") + 60, b=100)
+    data.loc[::2, "b"] = 90
+    wide = vmrp.Model("y ~ a:b", data).glmm.common.columns
+    narrow = vmrp.Model("y ~ a:b", data.astype({"a": "int8", "b": "uint8"})).glmm.common.columns
+    np.testing.assert_array_equal(wide, narrow)
+
+
+def test_new_data_have_the_training_design(survey):
+    model = vmrp.Model("y ~ x*educ + (1 + x|state) + (age|educ) + (1|state:age)", survey)
+    encoder = model.encoder
+    frame = encoder.prepare(survey, "new")
+    unseen = encoder.unseen_levels(frame)
+    assert unseen == [(), (), ()]
+    encoded = encoder.encode(frame, unseen, "new")
+    cell = model.observations.cell
+    np.testing.assert_array_equal(encoded.common, model.glmm.common.columns[cell])
+    for group, codes, values in zip(model.glmm.groups, encoded.codes, encoded.values, strict=True):
+        np.testing.assert_array_equal(codes, group.codes[cell])
+        np.testing.assert_array_equal(values, group.values[cell])
+
+
+def test_one_row_is_enough(survey):
+    model = vmrp.Model("y ~ x*educ + (1 + x|state)", survey)
+    frame = model.encoder.prepare(survey.iloc[[3]], "new")
+    assert model.encoder.encode(frame, [()], "new").common.shape == (1, 3)
+
+
+BAD = {
+    "unknown column": ("y ~ malee + (1|state)", {}, vmrp.DataError, "'malee'.*mean 'male'"),
+    "unknown group": ("y ~ x + (1|county)", {}, vmrp.DataError, r"'county'.*1\|county"),
+    "missing predictor": ("y ~ x", {"x": np.nan}, vmrp.DataError, r"'x' \(1\).*dropna"),
+    "missing group": ("y ~ (1|state)", {"state": None}, vmrp.DataError, r"'state' \(1\)"),
+    "infinite": ("y ~ x", {"x": np.inf}, vmrp.DataError, "'x'.*infinite"),
+    "infinite after log": ("y ~ np.log(z)", {}, vmrp.DataError, r"np.log\(z\)"),
+    "constant": ("y ~ one", {}, vmrp.DataError, "'one' is constant"),
+    "one level common": ("y ~ word", {}, vmrp.DataError, "'word'"),
+    "one level group": ("y ~ (1|word)", {}, vmrp.DataError, "'word' has only one level"),
+    "dates": ("y ~ day", {}, vmrp.DataError, "'day'.*datetime"),
+    "mixed": ("y ~ (1|mixed)", {}, vmrp.DataError, "'mixed'"),
+    "offset": ("y ~ x + offset(z)", {}, vmrp.FormulaError, "offset"),
+    "unknown function": ("y ~ nosuch(x)", {}, vmrp.FormulaError, r"nosuch\(x\)"),
+    "slash in a name": ("y ~ I(x / 2)", {}, vmrp.FormulaError, "/"),
+    "slope without variation": ("y ~ (one|state)", {}, vmrp.DataError, r"one\|state"),
+    "slope with one level": ("y ~ (word|state)", {}, vmrp.DataError, r"word\|state"),
+    "level of a predictor": ("y ~ educ['HS']", {}, vmrp.FormulaError, "response only"),
+    "power": ("y ~ x**2", {}, vmrp.FormulaError, r"I\(x\*\*2\)"),
+    "factor minus factor": ("y ~ (1|state - age)", {}, vmrp.FormulaError, "subtracted"),
+    "response as predictor": ("y ~ y", {}, vmrp.FormulaError, "'y' is the response"),
+    "spline as group": ("y ~ (1|bs(x, df=4))", {}, vmrp.VmrpError, r"bs\(x"),
+    "name of another": ("y ~ `1|state_sigma` + (1|state)", {}, vmrp.FormulaError, "1|state_sigma"),
+    "twice the name": ("y ~ `x:male` + x:male", {}, vmrp.FormulaError, "x:male"),
+    "two factors of a name": (
+        "y ~ (1|`age:educ`) + (0 + x|age:educ)",
+        {},
+        vmrp.FormulaError,
+        "both called 'age:educ'",
+    ),
+    "response a number": ("2 ~ x", {}, vmrp.FormulaError, "number"),
+    "slash in the response": ("I(y / 1) ~ x", {}, vmrp.FormulaError, "/"),
+    "spline as response": ("bs(y, df=4) ~ x", {}, vmrp.VmrpError, r"bs\(y"),
+    "huge integers": ("y ~ huge", {}, vmrp.DataError, "'huge'"),
+    "nothing": ("y ~ 0", {}, vmrp.FormulaError, "nothing to estimate"),
+    "bare number": ("y ~ x + 3", {}, vmrp.FormulaError, "number"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_data_are_refused_by_name(survey, case):
+    formula, change, error, message = BAD[case]
+    data = survey.assign(z=0.0, one=1, word="w", day=pd.Timestamp("2020-01-01"))
+    data["1|state_sigma"] = data["x:male"] = data["age:educ"] = np.arange(600) % 7
+    data["huge"] = pd.Series([2**70, 1] * 300, dtype=object)
+    data["mixed"] = pd.Series([1, "a"] * 300, dtype=object)
+    for column, value in change.items():
+        data.loc[data.index[5], column] = value
+    with np.errstate(all="ignore"), pytest.raises(error, match=message):
+        vmrp.Model(formula, data)
+
+
+def test_frames_are_checked(survey):
+    with pytest.raises(vmrp.DataError, match="no rows"):
+        vmrp.Model("y ~ x", survey.iloc[:0])
+    with pytest.raises(vmrp.DataError, match="duplicate columns"):
+        vmrp.Model("y ~ x", pd.concat([survey, survey[["x"]]], axis=1))
+    with pytest.raises(vmrp.DataError, match="not strings"):
+        vmrp.Model("y ~ x", survey.rename(columns={"male": 3}))
+    with pytest.raises(vmrp.DataError, match="DataFrame"):
+        vmrp.Model("y ~ x", {"y": [1], "x": [2]})
+
+
+def test_missing_rows_are_dropped_on_request_and_counted(survey):
+    data = survey.copy()
+    data.loc[data.index[:3], "x"] = np.nan
+    data.loc[data.index[2:5], "state"] = None
+    with pytest.warns(UserWarning, match=r"dropped 5 of 600 rows.*'x' \(3\), 'state' \(3\)"):
+        model = vmrp.Model("y ~ x + (1|state)", data, dropna=True)
+    assert len(model.observations.successes) == 595
+    assert list(model.observations.index) == list(data.index[5:])
+
+
+def test_new_data_of_another_type_are_refused(survey):
+    data = survey.assign(code=survey["state"].map(ord))
+    model = vmrp.Model("y ~ (1|code)", data)
+    with pytest.raises(vmrp.DataError, match=r"'code' held numbers.*text"):
+        model.encoder.prepare(data.assign(code=data["code"].astype(str)), "cells")

@@ -1,0 +1,53 @@
+"""Improper posteriors under flat priors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pymc_vmrp as vmrp
+
+
+def test_collinear_columns_under_flat_priors(survey):
+    data = survey.assign(twice=2 * survey["x"] + 1)
+    with pytest.raises(vmrp.DataError, match=r"collinear.*(twice|x)"):
+        vmrp.Model(
+            "y ~ x + twice + (1|state)", data, priors={"common": "flat", "Intercept": "flat"}
+        )
+    assert vmrp.Model("y ~ x + twice + (1|state)", data).approximate().converged
+
+
+def test_separation_under_flat_priors(survey):
+    data = survey.assign(leak=(survey["y"] == 1) & (survey["x"] > 0))
+    with pytest.raises(vmrp.DataError, match=r"separated.*leak"):
+        vmrp.Model("y ~ leak + (1|state)", data, priors={"common": "flat", "Intercept": "flat"})
+    assert vmrp.Model("y ~ leak + (1|state)", data).approximate().converged
+    with pytest.raises(vmrp.DataError, match="Intercept"):
+        vmrp.Model("y ~ (1|state)", survey.assign(y=1), priors={"Intercept": "flat"})
+
+
+def test_no_separation_no_error(survey):
+    vmrp.Model("y ~ x + educ*age + (1|state)", survey, priors={"common": "flat"})
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(4, 12))
+def test_separation_is_found_exactly_where_a_line_separates(seed, n):
+    """One predictor and an intercept: separated where the x of zeros and ones do not overlap."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 6, n).astype(float)
+    y = rng.integers(0, 2, n)
+    if len(set(y)) < 2 or len(set(x)) < 2:
+        return
+    ones, zeros = x[y == 1], x[y == 0]
+    separated = min(ones) >= max(zeros) or max(ones) <= min(zeros)
+    frame = pd.DataFrame({"x": x, "y": y})
+    flat = {"common": "flat", "Intercept": "flat"}
+    if separated:
+        with pytest.raises(vmrp.DataError, match="separated"):
+            vmrp.Model("y ~ x", frame, priors=flat)
+    else:
+        vmrp.Model("y ~ x", frame, priors=flat)

@@ -1,0 +1,135 @@
+"""One model, two engines: the joint density of the pm.Model is that of the GLMM."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pytensor.compile.mode import get_mode
+from scipy.special import gammaln
+
+import pymc_vmrp as vmrp
+from pymc_vmrp.glmm.log_joint import log_joint
+from pymc_vmrp.glmm.variables import effect_variables
+
+# A handful of evaluations do not repay compilation, but log(1 - p) needs its stable form.
+MODE = get_mode("FAST_COMPILE").including("canonicalize", "stabilize")
+
+# Each formula with the priors it is tested under.
+CASES = {
+    "d1_huang_wand": ("y ~ male + educ + (1|state) + (1|state:age)", {}),
+    "d1_other_priors": (
+        "y ~ x + (1|state) + (0 + x|state) + (1|age) + (1|educ)",
+        {
+            "1|state": vmrp.HalfStudentT(3, 2),
+            "x|state": vmrp.HalfNormal(1.5),
+            "1|age": vmrp.InverseWishart(3, 0.7),
+        },
+    ),
+    "d2_huang_wand": ("y ~ x + (1 + x|state)", {"1|state": vmrp.HuangWand(3.5, [2, 5])}),
+    "d2_inverse_wishart": (
+        "y ~ x + (1 + x|state) + (1|age)",
+        {"1+x|state": vmrp.InverseWishart(4.5, [[1.0, 0.3], [0.3, 0.5]])},
+    ),
+    "d3_huang_wand": ("y ~ x + (1 + age|state)", {}),
+    "flat_uncentred": ("y ~ 0 + x + educ + (1 + x||state)", {"common": "flat"}),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def model(request, survey):
+    formula, priors = CASES[request.param]
+    return vmrp.Model(
+        formula, survey, priors=priors, center_predictors=request.param != "flat_uncentred"
+    )
+
+
+def random_points(pm_model, n, seed):
+    """Random values of the free variables: unconstrained normals, transformed back."""
+    rng = np.random.default_rng(seed)
+    start = pm_model.initial_point()
+    forward = pm_model.compile_fn(
+        pm_model.unobserved_value_vars, inputs=pm_model.value_vars, mode=MODE
+    )
+    names = [v.name for v in pm_model.unobserved_value_vars]
+    for _ in range(n):
+        point = {k: rng.normal(0, 0.7, np.shape(v)) for k, v in start.items()}
+        yield point, dict(zip(names, forward(point), strict=True))
+
+
+def log_density_in_pymc_coordinates(glmm, named):
+    """Log joint of the GLMM at ``named``, as a density of the pm.Model's free variables."""
+    beta = [np.ravel(named["Intercept"])] if glmm.common.intercept else []
+    beta += [np.ravel(named[term.name]) for term in glmm.common.terms]
+    coefficients, covariances, aux, log_jacobian = [np.concatenate(beta)], [], [], 0.0
+    for group in glmm.groups:
+        u = np.concatenate([np.atleast_2d(named[v.name]) for v in effect_variables(glmm, group)])
+        coefficients.append(u.T.ravel())
+        if group.d == 1:
+            sigma = float(np.ravel(named[f"{group.name}_sigma"])[0])
+            covariances.append(np.array([[[sigma**2]]]))
+            aux.append(None)
+            log_jacobian += u.size * np.log(sigma)  # u = σz
+            if f"{group.name}_variance" not in named:
+                log_jacobian += np.log(2 * sigma)  # σ² from σ
+            continue
+        sigma, a, jacobian = vector_block(group, named)
+        covariances.append(sigma[None])
+        aux.append(a)
+        log_jacobian += jacobian + 0.5 * len(group.levels) * np.linalg.slogdet(sigma)[1]
+    value = log_joint(glmm, np.concatenate(coefficients)[None], covariances, aux)
+    return float(value[0]) + log_jacobian
+
+
+def vector_block(group, named):
+    """Σ of a block from Bartlett's factor B, and log |∂Σ/∂(χ², below)|."""
+    d = group.d
+    b = np.diag(np.sqrt(named[f"{group.name}_chi2"]))
+    lower = [(i, j) for i in range(d) for j in range(i)]
+    for value, (i, j) in zip(named[f"{group.name}_bartlett"], lower, strict=True):
+        b[i, j] = value
+    if isinstance(group.prior, vmrp.HuangWand):
+        a = named[f"{group.name}_a"]
+        root = np.diag(np.sqrt(a / (2 * group.prior.nu)))
+        a = a[None]
+    else:
+        root, a = np.linalg.cholesky(np.linalg.inv(group.prior.parameters(d)[1])), None
+    t = root @ b
+    precision = t @ t.T
+    i = np.arange(1, d + 1)
+    jacobian = (
+        -np.log(2 * np.diag(b)).sum()  # diagonal of B from χ²
+        + (i * np.log(np.diag(root))).sum()  # T = root·B, column by column
+        + d * np.log(2)
+        + ((d - i + 1) * np.log(np.diag(t))).sum()  # Σ⁻¹ = TT'
+        - (d + 1) * np.linalg.slogdet(precision)[1]  # Σ from Σ⁻¹
+    )
+    return np.linalg.inv(precision), a, jacobian
+
+
+def test_joint_density_equals_glmm(model):
+    pm_model = model.to_pymc()
+    log_p = pm_model.compile_logp(jacobian=False, mode=MODE)
+    differences = [
+        log_p(point) - log_density_in_pymc_coordinates(model.glmm, named)
+        for point, named in random_points(pm_model, 20, seed=1)
+    ]
+    # "up to one constant": the binomial coefficients of the cells, which Bernoulli rows lack
+    np.testing.assert_allclose(differences, np.mean(differences), rtol=0, atol=1e-8)
+    y, n = model.glmm.response.successes, model.glmm.response.trials
+    constant = (gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1)).sum()
+    assert np.mean(differences) == pytest.approx(constant, abs=1e-6)
+
+
+def test_names_are_bambis(slopes_model):
+    pm_model = slopes_model.to_pymc()
+    names = {v.name for v in pm_model.unobserved_RVs}
+    assert {"Intercept", "x", "male", "1|state", "x|state", "1|state_sigma", "1|age"} <= names
+    assert pm_model.named_vars_to_dims["1|state"] == ("state__factor_dim",)
+    assert list(pm_model.coords["state__factor_dim"]) == list("ABCDEF")
+
+
+def test_binomial_response_is_observed_per_cell(intercepts_model):
+    pm_model = intercepts_model.to_pymc()
+    assert pm_model.observed_RVs[0].name == "y"
+    observed = pm_model.rvs_to_values[pm_model.observed_RVs[0]].eval()
+    assert observed.sum() == intercepts_model.glmm.response.successes.sum()

@@ -1,0 +1,48 @@
+"""Real surveys and published references: skipped where ../shared is not there."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import accuracy, data
+
+
+def test_polya_gamma_is_the_published_algorithm(shared):
+    table = accuracy.published_algorithm(shared)
+    assert len(table) == 129
+    assert table["shift"].abs().max() <= 0.02
+    assert (table["sd_ratio"] - 1).abs().max() <= 0.01
+
+
+@pytest.fixture(scope="module")
+def nuts(shared):
+    return accuracy.nuts_states(shared).set_index(["data", "bound"])
+
+
+@pytest.mark.parametrize("case", ["simulated 5,000", "CCES 59,810"])
+def test_quadrature_agrees_with_nuts(nuts, case):
+    row = nuts.loc[(case, "quadrature")]
+    assert row["mean_abs_shift"] <= 0.04
+    assert 0.97 <= row["mean_sd_ratio"] <= 1.02
+
+
+def test_polya_gamma_understates_the_sds(nuts):
+    assert nuts.loc[("simulated 5,000", "polya-gamma"), "mean_sd_ratio"] < 0.97
+
+
+def test_ghitza_gelman_state_sds_are_those_of_hmc(shared):
+    table = accuracy.ghitza_gelman(shared).set_index(["model", "bound"])["median_sd_ratio"]
+    for model in (1, 4):
+        assert 0.98 <= table[model, "quadrature"] <= 1.02
+        assert table[model, "polya-gamma"] == pytest.approx(0.92, abs=0.01)  # as published
+
+
+def test_cces_samples_beat_raw_means(shared):
+    table = accuracy.cces_samples(shared, samples=4)
+    assert (table["ratio"] < 1).all()
+    assert table["ratio"].mean() <= 0.65
+
+
+def test_nuts_reference_coding(shared):
+    frame = data.for_nuts_reference(data.cces(shared).cells)
+    assert frame["region"].cat.categories[0] == "Northeast"
