@@ -110,7 +110,7 @@ class Model:
         bound: str = "quadrature",
         tol: float = 1e-4,
         max_iter: int = 500,
-        accelerate: bool = True,
+        accelerate: str = "anderson",
         progressbar: bool | None = None,
     ) -> VariationalPosterior:
         """Fit q(β, u) Π_j q(Σ_j) by coordinate ascent.
@@ -125,8 +125,8 @@ class Model:
             cell's linear predictor by more than this many posterior sds.
         max_iter : int
             Most sweeps. Reaching it gives a ConvergenceWarning and an honest ``converged=False``.
-        accelerate : bool
-            Whether to use Anderson acceleration.
+        accelerate : {"anderson", "none"}
+            How the fixed-point iteration is accelerated.
         progressbar : bool, optional
             Whether to show the ELBO and the change per sweep; None shows them once the work has
             taken two seconds.

@@ -33,8 +33,24 @@ class Sites:
         )
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What a bound makes of marginals N(μ, v) of η.
+
+    Attributes
+    ----------
+    sites : Sites
+        Optimal at these marginals: where the next sweep goes.
+    expected_log_likelihood : float
+        Lower bound of E log p(y | η), at its tightest for these marginals.
+    """
+
+    sites: Sites
+    expected_log_likelihood: float
+
+
 class Bound(Protocol):
-    """How the likelihood is bounded: its sites and its share of the ELBO."""
+    """How the likelihood is bounded: its sites and its share of the ELBO, in one pass."""
 
     @property
     def name(self) -> str:
@@ -42,52 +58,40 @@ class Bound(Protocol):
         ...
 
     @property
-    def monotone(self) -> bool:
-        """Whether a plain sweep can never lower the ELBO."""
+    def constant_shift(self) -> bool:
+        """Whether k does not depend on the marginals."""
         ...
 
-    def sites(self, response: Response, mean: FloatArray, variance: FloatArray) -> Sites:
-        """Sites that are optimal at the marginals N(mean, variance) of η."""
-        ...
-
-    def expected_log_likelihood(
-        self, response: Response, mean: FloatArray, variance: FloatArray
-    ) -> float:
-        """Lower bound of E log p(y | η), at its tightest for these marginals."""
+    def evaluate(self, response: Response, mean: FloatArray, variance: FloatArray) -> Evaluation:
+        """Sites and expected log likelihood at the marginals N(mean, variance) of η."""
         ...
 
 
 @dataclass(frozen=True)
 class PolyaGamma:
-    """The Pólya–Gamma bound of the published algorithm.
+    """The Pólya–Gamma bound of the published algorithm; no plain sweep can lower its ELBO.
 
     With c² = μ² + v the site has w = n tanh(c/2)/(2c) and k = y − n/2. Jaakkola & Jordan (2000);
     Polson, Scott & Windle (2013); Durante & Rigon (2019) for their equality; Goplerud (2022).
     """
 
     name: str = "polya-gamma"
-    monotone: bool = True
+    constant_shift: bool = True
 
-    def sites(self, response: Response, mean: FloatArray, variance: FloatArray) -> Sites:
-        """See :class:`Bound`."""
+    def evaluate(self, response: Response, mean: FloatArray, variance: FloatArray) -> Evaluation:
+        """See :class:`Bound`; the quadratic term vanishes at the optimal c."""
         half = 0.5 * np.sqrt(mean**2 + variance)
         # tanh(x)/x → 1 as x → 0
         ratio = np.where(half > 1e-8, np.tanh(half) / np.maximum(half, 1e-8), 1.0)
-        return Sites(0.25 * response.trials * ratio, response.successes - 0.5 * response.trials)
-
-    def expected_log_likelihood(
-        self, response: Response, mean: FloatArray, variance: FloatArray
-    ) -> float:
-        """See :class:`Bound`; the quadratic term vanishes at the optimal c."""
-        half = 0.5 * np.sqrt(mean**2 + variance)
-        log_two_cosh = np.logaddexp(half, -half)
         shift = response.successes - 0.5 * response.trials
-        return float(shift @ mean - response.trials @ log_two_cosh) + response.log_base
+        log_two_cosh = np.logaddexp(half, -half)
+        expected = float(shift @ mean - response.trials @ log_two_cosh) + response.log_base
+        return Evaluation(Sites(0.25 * response.trials * ratio, shift), expected)
 
 
 @dataclass(frozen=True)
 class Quadrature:
-    """The exact expectation under a Gaussian: the tight bound.
+    """The exact expectation under a Gaussian: the tight bound, and no bound but the thing itself.
 
     w = −E[ℓ″(η)] and k = E[ℓ′(η)] + wμ give the optimal Gaussian of the same factorization: Knowles
     & Minka (2011), Khan & Lin (2017), Opper & Archambeau (2009). For the logistic likelihood the
@@ -95,29 +99,16 @@ class Quadrature:
     """
 
     name: str = "quadrature"
-    monotone: bool = False
+    constant_shift: bool = False
 
-    def sites(self, response: Response, mean: FloatArray, variance: FloatArray) -> Sites:
+    def evaluate(self, response: Response, mean: FloatArray, variance: FloatArray) -> Evaluation:
         """See :class:`Bound`."""
-        _, probability, slope = _expectations(mean, variance)
+        softplus, probability, slope = (np.empty_like(mean) for _ in range(3))
+        logistic_expectations(mean, variance, softplus, probability, slope)
         precision = response.trials * slope
         shift = response.successes - response.trials * probability + precision * mean
-        return Sites(precision, shift)
-
-    def expected_log_likelihood(
-        self, response: Response, mean: FloatArray, variance: FloatArray
-    ) -> float:
-        """See :class:`Bound`; here it is no bound but the expectation itself."""
-        softplus, _, _ = _expectations(mean, variance)
-        return float(response.successes @ mean - response.trials @ softplus) + response.log_base
-
-
-def _expectations(
-    mean: FloatArray, variance: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    softplus, probability, slope = (np.empty_like(mean) for _ in range(3))
-    logistic_expectations(mean, variance, softplus, probability, slope)
-    return softplus, probability, slope
+        expected = float(response.successes @ mean - response.trials @ softplus)
+        return Evaluation(Sites(precision, shift), expected + response.log_base)
 
 
 BOUNDS: dict[str, Bound] = {bound.name: bound for bound in (Quadrature(), PolyaGamma())}

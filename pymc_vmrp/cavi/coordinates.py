@@ -1,0 +1,103 @@
+"""The point of the fixed-point iteration as one unconstrained vector, and how far it moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_vmrp.cavi.sites import Bound, Sites
+from pymc_vmrp.cavi.sweep import Point, State
+from pymc_vmrp.glmm.spec import GLMM
+
+FloatArray = NDArray[np.float64]
+
+_SMALLEST_PRECISION = 1e-290  # of a site: cells without trials have none, and need a logarithm
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Points as vectors, for acceleration.
+
+    First the log-Cholesky coordinates of each E[Σ_j⁻¹]; then log w of each site and, where the
+    shift varies, k in units of 1/``scale``.
+
+    Attributes
+    ----------
+    glmm : GLMM
+    bound : Bound
+    scale : ndarray, shape (N,)
+        Typical sds of η, so that a shift of 1/scale moves q by about one sd.
+    """
+
+    glmm: GLMM
+    bound: Bound
+    scale: FloatArray
+
+    @property
+    def n_hyper(self) -> int:
+        """How many coordinates belong to the covariances."""
+        return sum(group.d * (group.d + 1) // 2 for group in self.glmm.groups)
+
+    @property
+    def size(self) -> int:
+        """Length of the vector."""
+        return self.n_hyper + self.glmm.n_cells * (1 if self.bound.constant_shift else 2)
+
+    def encode(self, point: Point) -> FloatArray:
+        """Coordinates of ``point``."""
+        parts = [_log_cholesky(precision) for precision in point.precisions]
+        parts.append(np.log(np.maximum(point.sites.precision, _SMALLEST_PRECISION)))
+        if not self.bound.constant_shift:
+            parts.append(point.sites.shift * self.scale)
+        return np.concatenate(parts)
+
+    def decode(self, z: FloatArray, like: Point) -> Point:
+        """The point with coordinates ``z``; a constant shift is that of ``like``."""
+        precisions = []
+        at = 0
+        for group in self.glmm.groups:
+            size = group.d * (group.d + 1) // 2
+            precisions.append(_from_log_cholesky(z[at : at + size], group.d))
+            at += size
+        n = self.glmm.n_cells
+        shift = like.sites.shift if self.bound.constant_shift else z[at + n :] / self.scale
+        return Point(tuple(precisions), Sites(np.exp(z[at : at + n]), shift))
+
+    def change(self, state: State) -> float:
+        """What the next plain sweep would change.
+
+        The largest change of log σ's and correlations, and of any cell's η in posterior sds (its
+        mean by the linear response V X'δ to the change of the sites, its log sd by its own site).
+        """
+        now, then = state.point, state.image
+        hyper = 0.0
+        for a, b in zip(now.precisions, then.precisions, strict=True):
+            hyper = max(hyper, float(np.abs(_log_cholesky(b) - _log_cholesky(a)).max()))
+        precision = then.sites.precision - now.sites.precision
+        gradient = then.sites.shift - now.sites.shift - precision * state.mean
+        response = state.gaussian.row_response(gradient)
+        mean = np.abs(response) / np.sqrt(state.variance)
+        log_sd = 0.5 * np.abs(precision) * state.variance
+        return float(max(hyper, mean.max(initial=0.0), log_sd.max(initial=0.0)))
+
+
+def _log_cholesky(matrix: FloatArray) -> FloatArray:
+    """Log diagonal of the Cholesky factor, then its strict lower triangle over the diagonal."""
+    if len(matrix) == 1:
+        return np.array([0.5 * np.log(matrix[0, 0])])
+    factor = np.linalg.cholesky(matrix)
+    diagonal = np.diag(factor)
+    lower = np.tril_indices(len(matrix), -1)
+    return np.concatenate([np.log(diagonal), (factor / diagonal[:, None])[lower]])
+
+
+def _from_log_cholesky(z: FloatArray, d: int) -> FloatArray:
+    if d == 1:
+        return np.exp(2 * z)[:, None]
+    diagonal = np.exp(z[:d])
+    factor = np.zeros((d, d))
+    factor[np.tril_indices(d, -1)] = z[d:]
+    factor = factor * diagonal[:, None] + np.diag(diagonal)
+    return np.asarray(factor @ factor.T)

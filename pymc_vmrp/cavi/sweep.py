@@ -1,0 +1,104 @@
+"""One sweep of coordinate ascent: from a point to q, its ELBO and the next point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_vmrp.cavi.covariance import CovarianceFactor, update_covariance
+from pymc_vmrp.cavi.elbo import evidence_lower_bound
+from pymc_vmrp.cavi.gaussian import Gaussian, Solver
+from pymc_vmrp.cavi.sites import Bound, Sites
+from pymc_vmrp.glmm.spec import GLMM
+
+FloatArray = NDArray[np.float64]
+
+_START_SD = 0.5  # of group-specific effects, in units of the linear predictor
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a sweep starts from: E[Σ_j⁻¹] of each block and the sites of the likelihood.
+
+    Together with the priors of β these are the natural parameters of q(β, u).
+    """
+
+    precisions: tuple[FloatArray, ...]
+    sites: Sites
+
+    def towards(self, other: Point, step: float) -> Point:
+        """The natural parameters a fraction ``step`` of the way to ``other``."""
+        precisions = tuple(
+            (1 - step) * mine + step * others
+            for mine, others in zip(self.precisions, other.precisions, strict=True)
+        )
+        return Point(precisions, self.sites.towards(other.sites, step))
+
+
+@dataclass(frozen=True)
+class State:
+    """q after a sweep.
+
+    Attributes
+    ----------
+    point : Point
+        What q(β, u) was computed from.
+    gaussian : Gaussian
+    factors : tuple of CovarianceFactor
+        The optimal q(Σ_j) for this q(β, u).
+    mean, variance : ndarray, shape (N,)
+        Marginals of η in each cell.
+    image : Point
+        Where a plain sweep would go next: the optimal E[Σ_j⁻¹] and sites for this q.
+    elbo : float
+    """
+
+    point: Point
+    gaussian: Gaussian
+    factors: tuple[CovarianceFactor, ...]
+    mean: FloatArray
+    variance: FloatArray
+    image: Point
+    elbo: float
+
+
+def start(glmm: GLMM, bound: Bound) -> Point:
+    """Where the first sweep starts: moderate effects, every η ~ N(0, 1)."""
+    precisions = tuple(np.eye(group.d) / _START_SD**2 for group in glmm.groups)
+    n = glmm.n_cells
+    return Point(precisions, bound.evaluate(glmm.response, np.zeros(n), np.ones(n)).sites)
+
+
+def sweep(glmm: GLMM, solver: Solver, bound: Bound, point: Point) -> State:
+    """q(β, u) at ``point``, then every q(Σ_j), then the next sites."""
+    gaussian = solver.solve(point.sites, point.precisions)
+    factors = tuple(
+        update_covariance(group.prior, gaussian.second_moment(j), len(group.levels))
+        for j, group in enumerate(glmm.groups)
+    )
+    mean, variance = gaussian.row_moments()
+    evaluation = bound.evaluate(glmm.response, mean, variance)
+    precisions = tuple(factor.expected_precision for factor in factors)
+    return State(
+        point=point,
+        gaussian=gaussian,
+        factors=factors,
+        mean=mean,
+        variance=variance,
+        image=Point(precisions, evaluation.sites),
+        elbo=evidence_lower_bound(glmm, evaluation.expected_log_likelihood, gaussian, factors),
+    )
+
+
+def under_bound(glmm: GLMM, bound: Bound, state: State) -> State:
+    """The same q under another bound."""
+    evaluation = bound.evaluate(glmm.response, state.mean, state.variance)
+    return replace(
+        state,
+        image=Point(state.image.precisions, evaluation.sites),
+        elbo=evidence_lower_bound(
+            glmm, evaluation.expected_log_likelihood, state.gaussian, state.factors
+        ),
+    )
