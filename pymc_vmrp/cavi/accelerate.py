@@ -1,11 +1,12 @@
 """Acceleration of a fixed-point iteration z ← F(z), behind an interface.
 
-An accelerator sees each accepted pair (z, F(z)) and proposes the next z. The caller checks the
-ELBO and calls ``restart`` where the proposal turns out badly.
+An accelerator sees each accepted pair (z, F(z)) and proposes the next z. The caller checks the ELBO:
+where a proposal turns out badly it hands the pair to ``learn`` and goes on from the point before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,15 +21,18 @@ class Accelerator(Protocol):
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """The value of ``accelerate=`` that asks for it."""
         ...
 
     def propose(self, point: FloatArray, image: FloatArray) -> FloatArray:
-        """The next point, after F(``point``) = ``image``."""
+        """The next point, after F(``point``) = ``image`` was accepted."""
         ...
 
-    def restart(self) -> None:
-        """Forget the past."""
+    def retry(self, point: FloatArray, image: FloatArray) -> FloatArray | None:
+        """Another proposal from the last accepted point, now that ``point`` was rejected.
+
+        None where there is none: the caller then goes to the accepted point's image.
+        """
         ...
 
 
@@ -42,8 +46,9 @@ class Plain:
         """See :class:`Accelerator`."""
         return image
 
-    def restart(self) -> None:
+    def retry(self, point: FloatArray, image: FloatArray) -> FloatArray | None:
         """See :class:`Accelerator`."""
+        return None
 
 
 @dataclass
@@ -57,7 +62,8 @@ class Anderson:
     clipped : ndarray of bool
         Coordinates whose change per step is limited to ±``clip``.
     memory : int
-        How many past steps are combined.
+        How many past differences are combined.
+    clip : float
 
     References
     ----------
@@ -67,29 +73,41 @@ class Anderson:
 
     weights: FloatArray
     clipped: NDArray[np.bool_]
-    memory: int = 8
+    memory: int = 6
     clip: float = 3.0
     name: str = "anderson"
+    _last: tuple[FloatArray, FloatArray, FloatArray] | None = field(default=None, repr=False)
     _residuals: list[FloatArray] = field(default_factory=list, repr=False)
     _images: list[FloatArray] = field(default_factory=list, repr=False)
 
     def propose(self, point: FloatArray, image: FloatArray) -> FloatArray:
         """See :class:`Accelerator`."""
-        self._residuals.append(self.weights * (image - point))
-        self._images.append(image)
-        del self._residuals[: -self.memory - 1], self._images[: -self.memory - 1]
-        if len(self._residuals) == 1:
-            return image
-        differences = np.diff(np.array(self._residuals), axis=0)
-        image_differences = np.diff(np.array(self._images), axis=0)
-        # a relative cut-off keeps near-parallel past steps from blowing up the combination
-        gamma = np.linalg.lstsq(differences.T, self._residuals[-1], rcond=1e-10)[0]
-        proposal = image - gamma @ image_differences
-        change = proposal - point
-        limited = np.where(self.clipped, np.clip(change, -self.clip, self.clip), change)
-        return point + limited
+        residual = self.weights * (image - point)
+        if self._last is not None:
+            self._remember(residual - self._last[2], image - self._last[1])
+        self._last = (point, image, residual)
+        return self._extrapolate()
 
-    def restart(self) -> None:
-        """See :class:`Accelerator`."""
+    def retry(self, point: FloatArray, image: FloatArray) -> FloatArray | None:
+        """See :class:`Accelerator`; a rejected pair tells as much of F as an accepted one."""
         self._residuals.clear()
         self._images.clear()
+        return None
+
+    def _remember(self, residual: FloatArray, image: FloatArray) -> None:
+        self._residuals.append(residual)
+        self._images.append(image)
+        del self._residuals[: -self.memory], self._images[: -self.memory]
+
+    def _extrapolate(self) -> FloatArray:
+        assert self._last is not None
+        point, image, residual = self._last
+        if not self._residuals:
+            return image
+        # a relative cut-off keeps near-parallel past steps from blowing up the combination
+        gamma = np.linalg.lstsq(np.array(self._residuals).T, residual, rcond=1e-10)[0]
+        change = image - point
+        for weight, difference in zip(gamma, self._images, strict=True):
+            change -= weight * difference
+        limited = np.where(self.clipped, np.clip(change, -self.clip, self.clip), change)
+        return point + limited

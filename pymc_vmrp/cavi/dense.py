@@ -22,6 +22,11 @@ from pymc_vmrp.glmm.spec import GLMM
 
 FloatArray = NDArray[np.float64]
 
+SINGULAR = (
+    "The posterior precision matrix is singular: some coefficients cannot be told apart. Give the "
+    "common terms proper priors or leave out redundant ones."
+)
+
 
 @dataclass(frozen=True)
 class DenseGaussian:
@@ -94,6 +99,11 @@ class DenseSolver:
     glmm: GLMM
     name: str = "dense"
 
+    @property
+    def dense_size(self) -> int:
+        """See :class:`Solver`."""
+        return self.glmm.n_coefficients
+
     def solve(self, sites: Sites, precisions: Sequence[FloatArray]) -> DenseGaussian:
         """See :class:`Solver`."""
         glmm, rows = self.glmm, self.glmm.rows
@@ -102,10 +112,9 @@ class DenseSolver:
         add_weighted_cross_products(rows.columns, rows.values, sites.precision, matrix)
         shift = np.zeros(p)
         transposed_product(rows.columns, rows.values, sites.shift, shift)
-        prior = glmm.common.prior_sd**-2.0
         common = np.arange(glmm.common.size)
-        matrix[common, common] += prior
-        shift[common] += prior * glmm.common.prior_mean
+        matrix[common, common] += glmm.common.prior_sd**-2.0
+        shift[common] += prior_shift(glmm)
         for j, precision in enumerate(precisions):
             d = len(precision)
             block = glmm.group_slice(j)
@@ -116,10 +125,7 @@ class DenseSolver:
         # LAPACK wants columns first: the transpose of a lower triangle is an upper one
         factor, info = dpotrf(matrix.T, lower=0, overwrite_a=0, clean=1)
         if info != 0:
-            raise DataError(
-                "The posterior precision matrix is singular: some coefficients cannot be told "
-                "apart. Give the common terms proper priors or leave out redundant ones."
-            )
+            raise DataError(SINGULAR)
         inverse, _ = dpotri(factor, lower=0)
         lower = np.ascontiguousarray(factor.T)
         half = solve_triangular(lower, shift, lower=True, check_finite=False)
@@ -131,3 +137,8 @@ class DenseSolver:
             covariance=np.ascontiguousarray(inverse.T),
             log_det_precision=2 * float(np.log(np.diag(lower)).sum()),
         )
+
+
+def prior_shift(glmm: GLMM) -> FloatArray:
+    """Precision times mean of the priors of β."""
+    return np.asarray(glmm.common.prior_sd**-2.0 * glmm.common.prior_mean)

@@ -1,0 +1,393 @@
+"""Compiled loops over the blocks of a partition.
+
+They release the interpreter's lock: threads share out fixed chunks of blocks, and what chunks sum is
+added in their order, so that results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+_SMALL = 2048  # multiplications below which plain loops beat a call of BLAS
+
+
+@numba.njit(cache=True, nogil=True)
+def _multiply(a, b, out):  # type: ignore[no-untyped-def]
+    """out = a·b, all C-contiguous."""
+    m, k = a.shape
+    n = b.shape[1]
+    if m * k * n > _SMALL:
+        np.dot(a, b, out)
+        return
+    for i in range(m):
+        for c in range(n):
+            out[i, c] = 0.0
+        for j in range(k):
+            x = a[i, j]
+            if x != 0.0:
+                for c in range(n):
+                    out[i, c] += x * b[j, c]
+
+
+@numba.njit(cache=True, nogil=True)
+def _cholesky(a, column):  # type: ignore[no-untyped-def]
+    """Overwrite the lower triangle of ``a`` by its Cholesky factor; False where not positive."""
+    n = len(a)
+    for k in range(n):
+        pivot = a[k, k]
+        if not pivot > 0.0:
+            return False
+        root = math.sqrt(pivot)
+        a[k, k] = root
+        for i in range(k + 1, n):
+            a[i, k] /= root
+            column[i] = a[i, k]
+        for i in range(k + 1, n):
+            x = column[i]
+            if x != 0.0:
+                for j in range(k + 1, i + 1):
+                    a[i, j] -= x * column[j]
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def _invert_lower(factor, out):  # type: ignore[no-untyped-def]
+    """Inverse of a lower triangle; the upper one of ``out`` becomes zero."""
+    n = len(factor)
+    for i in range(n):
+        for c in range(n):
+            out[i, c] = 0.0
+        for k in range(i):
+            x = factor[i, k]
+            if x != 0.0:
+                for c in range(k + 1):
+                    out[i, c] -= x * out[k, c]
+        scale = 1.0 / factor[i, i]
+        for c in range(i):
+            out[i, c] *= scale
+        out[i, i] = scale
+
+
+@numba.njit(cache=True, nogil=True)
+def _symmetric_square(factor, out):  # type: ignore[no-untyped-def]
+    """out = factor'·factor for a lower triangle."""
+    n = len(factor)
+    for i in range(n):
+        for c in range(n):
+            out[i, c] = 0.0
+    for k in range(n):
+        for i in range(k + 1):
+            x = factor[k, i]
+            if x != 0.0:
+                for c in range(i + 1):
+                    out[i, c] += x * factor[k, c]
+    for i in range(n):
+        for c in range(i):
+            out[c, i] = out[i, c]
+
+
+@numba.njit(cache=True, nogil=True)
+def eliminate_blocks(  # type: ignore[no-untyped-def]
+    first, last,  # blocks
+    starts, terms, effects, touched, touched_starts, matrix_starts, cross_starts,
+    order, row_starts, own, own_values, border, border_values,
+    weights, precisions,
+    factors, inverses, crosses, schur,
+):  # fmt: skip
+    """Factor each block and take it out of the border's system.
+
+    For block s with precision A and cross part B (own × touched) write chol(A), A⁻¹ and G = A⁻¹B;
+    add the rows' part of the border's precision less B'G to ``schur`` (lower triangle). Returns
+    log |A| summed, or NaN where a block is not positive definite.
+    """
+    size, width = 0, 0
+    for b in range(first, last):
+        size = max(size, starts[b + 1] - starts[b])
+        width = max(width, touched_starts[b + 1] - touched_starts[b])
+    scratch = np.empty(width * width)
+    products = np.empty(width * width)
+    crossing = np.empty(size * width)
+    transposed = np.empty(size * width)
+    triangle = np.empty(size * size)
+    column = np.empty(size)
+    log_det = 0.0
+    n_own, n_border = own.shape[1], border.shape[1]
+    for b in range(first, last):
+        n = starts[b + 1] - starts[b]
+        t = touched_starts[b + 1] - touched_starts[b]
+        at = matrix_starts[b]
+        a = factors[at : at + n * n].reshape((n, n))
+        cross = crossing[: n * t].reshape((n, t))
+        outer = scratch[: t * t].reshape((t, t))
+        a[:] = 0.0
+        cross[:] = 0.0
+        outer[:] = 0.0
+        for q in range(n):
+            term = terms[starts[b] + q]
+            effect = effects[starts[b] + q]
+            for e in range(effect + 1):
+                a[q, q - effect + e] = precisions[term, effect, e]
+        for i in range(row_starts[b], row_starts[b + 1]):
+            w = weights[order[i]]
+            for k in range(n_own):
+                x = own_values[i, k]
+                row = own[i, k]
+                wx = w * x
+                for m in range(k + 1):
+                    other = own[i, m]
+                    if row >= other:
+                        a[row, other] += wx * own_values[i, m]
+                    else:
+                        a[other, row] += wx * own_values[i, m]
+                for m in range(n_border):
+                    cross[row, border[i, m]] += wx * border_values[i, m]
+            for k in range(n_border):
+                x = border_values[i, k]
+                if x != 0.0:
+                    row = border[i, k]
+                    wx = w * x
+                    for m in range(k + 1):
+                        # a row's border entries are numbered in ascending order
+                        outer[row, border[i, m]] += wx * border_values[i, m]
+        if not _cholesky(a, column):
+            return math.nan
+        for q in range(n):
+            log_det += 2.0 * math.log(a[q, q])
+            for c in range(q + 1, n):
+                a[q, c] = 0.0
+        lower = triangle[: n * n].reshape((n, n))
+        _invert_lower(a, lower)
+        inverse = inverses[at : at + n * n].reshape((n, n))
+        if n * n * n > _SMALL:
+            np.dot(lower.T, lower, inverse)
+        else:
+            _symmetric_square(lower, inverse)
+        g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+        _multiply(inverse, cross, g)
+        product = products[: t * t].reshape((t, t))
+        if n * t * t > _SMALL:
+            flipped = transposed[: n * t].reshape((t, n))
+            for q in range(n):
+                for c in range(t):
+                    flipped[c, q] = cross[q, c]
+            np.dot(flipped, g, product)
+            for c in range(t):
+                row = touched[touched_starts[b] + c]
+                for e in range(c + 1):
+                    schur[row, touched[touched_starts[b] + e]] += outer[c, e] - product[c, e]
+        else:
+            for c in range(t):
+                row = touched[touched_starts[b] + c]
+                for e in range(c + 1):
+                    total = outer[c, e]
+                    for q in range(n):
+                        total -= cross[q, c] * g[q, e]
+                    schur[row, touched[touched_starts[b] + e]] += total
+    return log_det
+
+
+@numba.njit(cache=True, nogil=True)
+def block_moments(  # type: ignore[no-untyped-def]
+    first, last,
+    starts, terms, effects, touched, touched_starts, matrix_starts, cross_starts,
+    order, row_starts, own, own_values, border, border_values,
+    inverses, crosses, mean, border_covariance,
+    variance, row_variance, second_moments,
+):  # fmt: skip
+    """Variances of the blocks' coefficients and of their rows' η.
+
+    V_ss = A⁻¹ + G V_bb G' and V_sb = −G V_bb, with V_bb of what the block touches. Adds Σ E[uu'] to
+    ``second_moments`` by term.
+    """
+    size, width = 0, 0
+    for b in range(first, last):
+        size = max(size, starts[b + 1] - starts[b])
+        width = max(width, touched_starts[b + 1] - touched_starts[b])
+    gathered = np.empty(width * width)
+    crossing = np.empty(size * width)
+    transposed = np.empty(size * width)
+    square = np.empty(size * size)
+    n_own, n_border = own.shape[1], border.shape[1]
+    for b in range(first, last):
+        n = starts[b + 1] - starts[b]
+        t = touched_starts[b + 1] - touched_starts[b]
+        at = matrix_starts[b]
+        inverse = inverses[at : at + n * n].reshape((n, n))
+        g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+        v_bb = gathered[: t * t].reshape((t, t))
+        for c in range(t):
+            row = touched[touched_starts[b] + c]
+            for e in range(t):
+                v_bb[c, e] = border_covariance[row, touched[touched_starts[b] + e]]
+        h = crossing[: n * t].reshape((n, t))  # G V_bb
+        _multiply(g, v_bb, h)
+        v_ss = square[: n * n].reshape((n, n))
+        if n * n * t > _SMALL:
+            flipped = transposed[: n * t].reshape((t, n))
+            for q in range(n):
+                for c in range(t):
+                    flipped[c, q] = g[q, c]
+            np.dot(h, flipped, v_ss)
+            for q in range(n):
+                for c in range(n):
+                    v_ss[q, c] += inverse[q, c]
+        else:
+            for q in range(n):
+                for c in range(n):
+                    total = inverse[q, c]
+                    for e in range(t):
+                        total += h[q, e] * g[c, e]
+                    v_ss[q, c] = total
+        for q in range(n):
+            variance[starts[b] + q] = v_ss[q, q]
+        m = mean[starts[b] : starts[b] + n]
+        for q in range(n):
+            term = terms[starts[b] + q]
+            effect = effects[starts[b] + q]
+            for e in range(effect + 1):
+                other = q - effect + e
+                second_moments[term, effect, e] += v_ss[q, other] + m[q] * m[other]
+        for i in range(row_starts[b], row_starts[b + 1]):
+            quadratic = 0.0
+            for k in range(n_own):
+                x = own_values[i, k]
+                row = own[i, k]
+                part = 0.5 * x * v_ss[row, row]
+                for c in range(k):
+                    part += own_values[i, c] * v_ss[row, own[i, c]]
+                for c in range(n_border):
+                    part -= border_values[i, c] * h[row, border[i, c]]
+                quadratic += x * part
+            for k in range(n_border):
+                x = border_values[i, k]
+                if x != 0.0:
+                    row = border[i, k]
+                    part = 0.5 * x * v_bb[row, row]
+                    for c in range(k):
+                        part += border_values[i, c] * v_bb[row, border[i, c]]
+                    quadratic += x * part
+            row_variance[order[i]] = 2.0 * quadratic
+
+
+@numba.njit(cache=True, nogil=True)
+def reduce_shifts(  # type: ignore[no-untyped-def]
+    first, last,
+    starts, touched, touched_starts, matrix_starts, cross_starts,
+    order, row_starts, own, own_values, border, border_values,
+    shifts, inverses, crosses, solutions, reduced,
+):  # fmt: skip
+    """Write A⁻¹h of each block to ``solutions`` and add the border's h − Σ G'h to ``reduced``.
+
+    h is X'shifts of the block's rows; the border's own rows are included.
+    """
+    size = 0
+    for b in range(first, last):
+        size = max(size, starts[b + 1] - starts[b])
+    shift = np.empty(size)
+    n_own, n_border = own.shape[1], border.shape[1]
+    for b in range(first, last):
+        n = starts[b + 1] - starts[b]
+        t = touched_starts[b + 1] - touched_starts[b]
+        here = touched[touched_starts[b] : touched_starts[b + 1]]
+        shift[:n] = 0.0
+        for i in range(row_starts[b], row_starts[b + 1]):
+            h = shifts[order[i]]
+            for k in range(n_own):
+                shift[own[i, k]] += own_values[i, k] * h
+            for k in range(n_border):
+                reduced[here[border[i, k]]] += border_values[i, k] * h
+        inverse = inverses[matrix_starts[b] : matrix_starts[b] + n * n].reshape((n, n))
+        g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+        for q in range(n):
+            total = 0.0
+            for c in range(n):
+                total += inverse[q, c] * shift[c]
+            solutions[starts[b] + q] = total
+            for c in range(t):
+                reduced[here[c]] -= g[q, c] * shift[q]
+
+
+@numba.njit(cache=True, nogil=True)
+def expand_solutions(  # type: ignore[no-untyped-def]
+    first, last,
+    starts, touched, touched_starts, cross_starts,
+    order, row_starts, own, own_values, border, border_values,
+    crosses, border_solution, solutions, products,
+):  # fmt: skip
+    """Subtract G x_b from each block's ``solutions``, and write X x of each row to ``products``."""
+    n_own, n_border = own.shape[1], border.shape[1]
+    for b in range(first, last):
+        n = starts[b + 1] - starts[b]
+        t = touched_starts[b + 1] - touched_starts[b]
+        here = touched[touched_starts[b] : touched_starts[b + 1]]
+        g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+        for q in range(n):
+            total = 0.0
+            for c in range(t):
+                total += g[q, c] * border_solution[here[c]]
+            solutions[starts[b] + q] -= total
+        x = solutions[starts[b] : starts[b + 1]]
+        for i in range(row_starts[b], row_starts[b + 1]):
+            total = 0.0
+            for k in range(n_own):
+                total += own_values[i, k] * x[own[i, k]]
+            for k in range(n_border):
+                total += border_values[i, k] * border_solution[here[border[i, k]]]
+            products[order[i]] = total
+
+
+@numba.njit(cache=True, nogil=True)
+def sample_blocks(  # type: ignore[no-untyped-def]
+    first, last, starts, touched, touched_starts, matrix_starts, cross_starts,
+    factors, crosses, border_draws, draws,
+):  # fmt: skip
+    """Overwrite standard normals z_s, shape (own, S), by L⁻ᵀz_s − G d_b: draws less their mean."""
+    n_draws = draws.shape[1]
+    for b in range(first, last):
+        n = starts[b + 1] - starts[b]
+        t = touched_starts[b + 1] - touched_starts[b]
+        here = touched[touched_starts[b] : touched_starts[b + 1]]
+        lower = factors[matrix_starts[b] : matrix_starts[b] + n * n].reshape((n, n))
+        g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+        x = draws[starts[b] : starts[b + 1]]
+        for q in range(n - 1, -1, -1):
+            for r in range(q + 1, n):
+                for s in range(n_draws):
+                    x[q, s] -= lower[r, q] * x[r, s]
+            for s in range(n_draws):
+                x[q, s] /= lower[q, q]
+        for q in range(n):
+            for c in range(t):
+                for s in range(n_draws):
+                    x[q, s] -= g[q, c] * border_draws[here[c], s]
+
+
+@numba.njit(cache=True, nogil=True)
+def block_quadratics(  # type: ignore[no-untyped-def]
+    first, last, starts, touched, touched_starts, matrix_starts, cross_starts,
+    factors, crosses, border_draws, draws, out,
+):  # fmt: skip
+    """Add |L'(d_s + G d_b)|² of each block to ``out``; overwrites ``draws``."""
+    n_draws = draws.shape[1]
+    total = np.empty(n_draws)
+    for b in range(first, last):
+        n = starts[b + 1] - starts[b]
+        t = touched_starts[b + 1] - touched_starts[b]
+        here = touched[touched_starts[b] : touched_starts[b + 1]]
+        lower = factors[matrix_starts[b] : matrix_starts[b] + n * n].reshape((n, n))
+        g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+        x = draws[starts[b] : starts[b + 1]]
+        for q in range(n):
+            for c in range(t):
+                for s in range(n_draws):
+                    x[q, s] += g[q, c] * border_draws[here[c], s]
+        for q in range(n):
+            total[:] = 0.0
+            for r in range(q, n):
+                for s in range(n_draws):
+                    total[s] += lower[r, q] * x[r, s]
+            for s in range(n_draws):
+                out[s] += total[s] * total[s]

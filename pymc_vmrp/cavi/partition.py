@@ -1,0 +1,94 @@
+"""Which coefficients can be solved block by block: the partition behind the arrowhead solver.
+
+Given the border, the blocks are independent: no row touches two of them. Blocks are the levels of one
+grouping factor, with every coefficient whose level belongs to one of them ("nested" levels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pymc_vmrp.glmm.spec import GLMM, GroupEffects
+
+IntArray = NDArray[np.int64]
+
+_JOINED = 4  # of how many of the largest terms pairs are tried as partition factors
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Coefficients split into blocks and a border.
+
+    Attributes
+    ----------
+    factor : str
+        What the blocks are the levels of.
+    cells : ndarray of int64, shape (N,)
+        Block of each cell.
+    levels : tuple of (ndarray of int64, shape (L,)) or None
+        For each group-specific term the block of each of its levels, or None for the border.
+    n_blocks : int
+    """
+
+    factor: str
+    cells: IntArray
+    levels: tuple[IntArray | None, ...]
+    n_blocks: int
+
+    def block_sizes(self, groups: Sequence[GroupEffects]) -> IntArray:
+        """Coefficients in each block."""
+        sizes = np.zeros(self.n_blocks, dtype=np.int64)
+        for group, levels in zip(groups, self.levels, strict=True):
+            if levels is not None:
+                sizes += group.d * np.bincount(levels, minlength=self.n_blocks)
+        return sizes
+
+    def border_size(self, glmm: GLMM) -> int:
+        """Coefficients in the border."""
+        return glmm.n_coefficients - int(self.block_sizes(glmm.groups).sum())
+
+
+def candidates(glmm: GLMM) -> Iterator[Partition]:
+    """Partitions worth considering: by each term's factor, and by what two large terms share."""
+    groups = glmm.groups
+    for group in groups:
+        yield _by_codes(glmm, group.factor, group.codes.astype(np.int64), len(group.levels))
+    largest = sorted(groups, key=lambda group: -group.size)[:_JOINED]
+    for a, b in combinations(largest, 2):
+        if set(a.factor.split(":")) & set(b.factor.split(":")):
+            codes, size = _components(a, b)
+            if 1 < size < min(len(a.levels), len(b.levels)):
+                yield _by_codes(glmm, f"what {a.factor} and {b.factor} share", codes, size)
+
+
+def _by_codes(glmm: GLMM, factor: str, codes: IntArray, size: int) -> Partition:
+    levels = tuple(_nested(group, codes, size) for group in glmm.groups)
+    return Partition(factor, codes, levels, size)
+
+
+def _nested(group: GroupEffects, codes: IntArray, size: int) -> IntArray | None:
+    """The block of each level, or None where a level meets two blocks."""
+    block = np.full(len(group.levels), -1, dtype=np.int64)
+    block[group.codes] = codes
+    if not np.array_equal(block[group.codes], codes):
+        return None
+    empty = np.flatnonzero(block < 0)  # no row touches these: any block will do
+    block[empty] = empty % size
+    return block
+
+
+def _components(a: GroupEffects, b: GroupEffects) -> tuple[IntArray, int]:
+    """Blocks of levels of two factors that no cell connects."""
+    n_a, n_b = len(a.levels), len(b.levels)
+    edges = (np.ones(len(a.codes), dtype=np.int8), (a.codes, n_a + b.codes.astype(np.int64)))
+    graph = coo_array(edges, shape=(n_a + n_b, n_a + n_b))
+    _, labels = connected_components(graph, directed=False)
+    _, codes = np.unique(labels[a.codes], return_inverse=True)
+    return codes.astype(np.int64), int(codes.max()) + 1

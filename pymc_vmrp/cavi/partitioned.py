@@ -1,0 +1,387 @@
+"""The partitioned solver: P is an arrowhead of independent blocks and a border.
+
+With A_s the precision of block s, B_s its cross part with the border coefficients it touches and C
+the border's precision, the border's covariance is V_bb = (C − Σ_s B_s'A_s⁻¹B_s)⁻¹, and with
+G_s = A_s⁻¹B_s the rest follows block by block: V_sb = −G_s V_bb, V_ss = A_s⁻¹ + G_s V_bb G_s'
+(inverse of a partitioned matrix: Golub & Van Loan 2013, section 2.1.4 and exercises). No more of V is
+ever formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotri
+
+from pymc_vmrp.cavi.block_kernels import (
+    block_moments,
+    block_quadratics,
+    eliminate_blocks,
+    expand_solutions,
+    reduce_shifts,
+    sample_blocks,
+)
+from pymc_vmrp.cavi.chunks import Chunk, map_chunks, split
+from pymc_vmrp.cavi.dense import SINGULAR, prior_shift
+from pymc_vmrp.cavi.layout import Layout
+from pymc_vmrp.cavi.sites import Sites
+from pymc_vmrp.errors import DataError
+from pymc_vmrp.glmm.spec import GLMM
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_CHUNKS = 16  # enough to keep a few cores busy; fixed, so that sums come in the same order
+_CHUNK_MEMORY = 2**27  # bytes of all chunks' copies of the border's precision together
+_DRAWS = 128  # taken through the blocks at a time
+
+
+@dataclass(frozen=True)
+class PartitionedSolver:
+    """Solves block by block.
+
+    Attributes
+    ----------
+    glmm : GLMM
+    layout : Layout
+    """
+
+    glmm: GLMM
+    layout: Layout
+
+    @property
+    def name(self) -> str:
+        """See :class:`Solver`."""
+        layout = self.layout
+        return (
+            f"partitioned by {layout.partition.factor}: {layout.partition.n_blocks:,} blocks of at "
+            f"most {layout.sizes.max():,}, border {len(layout.border):,}"
+        )
+
+    @property
+    def dense_size(self) -> int:
+        """See :class:`Solver`; the border is factored under its own limit."""
+        return 0
+
+    @cached_property
+    def matrix_starts(self) -> IntArray:
+        """Where each block's own matrix starts in a flat array."""
+        return np.concatenate([[0], np.cumsum(self.layout.sizes**2)])
+
+    @cached_property
+    def cross_starts(self) -> IntArray:
+        """Where each block's cross part with the border starts in a flat array."""
+        return np.concatenate([[0], np.cumsum(self.layout.sizes * self.layout.touched_sizes)])
+
+    @cached_property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """Blocks shared out by their work."""
+        n_border = len(self.layout.border)
+        most = max(1, min(_CHUNKS, _CHUNK_MEMORY // max(8 * n_border**2, 1)))
+        return split(self._work, most)
+
+    @cached_property
+    def _work(self) -> FloatArray:
+        n, t = self.layout.sizes.astype(float), self.layout.touched_sizes
+        rows = self.layout.rows
+        width = rows.own.shape[1] + rows.border.shape[1]
+        return n**3 + n * t * (n + t) + t**2 + np.diff(rows.starts) * width**2 + 100.0
+
+    @cached_property
+    def row_arrays(self) -> tuple[Any, ...]:
+        """What the compiled loops read of the rows."""
+        rows = self.layout.rows
+        values = (rows.own, rows.own_values, rows.border, rows.border_values)
+        return (rows.order, rows.starts, *values)
+
+    @property
+    def operations(self) -> float:
+        """Rough count of a sweep's multiplications in the blocks."""
+        return float(self._work.sum())
+
+    def solve(self, sites: Sites, precisions: Sequence[FloatArray]) -> PartitionedGaussian:
+        """See :class:`Solver`."""
+        layout, n_border = self.layout, len(self.layout.border)
+        factors, inverses = (np.empty(self.matrix_starts[-1]) for _ in range(2))
+        crosses = np.empty(self.cross_starts[-1])
+        stacked = _stack(precisions)
+
+        def eliminate(first: int, last: int) -> tuple[FloatArray, float]:
+            schur = np.zeros((n_border, n_border))
+            log_det = eliminate_blocks(
+                first, last,
+                layout.starts, layout.terms, layout.effects, layout.touched, layout.touched_starts,
+                self.matrix_starts, self.cross_starts, *self.row_arrays,
+                sites.precision, stacked, factors, inverses, crosses, schur,
+            )  # fmt: skip
+            return schur, log_det
+
+        parts = map_chunks(eliminate, self.chunks, self.operations)
+        schur = parts[0][0]
+        for part, _ in parts[1:]:
+            schur += part
+        self._add_border_prior(schur, precisions)
+        # LAPACK wants columns first: the transpose of a lower triangle is an upper one
+        factor, info = dpotrf(schur.T, lower=0, overwrite_a=0, clean=1)
+        log_det = sum(part[1] for part in parts)
+        if info != 0 or not np.isfinite(log_det):
+            raise DataError(SINGULAR)
+        inverse = np.triu(dpotri(factor, lower=0)[0])
+        inverse += np.triu(inverse, 1).T
+        arrow = Arrow(self, factors, inverses, crosses, np.ascontiguousarray(factor.T))
+        shift = np.zeros(self.glmm.n_coefficients)
+        shift[: self.glmm.common.size] = prior_shift(self.glmm)
+        mean, row_mean = arrow.solve_rows(sites.shift, shift)
+        return PartitionedGaussian(
+            arrow=arrow,
+            mean=mean,
+            log_det_precision=float(log_det + 2 * np.log(np.diag(factor)).sum()),
+            border_covariance=np.ascontiguousarray(inverse),
+            row_mean=row_mean,
+        )
+
+    def _add_border_prior(self, schur: FloatArray, precisions: Sequence[FloatArray]) -> None:
+        common = np.arange(self.glmm.common.size)
+        schur[common, common] += self.glmm.common.prior_sd**-2.0
+        for j, index in self.layout.border_terms(self.glmm):
+            for a in range(index.shape[1]):
+                for b in range(a + 1):
+                    schur[index[:, a], index[:, b]] += precisions[j][a, b]
+
+
+def _stack(precisions: Sequence[FloatArray]) -> FloatArray:
+    """Precisions of all terms in one array, padded to the largest."""
+    width = max((len(precision) for precision in precisions), default=1)
+    out = np.zeros((len(precisions), width, width))
+    for j, precision in enumerate(precisions):
+        out[j, : len(precision), : len(precision)] = precision
+    return out
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A factored precision: blocks, what ties them to the border, and the border.
+
+    Attributes
+    ----------
+    solver : PartitionedSolver
+    factors, inverses, crosses : ndarray
+        chol(A_s), A_s⁻¹ and G_s of every block, flat.
+    border_factor : ndarray, shape (b, b)
+        Lower Cholesky factor of the border's precision given everything else integrated out.
+    """
+
+    solver: PartitionedSolver
+    factors: FloatArray
+    inverses: FloatArray
+    crosses: FloatArray
+    border_factor: FloatArray
+
+    def solve_rows(
+        self, gradient: FloatArray, shift: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """V(X'gradient + shift) in the order of the coefficient vector, and X times it.
+
+        ``shift`` may be non-zero for border coefficients only.
+        """
+        solver, layout = self.solver, self.solver.layout
+        solutions = np.empty(layout.n_own)
+        products = np.empty(solver.glmm.n_cells)
+
+        def reduce(first: int, last: int) -> FloatArray:
+            reduced = np.zeros(len(layout.border))
+            reduce_shifts(
+                first, last, layout.starts, layout.touched, layout.touched_starts,
+                solver.matrix_starts, solver.cross_starts, *solver.row_arrays,
+                gradient, self.inverses, self.crosses, solutions, reduced,
+            )  # fmt: skip
+            return reduced
+
+        operations = self._vector_operations
+        right = shift[layout.border]
+        for reduced in map_chunks(reduce, solver.chunks, operations):
+            right += reduced
+        border = cho_solve((self.border_factor, True), right, check_finite=False)
+
+        def expand(first: int, last: int) -> None:
+            expand_solutions(
+                first, last, layout.starts, layout.touched, layout.touched_starts,
+                solver.cross_starts, *solver.row_arrays,
+                self.crosses, border, solutions, products,
+            )  # fmt: skip
+
+        map_chunks(expand, solver.chunks, operations)
+        out = np.empty(solver.glmm.n_coefficients)
+        out[layout.permutation] = np.concatenate([solutions, border])
+        return out, products
+
+    @property
+    def _vector_operations(self) -> float:
+        rows = self.solver.layout.rows
+        return float(rows.own.size + rows.border.size + len(self.crosses) + len(self.inverses))
+
+
+@dataclass(frozen=True)
+class _Moments:
+    variances: FloatArray
+    row_variance: FloatArray
+    second_moments: FloatArray
+
+
+@dataclass(frozen=True)
+class PartitionedGaussian:
+    """q(β, u) as an arrowhead.
+
+    Attributes
+    ----------
+    arrow : Arrow
+    mean : ndarray, shape (p,)
+    log_det_precision : float
+    border_covariance : ndarray, shape (b, b)
+    row_mean : ndarray, shape (N,)
+    """
+
+    arrow: Arrow
+    mean: FloatArray
+    log_det_precision: float
+    border_covariance: FloatArray
+    row_mean: FloatArray = field(repr=False)
+
+    @cached_property
+    def _moments(self) -> _Moments:
+        arrow, solver = self.arrow, self.arrow.solver
+        layout, glmm = solver.layout, solver.glmm
+        own_mean = self.mean[layout.coefficients]
+        own_variance = np.empty(layout.n_own)
+        row_variance = np.empty(glmm.n_cells)
+        width = max((group.d for group in glmm.groups), default=1)
+
+        def moments(first: int, last: int) -> FloatArray:
+            second = np.zeros((len(glmm.groups), width, width))
+            block_moments(
+                first, last,
+                layout.starts, layout.terms, layout.effects, layout.touched, layout.touched_starts,
+                solver.matrix_starts, solver.cross_starts, *solver.row_arrays,
+                arrow.inverses, arrow.crosses, own_mean, self.border_covariance,
+                own_variance, row_variance, second,
+            )  # fmt: skip
+            return second
+
+        second = np.zeros((len(glmm.groups), width, width))
+        for part in map_chunks(moments, solver.chunks, solver.operations):
+            second += part
+        for j, index in layout.border_terms(glmm):
+            effects = self.mean[layout.border][index]
+            d = effects.shape[1]
+            second[j, :d, :d] = effects.T @ effects
+            for a in range(d):
+                for b in range(a + 1):
+                    second[j, a, b] += self.border_covariance[index[:, a], index[:, b]].sum()
+        variances = np.empty(glmm.n_coefficients)
+        variances[layout.permutation] = np.concatenate(
+            [own_variance, np.diag(self.border_covariance)]
+        )
+        return _Moments(variances, row_variance, second)
+
+    def variances(self) -> FloatArray:
+        """See :class:`Gaussian`."""
+        return self._moments.variances
+
+    def row_moments(self) -> tuple[FloatArray, FloatArray]:
+        """See :class:`Gaussian`."""
+        return self.row_mean, self._moments.row_variance
+
+    def second_moment(self, j: int) -> FloatArray:
+        """See :class:`Gaussian`."""
+        d = self.arrow.solver.glmm.groups[j].d
+        lower = np.tril(self._moments.second_moments[j, :d, :d])
+        return np.asarray(lower + np.tril(lower, -1).T)
+
+    def row_response(self, gradient: FloatArray) -> FloatArray:
+        """See :class:`Gaussian`."""
+        return self.arrow.solve_rows(gradient, np.zeros(len(self.mean)))[1]
+
+    def marginal_covariance(self, index: IntArray) -> FloatArray:
+        """See :class:`Gaussian`; loadings on the border, plus what blocks have of their own."""
+        arrow, solver = self.arrow, self.arrow.solver
+        layout, n_own = solver.layout, solver.layout.n_own
+        place = np.argsort(layout.permutation)[index]
+        block = np.where(
+            place < n_own, np.searchsorted(layout.starts, place, side="right") - 1, -1
+        )
+        loadings = np.zeros((len(index), len(layout.border)))
+        covariance = np.zeros((len(index), len(index)))
+        for k, (p, b) in enumerate(zip(place, block, strict=True)):
+            if b < 0:
+                loadings[k, p - n_own] = 1.0
+                continue
+            n, t = layout.sizes[b], layout.touched_sizes[b]
+            inside = p - layout.starts[b]
+            cross = arrow.crosses[solver.cross_starts[b] :][: n * t].reshape(n, t)
+            loadings[k, layout.touched[layout.touched_starts[b] :][:t]] = -cross[inside]
+            inverse = arrow.inverses[solver.matrix_starts[b] :][: n * n].reshape(n, n)
+            same = np.flatnonzero(block == b)
+            covariance[k, same] = inverse[inside, place[same] - layout.starts[b]]
+        return covariance + loadings @ self.border_covariance @ loadings.T
+
+    def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
+        """See :class:`Gaussian`."""
+        arrow, solver = self.arrow, self.arrow.solver
+        layout = solver.layout
+        out = np.empty((draws, len(self.mean)))
+        for at in range(0, draws, _DRAWS):
+            size = min(_DRAWS, draws - at)
+            border = solve_triangular(
+                arrow.border_factor,
+                rng.standard_normal((len(layout.border), size)),
+                lower=True,
+                trans="T",
+                check_finite=False,
+            )
+            own = rng.standard_normal((layout.n_own, size))
+            self._map_blocks(sample_blocks, np.ascontiguousarray(border), own)
+            out[at : at + size, layout.coefficients] = own.T
+            out[at : at + size, layout.border] = border.T
+        out += self.mean
+        return out
+
+    def log_density(self, coefficients: FloatArray) -> FloatArray:
+        """See :class:`Gaussian`."""
+        arrow, layout = self.arrow, self.arrow.solver.layout
+        quadratic = np.empty(len(coefficients))
+        for at in range(0, len(coefficients), _DRAWS):
+            part = (coefficients[at : at + _DRAWS] - self.mean).T
+            border = np.ascontiguousarray(part[layout.border])
+            own = np.ascontiguousarray(part[layout.coefficients])
+            total = (np.tril(arrow.border_factor).T @ border) ** 2
+            size = part.shape[1]
+            quadratic[at : at + size] = total.sum(0)
+            for block in self._map_blocks(block_quadratics, border, own, sums=size):
+                quadratic[at : at + size] += block
+        constant = 0.5 * self.log_det_precision - 0.5 * len(self.mean) * np.log(2 * np.pi)
+        return np.asarray(constant - 0.5 * quadratic)
+
+    def _map_blocks(
+        self, kernel: Any, border: FloatArray, own: FloatArray, sums: int | None = None
+    ) -> list[FloatArray]:
+        """Run a kernel that takes draws through the blocks; with ``sums``, what each chunk adds."""
+        arrow, solver = self.arrow, self.arrow.solver
+        layout = solver.layout
+
+        def task(first: int, last: int) -> FloatArray:
+            out = [] if sums is None else [np.zeros(sums)]
+            kernel(
+                first, last, layout.starts, layout.touched, layout.touched_starts,
+                solver.matrix_starts, solver.cross_starts, arrow.factors, arrow.crosses,
+                border, own, *out,
+            )  # fmt: skip
+            return out[0] if out else own
+
+        operations = float(own.shape[1] * (len(arrow.crosses) + len(arrow.factors)))
+        return map_chunks(task, solver.chunks, operations)
