@@ -6,7 +6,6 @@ where a proposal turns out badly it hands the pair to ``learn`` and goes on from
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 

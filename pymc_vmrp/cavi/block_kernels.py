@@ -11,12 +11,16 @@ import math
 import numba
 import numpy as np
 
+from pymc_vmrp.cavi.kernels import add_curvature
+
+# sums may be reordered, so that they vectorise; a machine still adds in one order each time
+_ASSOCIATIVE = {"reassoc", "contract", "nsz"}
 _SMALL = 2048  # multiplications below which plain loops beat a call of BLAS
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
 def _multiply(a, b, out):  # type: ignore[no-untyped-def]
-    """out = a·b, all C-contiguous."""
+    """Out = a·b, all C-contiguous."""
     m, k = a.shape
     n = b.shape[1]
     if m * k * n > _SMALL:
@@ -32,7 +36,7 @@ def _multiply(a, b, out):  # type: ignore[no-untyped-def]
                     out[i, c] += x * b[j, c]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
 def _cholesky(a, column):  # type: ignore[no-untyped-def]
     """Overwrite the lower triangle of ``a`` by its Cholesky factor; False where not positive."""
     n = len(a)
@@ -53,7 +57,7 @@ def _cholesky(a, column):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
 def _invert_lower(factor, out):  # type: ignore[no-untyped-def]
     """Inverse of a lower triangle; the upper one of ``out`` becomes zero."""
     n = len(factor)
@@ -71,9 +75,9 @@ def _invert_lower(factor, out):  # type: ignore[no-untyped-def]
         out[i, i] = scale
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
 def _symmetric_square(factor, out):  # type: ignore[no-untyped-def]
-    """out = factor'·factor for a lower triangle."""
+    """Out = factor'·factor for a lower triangle."""
     n = len(factor)
     for i in range(n):
         for c in range(n):
@@ -89,26 +93,28 @@ def _symmetric_square(factor, out):  # type: ignore[no-untyped-def]
             out[c, i] = out[i, c]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
 def eliminate_blocks(  # type: ignore[no-untyped-def]
     first, last,  # blocks
     starts, terms, effects, touched, touched_starts, matrix_starts, cross_starts,
     order, row_starts, own, own_values, border, border_values,
     weights, precisions,
-    factors, inverses, crosses, schur,
+    factors, inverses, crosses, schur, products, cross_products, border_products,
 ):  # fmt: skip
     """Factor each block and take it out of the border's system.
 
     For block s with precision A and cross part B (own × touched) write chol(A), A⁻¹ and G = A⁻¹B;
     add the rows' part of the border's precision less B'G to ``schur`` (lower triangle). Returns
-    log |A| summed, or NaN where a block is not positive definite.
+    log |A| summed, or NaN where a block is not positive definite. Unless they are empty, the X'WX
+    of the rows is kept in ``products`` (own × own), ``cross_products`` and ``border_products``.
     """
+    keep = len(products) > 0
     size, width = 0, 0
     for b in range(first, last):
         size = max(size, starts[b + 1] - starts[b])
         width = max(width, touched_starts[b + 1] - touched_starts[b])
     scratch = np.empty(width * width)
-    products = np.empty(width * width)
+    reduction = np.empty(width * width)
     crossing = np.empty(size * width)
     transposed = np.empty(size * width)
     triangle = np.empty(size * size)
@@ -125,11 +131,6 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
         a[:] = 0.0
         cross[:] = 0.0
         outer[:] = 0.0
-        for q in range(n):
-            term = terms[starts[b] + q]
-            effect = effects[starts[b] + q]
-            for e in range(effect + 1):
-                a[q, q - effect + e] = precisions[term, effect, e]
         for i in range(row_starts[b], row_starts[b + 1]):
             w = weights[order[i]]
             for k in range(n_own):
@@ -152,6 +153,18 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
                     for m in range(k + 1):
                         # a row's border entries are numbered in ascending order
                         outer[row, border[i, m]] += wx * border_values[i, m]
+        if keep:
+            products[at : at + n * n] = a.ravel()
+            cross_products[cross_starts[b] : cross_starts[b] + n * t] = cross.ravel()
+            for c in range(t):
+                row = touched[touched_starts[b] + c]
+                for e in range(c + 1):
+                    border_products[row, touched[touched_starts[b] + e]] += outer[c, e]
+        for q in range(n):
+            term = terms[starts[b] + q]
+            effect = effects[starts[b] + q]
+            for e in range(effect + 1):
+                a[q, q - effect + e] += precisions[term, effect, e]
         if not _cholesky(a, column):
             return math.nan
         for q in range(n):
@@ -167,7 +180,7 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
             _symmetric_square(lower, inverse)
         g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
         _multiply(inverse, cross, g)
-        product = products[: t * t].reshape((t, t))
+        product = reduction[: t * t].reshape((t, t))
         if n * t * t > _SMALL:
             flipped = transposed[: n * t].reshape((t, n))
             for q in range(n):
@@ -189,19 +202,24 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
     return log_det
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
 def block_moments(  # type: ignore[no-untyped-def]
     first, last,
     starts, terms, effects, touched, touched_starts, matrix_starts, cross_starts,
     order, row_starts, own, own_values, border, border_values,
-    inverses, crosses, mean, border_covariance,
-    variance, row_variance, second_moments,
+    inverses, crosses, mean, border_mean, border_covariance,
+    products, cross_products, own_slots, border_slots,
+    variance, row_variance, second_moments, curvature,
 ):  # fmt: skip
     """Variances of the blocks' coefficients and of their rows' η.
 
     V_ss = A⁻¹ + G V_bb G' and V_sb = −G V_bb, with V_bb of what the block touches. Adds Σ E[uu'] to
-    ``second_moments`` by term.
+    ``second_moments`` by term and, unless ``products`` is empty, the blocks' part of the curvature
+    in transforms of the effects.
     """
+    expand = len(products) > 0
+    local_mean = np.empty(len(border_mean))
+    theirs = np.empty((len(border_mean), 3), dtype=np.int64)
     size, width = 0, 0
     for b in range(first, last):
         size = max(size, starts[b + 1] - starts[b])
@@ -250,6 +268,17 @@ def block_moments(  # type: ignore[no-untyped-def]
             for e in range(effect + 1):
                 other = q - effect + e
                 second_moments[term, effect, e] += v_ss[q, other] + m[q] * m[other]
+        if expand:
+            data = products[at : at + n * n].reshape((n, n))
+            ours = own_slots[starts[b] : starts[b + 1]]
+            add_curvature(data, v_ss, 1.0, m, m, ours, ours, True, curvature)
+            cross = cross_products[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+            for c in range(t):
+                row = touched[touched_starts[b] + c]
+                local_mean[c] = border_mean[row]
+                for e in range(3):
+                    theirs[c, e] = border_slots[row, e]
+            add_curvature(cross, h, -1.0, m, local_mean, ours, theirs[:t], False, curvature)
         for i in range(row_starts[b], row_starts[b + 1]):
             quadratic = 0.0
             for k in range(n_own):
@@ -272,45 +301,53 @@ def block_moments(  # type: ignore[no-untyped-def]
             row_variance[order[i]] = 2.0 * quadratic
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
 def reduce_shifts(  # type: ignore[no-untyped-def]
     first, last,
     starts, touched, touched_starts, matrix_starts, cross_starts,
     order, row_starts, own, own_values, border, border_values,
-    shifts, inverses, crosses, solutions, reduced,
+    shifts, inverses, crosses, right, solutions, border_right, reduced,
 ):  # fmt: skip
-    """Write A⁻¹h of each block to ``solutions`` and add the border's h − Σ G'h to ``reduced``.
+    """Write h = X'shifts of each block to ``right`` and A⁻¹h to ``solutions``.
 
-    h is X'shifts of the block's rows; the border's own rows are included.
+    Adds the border's h to ``border_right`` and h − Σ G'h to ``reduced``.
     """
-    size = 0
+    size, width = 0, 0
     for b in range(first, last):
         size = max(size, starts[b + 1] - starts[b])
+        width = max(width, touched_starts[b + 1] - touched_starts[b])
     shift = np.empty(size)
+    local = np.empty(width)
     n_own, n_border = own.shape[1], border.shape[1]
     for b in range(first, last):
         n = starts[b + 1] - starts[b]
         t = touched_starts[b + 1] - touched_starts[b]
         here = touched[touched_starts[b] : touched_starts[b + 1]]
         shift[:n] = 0.0
+        local[:t] = 0.0
         for i in range(row_starts[b], row_starts[b + 1]):
             h = shifts[order[i]]
             for k in range(n_own):
                 shift[own[i, k]] += own_values[i, k] * h
             for k in range(n_border):
-                reduced[here[border[i, k]]] += border_values[i, k] * h
+                local[border[i, k]] += border_values[i, k] * h
+        for c in range(t):
+            border_right[here[c]] += local[c]
         inverse = inverses[matrix_starts[b] : matrix_starts[b] + n * n].reshape((n, n))
         g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
         for q in range(n):
+            right[starts[b] + q] = shift[q]
             total = 0.0
             for c in range(n):
                 total += inverse[q, c] * shift[c]
             solutions[starts[b] + q] = total
             for c in range(t):
-                reduced[here[c]] -= g[q, c] * shift[q]
+                local[c] -= g[q, c] * shift[q]
+        for c in range(t):
+            reduced[here[c]] += local[c]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
 def expand_solutions(  # type: ignore[no-untyped-def]
     first, last,
     starts, touched, touched_starts, cross_starts,
@@ -318,16 +355,19 @@ def expand_solutions(  # type: ignore[no-untyped-def]
     crosses, border_solution, solutions, products,
 ):  # fmt: skip
     """Subtract G x_b from each block's ``solutions``, and write X x of each row to ``products``."""
+    local = np.empty(len(border_solution))
     n_own, n_border = own.shape[1], border.shape[1]
     for b in range(first, last):
         n = starts[b + 1] - starts[b]
         t = touched_starts[b + 1] - touched_starts[b]
         here = touched[touched_starts[b] : touched_starts[b + 1]]
         g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+        for c in range(t):
+            local[c] = border_solution[here[c]]
         for q in range(n):
             total = 0.0
             for c in range(t):
-                total += g[q, c] * border_solution[here[c]]
+                total += g[q, c] * local[c]
             solutions[starts[b] + q] -= total
         x = solutions[starts[b] : starts[b + 1]]
         for i in range(row_starts[b], row_starts[b + 1]):
@@ -335,11 +375,11 @@ def expand_solutions(  # type: ignore[no-untyped-def]
             for k in range(n_own):
                 total += own_values[i, k] * x[own[i, k]]
             for k in range(n_border):
-                total += border_values[i, k] * border_solution[here[border[i, k]]]
+                total += border_values[i, k] * local[border[i, k]]
             products[order[i]] = total
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
 def sample_blocks(  # type: ignore[no-untyped-def]
     first, last, starts, touched, touched_starts, matrix_starts, cross_starts,
     factors, crosses, border_draws, draws,
@@ -365,7 +405,7 @@ def sample_blocks(  # type: ignore[no-untyped-def]
                     x[q, s] -= g[q, c] * border_draws[here[c], s]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
 def block_quadratics(  # type: ignore[no-untyped-def]
     first, last, starts, touched, touched_starts, matrix_starts, cross_starts,
     factors, crosses, border_draws, draws, out,

@@ -19,7 +19,9 @@ from pymc_vmrp.glmm.spec import GLMM
 SOLVERS = ("auto", "dense", "partitioned")
 
 _DENSE_MATRICES = 5  # p × p matrices alive at once in a dense sweep
-_BORDER_MATRICES = 5  # b × b matrices alive at once in a partitioned one, besides the chunks' copies
+_BORDER_MATRICES = (
+    5  # b × b matrices alive at once in a partitioned one, besides the chunks' copies
+)
 _BLOCK_MATRICES = 6  # copies of the blocks' matrices: three a state, and two states
 # seconds of a multiplication in large matrices, in blocks, and of a block as such, as measured
 _DENSE_SECONDS, _BLOCK_SECONDS, _SECONDS_A_BLOCK = 5e-11, 1.2e-10, 5e-7
@@ -44,13 +46,15 @@ class Plan:
     memory: float
 
 
-def choose_solver(glmm: GLMM, solver: str = "auto") -> Solver:
+def choose_solver(glmm: GLMM, solver: str = "auto", expand: bool = False) -> Solver:
     """The solver for this model; an error where none fits into memory.
 
     Parameters
     ----------
     glmm : GLMM
     solver : {"auto", "dense", "partitioned"}
+    expand : bool
+        Whether its Gaussians are to provide the quadratic that parameter expansion needs.
 
     Raises
     ------
@@ -67,8 +71,8 @@ def choose_solver(glmm: GLMM, solver: str = "auto") -> Solver:
     if best.memory > memory:
         raise VmrpError(_too_large(glmm, min(plan.memory for plan in options), memory))
     if best.partition is None:
-        return DenseSolver(glmm)
-    return PartitionedSolver(glmm, lay_out(glmm, best.partition))
+        return DenseSolver(glmm, expand)
+    return PartitionedSolver(glmm, lay_out(glmm, best.partition), expand)
 
 
 def _plans(glmm: GLMM, solver: str) -> Sequence[Plan]:
@@ -86,9 +90,7 @@ def _partitioned_plan(glmm: GLMM, partition: Partition) -> Plan:
     border = float(partition.border_size(glmm))
     t = np.minimum(border, _touched(glmm, partition))
     in_blocks = (n**3 + 2 * n**2 * t + 2 * n * t**2 + t**2).sum()
-    seconds = (
-        _DENSE_SECONDS * border**3 + _BLOCK_SECONDS * in_blocks + _SECONDS_A_BLOCK * len(n)
-    )
+    seconds = _DENSE_SECONDS * border**3 + _BLOCK_SECONDS * in_blocks + _SECONDS_A_BLOCK * len(n)
     memory = 8 * (_BORDER_MATRICES * border**2 + _BLOCK_MATRICES * (n**2 + n * t).sum())
     return Plan(partition, float(seconds), float(memory))
 

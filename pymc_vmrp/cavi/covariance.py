@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, multigammaln, psi
+from scipy.special import gammaln, psi
 
 from pymc_vmrp.glmm.priors import (
     CovariancePrior,
@@ -24,6 +25,11 @@ class CovarianceFactor(Protocol):
     """A fitted q(Σ) of one block of L levels with d effects."""
 
     @property
+    def d(self) -> int:
+        """Number of effects."""
+        ...
+
+    @property
     def expected_precision(self) -> FloatArray:
         """E[Σ⁻¹], shape (d, d)."""
         ...
@@ -31,6 +37,10 @@ class CovarianceFactor(Protocol):
     @property
     def elbo(self) -> float:
         """E[log p(u | Σ) + log p(Σ) − log q(Σ)], auxiliaries included."""
+        ...
+
+    def log_prior_of_transformed(self, transform: FloatArray) -> tuple[float, FloatArray]:
+        """E[log p(RΣR')] + log |dRΣR'/dΣ| and its gradient, both as functions of R = transform."""
         ...
 
     def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
@@ -67,16 +77,34 @@ def update_covariance(
 
 @dataclass(frozen=True)
 class InverseWishartFactor:
-    """q(Σ) = InverseWishart(df, scale)."""
+    """q(Σ) = InverseWishart(df, scale).
+
+    ``prior_df`` and ``prior_scale`` are those of p(Σ), given the auxiliaries where there are any.
+    """
 
     df: float
     scale: FloatArray
     elbo: float
+    prior_df: float
+    prior_scale: FloatArray
+
+    @property
+    def d(self) -> int:
+        """See :class:`CovarianceFactor`."""
+        return len(self.scale)
 
     @property
     def expected_precision(self) -> FloatArray:
         """See :class:`CovarianceFactor`."""
-        return np.asarray(self.df * np.linalg.inv(self.scale))
+        return np.asarray(self.df * _inverse(self.scale))
+
+    def log_prior_of_transformed(self, transform: FloatArray) -> tuple[float, FloatArray]:
+        """See :class:`CovarianceFactor`: −ν₀ log |R| − ½ tr(Ψ₀ R⁻ᵀ E[Σ⁻¹] R⁻¹)."""
+        inverse = _inverse(transform)
+        precision = inverse.T @ self.expected_precision @ inverse
+        weighted = precision @ self.prior_scale
+        value = -self.prior_df * _log_det(transform) - 0.5 * float(np.trace(weighted))
+        return value, weighted @ inverse.T - self.prior_df * inverse.T
 
     def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
         """See :class:`CovarianceFactor`; Bartlett's decomposition of the precision."""
@@ -105,45 +133,68 @@ class InverseWishartFactor:
         return mean, np.sqrt(np.maximum(rate / (shape - 1) - mean**2, 0))
 
 
+# Most terms have one effect, and numpy's linear algebra on 1 × 1 matrices would take as long as the
+# rest of a small model's sweep: hence plain arithmetic where d = 1.
+def _inverse(matrix: FloatArray) -> FloatArray:
+    return 1 / matrix if len(matrix) == 1 else np.linalg.inv(matrix)
+
+
+def _log_det(matrix: FloatArray) -> float:
+    if len(matrix) == 1:
+        return math.log(matrix[0, 0])
+    return float(np.linalg.slogdet(matrix)[1])
+
+
+def _trace_of_ratio(matrix: FloatArray, scale: FloatArray) -> float:
+    """Trace of scale⁻¹ matrix."""
+    if len(matrix) == 1:
+        return float(matrix[0, 0] / scale[0, 0])
+    return float(np.trace(np.linalg.solve(scale, matrix)))
+
+
+def _log_multigamma(x: float, d: int) -> float:
+    """Log of the multivariate gamma function."""
+    halves = sum(math.lgamma(x - 0.5 * i) for i in range(d))
+    return 0.25 * d * (d - 1) * math.log(math.pi) + halves
+
+
 def _expected_log_det_precision(df: float, scale: FloatArray) -> float:
     d = len(scale)
-    digammas = psi(0.5 * (df - np.arange(d))).sum()
-    return float(digammas + d * np.log(2) - np.linalg.slogdet(scale)[1])
+    digammas = sum(float(psi(0.5 * (df - i))) for i in range(d))
+    return digammas + d * math.log(2) - _log_det(scale)
 
 
-def _inverse_wishart_entropy(df: float, scale: FloatArray) -> float:
+def _inverse_wishart_entropy(df: float, scale: FloatArray, log_det_precision: float) -> float:
     d = len(scale)
-    return float(
-        multigammaln(0.5 * df, d)
+    return (
+        _log_multigamma(0.5 * df, d)
         + 0.5 * df * d
-        + 0.5 * df * d * np.log(2)
-        - 0.5 * df * np.linalg.slogdet(scale)[1]
-        - 0.5 * (df + d + 1) * _expected_log_det_precision(df, scale)
+        + 0.5 * df * d * math.log(2)
+        - 0.5 * df * _log_det(scale)
+        - 0.5 * (df + d + 1) * log_det_precision
     )
 
 
 def _expected_log_inverse_wishart(
-    df0: float, expected_log_det_scale: float, trace: float, df: float, scale: FloatArray
+    df0: float, expected_log_det_scale: float, trace: float, d: int, log_det_precision: float
 ) -> float:
-    """E log IW(Σ; df0, Ψ0) over Σ ~ IW(df, scale), given E log |Ψ0| and E tr(Ψ0 Σ⁻¹)."""
-    d = len(scale)
-    return float(
+    """E log IW(Σ; df0, Ψ0), given E log |Ψ0|, E tr(Ψ0 Σ⁻¹) and E log |Σ⁻¹|."""
+    return (
         0.5 * df0 * expected_log_det_scale
-        - 0.5 * df0 * d * np.log(2)
-        - multigammaln(0.5 * df0, d)
-        + 0.5 * (df0 + d + 1) * _expected_log_det_precision(df, scale)
+        - 0.5 * df0 * d * math.log(2)
+        - _log_multigamma(0.5 * df0, d)
+        + 0.5 * (df0 + d + 1) * log_det_precision
         - 0.5 * trace
     )
 
 
 def _expected_log_effects(
-    second_moment: FloatArray, levels: int, df: float, scale: FloatArray
+    second_moment: FloatArray, levels: int, df: float, scale: FloatArray, log_det_precision: float
 ) -> float:
     """E log p(u | Σ)."""
     d = len(scale)
-    trace = df * np.trace(np.linalg.solve(scale, second_moment))
-    log_det = _expected_log_det_precision(df, scale)
-    return float(0.5 * levels * (log_det - d * np.log(2 * np.pi)) - 0.5 * trace)
+    trace = df * _trace_of_ratio(second_moment, scale)
+    return 0.5 * levels * (log_det_precision - d * math.log(2 * math.pi)) - 0.5 * trace
 
 
 def _update_inverse_wishart(
@@ -152,14 +203,15 @@ def _update_inverse_wishart(
     d = len(second_moment)
     df0, scale0 = prior.parameters(d)
     df, scale = df0 + levels, scale0 + second_moment
-    trace = df * np.trace(np.linalg.solve(scale, scale0))
-    log_det0 = float(np.linalg.slogdet(scale0)[1])
+    log_det = _expected_log_det_precision(df, scale)
     elbo = (
-        _expected_log_effects(second_moment, levels, df, scale)
-        + _expected_log_inverse_wishart(df0, log_det0, trace, df, scale)
-        + _inverse_wishart_entropy(df, scale)
+        _expected_log_effects(second_moment, levels, df, scale, log_det)
+        + _expected_log_inverse_wishart(
+            df0, _log_det(scale0), df * _trace_of_ratio(scale0, scale), d, log_det
+        )
+        + _inverse_wishart_entropy(df, scale, log_det)
     )
-    return InverseWishartFactor(df, scale, elbo)
+    return InverseWishartFactor(df, scale, elbo, df0, scale0)
 
 
 def _update_huang_wand(
@@ -174,22 +226,25 @@ def _update_huang_wand(
     df0 = nu + d - 1
     df, shape = df0 + levels, 0.5 * (nu + d)
     inverse_a = _expected_inverse_a(second_moment, nu, rate0, df, shape)
-    scale = second_moment + np.diag(2 * nu * inverse_a)
-    rate = rate0 + nu * df * np.diag(np.linalg.inv(scale))
+    scale0 = np.diag(2 * nu * inverse_a)
+    scale = second_moment + scale0
+    precision = df * _inverse(scale)
+    rate = rate0 + nu * np.diag(precision)
     inverse_a = shape / rate
     log_a = np.log(rate) - psi(shape)  # E log a under IG(shape, rate)
-    precision = df * np.linalg.inv(scale)
     trace = float(2 * nu * inverse_a @ np.diag(precision))
-    log_det0 = float(d * np.log(2 * nu) - log_a.sum())
-    log_p_a = (0.5 * np.log(rate0) - gammaln(0.5) - 1.5 * log_a - rate0 * inverse_a).sum()
-    entropy_a = (shape + np.log(rate) + gammaln(shape) - (1 + shape) * psi(shape)).sum()
+    log_det0 = float(d * math.log(2 * nu) - log_a.sum())
+    # E log p(a_k) and the entropy of q(a_k)
+    log_p_a = 0.5 * np.log(rate0) - math.lgamma(0.5) - 1.5 * log_a - rate0 * inverse_a
+    entropy_a = shape + np.log(rate) + math.lgamma(shape) - (1 + shape) * psi(shape)
+    log_det = _expected_log_det_precision(df, scale)
     elbo = (
-        _expected_log_effects(second_moment, levels, df, scale)
-        + _expected_log_inverse_wishart(df0, log_det0, trace, df, scale)
-        + _inverse_wishart_entropy(df, scale)
-        + float(log_p_a + entropy_a)
+        _expected_log_effects(second_moment, levels, df, scale, log_det)
+        + _expected_log_inverse_wishart(df0, log_det0, trace, d, log_det)
+        + _inverse_wishart_entropy(df, scale, log_det)
+        + float((log_p_a + entropy_a).sum())
     )
-    return InverseWishartFactor(df, scale, elbo)
+    return InverseWishartFactor(df, scale, elbo, df0, scale0)
 
 
 def _expected_inverse_a(
@@ -223,6 +278,8 @@ class GridFactor:
     t: FloatArray
     log_density_t: FloatArray
     elbo: float
+    prior: ScalePrior
+    d: int = 1
 
     @property
     def _mass(self) -> FloatArray:
@@ -233,6 +290,17 @@ class GridFactor:
     def expected_precision(self) -> FloatArray:
         """See :class:`CovarianceFactor`."""
         return np.array([[self._mass @ np.exp(-2 * self.t)]])
+
+    def log_prior_of_transformed(self, transform: FloatArray) -> tuple[float, FloatArray]:
+        """See :class:`CovarianceFactor`; here E log p(rσ) + log r, by central differences."""
+        r, step = float(transform[0, 0]), 1e-5
+
+        def value(log_r: float) -> float:
+            return float(self._mass @ self.prior.log_density_sigma(np.exp(self.t + log_r))) + log_r
+
+        log_r = math.log(r)
+        slope = (value(log_r + step) - value(log_r - step)) / (2 * step)
+        return value(log_r), np.array([[slope / r]])
 
     def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
         """See :class:`CovarianceFactor`; by the inverse distribution function."""
@@ -275,4 +343,5 @@ def _update_grid(prior: ScalePrior, second_moment: float, levels: int) -> GridFa
     values = log_kernel(t)
     top = values.max()
     log_z = top + np.log(np.exp(values - top).sum() * (t[1] - t[0]))
-    return GridFactor(t, values - log_z, float(log_z - 0.5 * levels * np.log(2 * np.pi)))
+    elbo = float(log_z - 0.5 * levels * np.log(2 * np.pi))
+    return GridFactor(t, values - log_z, elbo, prior)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg import cho_solve, solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotri
 
+from pymc_vmrp.cavi.chunks import Chunk, map_chunks, split
 from pymc_vmrp.cavi.kernels import (
+    add_curvature,
     add_weighted_cross_products,
     row_products,
     row_variances,
     transposed_product,
 )
+from pymc_vmrp.cavi.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.cavi.sites import Sites
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.spec import GLMM
@@ -28,11 +32,17 @@ SINGULAR = (
 )
 
 
+_CHUNKS = 8  # fixed, so that sums come in the same order on any number of threads
+_CHUNK_MEMORY = 2**26  # bytes of all chunks' copies of P together
+
+
 @dataclass(frozen=True)
 class DenseGaussian:
     """q(β, u) with V held as a dense matrix."""
 
-    glmm: GLMM
+    solver: DenseSolver
+    products: FloatArray  # lower triangle of X'WX, or empty
+    right: FloatArray  # X'k
     mean: FloatArray
     cholesky: FloatArray  # lower triangle of P
     covariance: FloatArray  # lower triangle of V is valid
@@ -49,25 +59,33 @@ class DenseGaussian:
 
     def row_moments(self) -> tuple[FloatArray, FloatArray]:
         """See :class:`Gaussian`."""
-        rows = self.glmm.rows
-        mean, variance = np.empty(self.glmm.n_cells), np.empty(self.glmm.n_cells)
-        row_products(rows.columns, rows.values, self.mean, mean)
-        row_variances(rows.columns, rows.values, self.covariance, variance)
-        return mean, variance
+        rows, variance = self.solver.glmm.rows, np.empty(self.solver.glmm.n_cells)
+
+        def task(first: int, last: int) -> None:
+            row_variances(first, last, rows.columns, rows.values, self.covariance, variance)
+
+        map_chunks(task, self.solver.chunks, 0.5 * rows.values.size * rows.values.shape[1])
+        return self.solver.row_products(self.mean), variance
+
+    def quadratic(self) -> Quadratic:
+        """See :class:`Gaussian`."""
+        glmm, slots = self.solver.glmm, self.solver.slots
+        curvature = np.zeros((n_products(glmm),) * 2)
+        add_curvature(
+            self.products, self.covariance, 1.0, self.mean, self.mean, slots, slots, True, curvature
+        )
+        slope = product_slope(glmm, self.right, self.mean)
+        return Quadratic(curvature + curvature.T, slope)
 
     def row_response(self, gradient: FloatArray) -> FloatArray:
         """See :class:`Gaussian`."""
-        rows = self.glmm.rows
-        vector, out = np.zeros(len(self.mean)), np.empty(self.glmm.n_cells)
-        transposed_product(rows.columns, rows.values, gradient, vector)
-        half = solve_triangular(self.cholesky, vector, lower=True, check_finite=False)
-        change = solve_triangular(self.cholesky, half, lower=True, trans="T", check_finite=False)
-        row_products(rows.columns, rows.values, change, out)
-        return out
+        vector = self.solver.transposed_product(gradient)
+        change = cho_solve((self.cholesky, True), vector, check_finite=False)
+        return self.solver.row_products(change)
 
     def second_moment(self, j: int) -> FloatArray:
         """See :class:`Gaussian`."""
-        block, d = self.glmm.group_slice(j), self.glmm.groups[j].d
+        block, d = self.solver.glmm.group_slice(j), self.solver.glmm.groups[j].d
         u = self.mean[block].reshape(-1, d)
         total = u.T @ u
         index = np.arange(block.start, block.stop).reshape(-1, d)
@@ -94,9 +112,17 @@ class DenseGaussian:
 
 @dataclass(frozen=True)
 class DenseSolver:
-    """Forms P and V as dense p × p matrices."""
+    """Forms P and V as dense p × p matrices.
+
+    Attributes
+    ----------
+    glmm : GLMM
+    expand : bool
+        Whether its Gaussians provide ``quadratic``.
+    """
 
     glmm: GLMM
+    expand: bool = False
     name: str = "dense"
 
     @property
@@ -104,14 +130,60 @@ class DenseSolver:
         """See :class:`Solver`."""
         return self.glmm.n_coefficients
 
+    @cached_property
+    def slots(self) -> NDArray[np.int64]:
+        """See :func:`product_slots`."""
+        return product_slots(self.glmm)
+
+    @cached_property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """Rows shared out evenly."""
+        p = self.glmm.n_coefficients
+        most = max(1, min(_CHUNKS, _CHUNK_MEMORY // max(8 * p**2, 1)))
+        return split(np.ones(self.glmm.n_cells), most)
+
+    def row_products(self, vector: FloatArray) -> FloatArray:
+        """X·vector, shape (N,)."""
+        rows, out = self.glmm.rows, np.empty(self.glmm.n_cells)
+
+        def task(first: int, last: int) -> None:
+            row_products(first, last, rows.columns, rows.values, vector, out)
+
+        map_chunks(task, self.chunks, rows.values.size)
+        return out
+
+    def transposed_product(self, vector: FloatArray) -> FloatArray:
+        """X'vector, shape (p,)."""
+        rows = self.glmm.rows
+
+        def task(first: int, last: int) -> FloatArray:
+            out = np.zeros(self.glmm.n_coefficients)
+            transposed_product(first, last, rows.columns, rows.values, vector, out)
+            return out
+
+        return np.sum(map_chunks(task, self.chunks, rows.values.size), axis=0)
+
+    def _cross_products(self, weights: FloatArray) -> FloatArray:
+        rows, p = self.glmm.rows, self.glmm.n_coefficients
+
+        def task(first: int, last: int) -> FloatArray:
+            out = np.zeros((p, p))
+            add_weighted_cross_products(first, last, rows.columns, rows.values, weights, out)
+            return out
+
+        parts = map_chunks(task, self.chunks, 0.5 * rows.values.size * rows.values.shape[1])
+        matrix = parts[0]
+        for part in parts[1:]:
+            matrix += part
+        return matrix
+
     def solve(self, sites: Sites, precisions: Sequence[FloatArray]) -> DenseGaussian:
         """See :class:`Solver`."""
-        glmm, rows = self.glmm, self.glmm.rows
-        p = glmm.n_coefficients
-        matrix = np.zeros((p, p))
-        add_weighted_cross_products(rows.columns, rows.values, sites.precision, matrix)
-        shift = np.zeros(p)
-        transposed_product(rows.columns, rows.values, sites.shift, shift)
+        glmm = self.glmm
+        matrix = self._cross_products(sites.precision)
+        products = matrix.copy() if self.expand else np.empty((0, 0))
+        right = self.transposed_product(sites.shift)
+        shift = right.copy()
         common = np.arange(glmm.common.size)
         matrix[common, common] += glmm.common.prior_sd**-2.0
         shift[common] += prior_shift(glmm)
@@ -128,10 +200,11 @@ class DenseSolver:
             raise DataError(SINGULAR)
         inverse, _ = dpotri(factor, lower=0)
         lower = np.ascontiguousarray(factor.T)
-        half = solve_triangular(lower, shift, lower=True, check_finite=False)
-        mean = solve_triangular(lower, half, lower=True, trans="T", check_finite=False)
+        mean = cho_solve((lower, True), shift, check_finite=False)
         return DenseGaussian(
-            glmm=glmm,
+            solver=self,
+            products=products,
+            right=right,
             mean=mean,
             cholesky=lower,
             covariance=np.ascontiguousarray(inverse.T),

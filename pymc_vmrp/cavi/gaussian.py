@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.cavi.quadratic import Quadratic
 from pymc_vmrp.cavi.sites import Sites
 
 FloatArray = NDArray[np.float64]
@@ -43,6 +44,10 @@ class Gaussian(Protocol):
 
     def row_response(self, gradient: FloatArray) -> FloatArray:
         """X V X'gradient: how the mean of η responds to a change of the sites, shape (N,)."""
+        ...
+
+    def quadratic(self) -> Quadratic:
+        """The sites' quadratic in transforms of the effects; only of solvers that ``expand``."""
         ...
 
     def second_moment(self, j: int) -> FloatArray:

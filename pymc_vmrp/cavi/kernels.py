@@ -1,44 +1,19 @@
-"""Compiled loops over fixed-width design rows, for one sweep of coordinate ascent."""
+"""Compiled loops over fixed-width design rows.
+
+They release the interpreter's lock and work on the rows ``first`` to ``last``, so that threads can
+share out fixed chunks of rows.
+"""
 
 from __future__ import annotations
 
-import math
-
 import numba
 
-# Monahan and Stefanski (1992), Normal scale mixture approximations to F*(z) and computation of
-# the logistic-normal integral, k = 8: logit⁻¹(η) ≈ Σ p_k Φ(s_k η). Against the exact functions the
-# error of the mixture is at most 2.2e-9, of its derivative 1.4e-8, of its integral (softplus)
-# 8.2e-9; averaging over a Gaussian cannot increase them.
-MIXTURE_P = (
-    0.003246343272134,
-    0.051517477033972,
-    0.195077912673858,
-    0.315569823632818,
-    0.274149576158423,
-    0.131076880695470,
-    0.027912418727972,
-    0.001449567805354,
-)
-MIXTURE_S = (
-    1.365340806296348,
-    1.059523971016916,
-    0.830791313765644,
-    0.650732166639391,
-    0.508135425366489,
-    0.396313345166341,
-    0.308904252267995,
-    0.238212616409306,
-)
-_SQRT_HALF = math.sqrt(0.5)
-_INV_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
 
-
-@numba.njit(cache=True)
-def add_weighted_cross_products(columns, values, weights, out):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, nogil=True)
+def add_weighted_cross_products(first, last, columns, values, weights, out):  # type: ignore[no-untyped-def]
     """Add Σ_i w_i x_i x_i' to the lower triangle of ``out``."""
-    n, width = columns.shape
-    for i in range(n):
+    width = columns.shape[1]
+    for i in range(first, last):
         w = weights[i]
         if w == 0.0:
             continue
@@ -48,73 +23,75 @@ def add_weighted_cross_products(columns, values, weights, out):  # type: ignore[
                 continue
             row = columns[i, a]
             for b in range(a + 1):
-                column = columns[i, b]
-                if row >= column:
-                    out[row, column] += wa * values[i, b]
-                else:
-                    out[column, row] += wa * values[i, b]
+                # entries of a row come in the order of the coefficients
+                out[row, columns[i, b]] += wa * values[i, b]
 
 
-@numba.njit(cache=True)
-def transposed_product(columns, values, vector, out):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, nogil=True)
+def transposed_product(first, last, columns, values, vector, out):  # type: ignore[no-untyped-def]
     """Add X'vector to ``out``."""
-    n, width = columns.shape
-    for i in range(n):
+    width = columns.shape[1]
+    for i in range(first, last):
         for a in range(width):
             out[columns[i, a]] += values[i, a] * vector[i]
 
 
-@numba.njit(cache=True)
-def row_products(columns, values, vector, out):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, nogil=True)
+def row_products(first, last, columns, values, vector, out):  # type: ignore[no-untyped-def]
     """Write X·vector to ``out``."""
-    n, width = columns.shape
-    for i in range(n):
+    width = columns.shape[1]
+    for i in range(first, last):
         total = 0.0
         for a in range(width):
             total += values[i, a] * vector[columns[i, a]]
         out[i] = total
 
 
-@numba.njit(cache=True)
-def row_variances(columns, values, covariance, out):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, nogil=True)
+def row_variances(first, last, columns, values, covariance, out):  # type: ignore[no-untyped-def]
     """Write x_i' V x_i to ``out``, reading the lower triangle of ``covariance`` only."""
-    n, width = columns.shape
-    for i in range(n):
+    width = columns.shape[1]
+    for i in range(first, last):
         total = 0.0
         for a in range(width):
-            va = values[i, a]
-            if va == 0.0:
+            x = values[i, a]
+            if x == 0.0:
                 continue
             row = columns[i, a]
-            part = 0.0
+            part = 0.5 * x * covariance[row, row]
             for b in range(a):
-                column = columns[i, b]
-                if row >= column:
-                    part += values[i, b] * covariance[row, column]
-                else:
-                    part += values[i, b] * covariance[column, row]
-            total += va * (2.0 * part + va * covariance[row, row])
-        out[i] = total
+                part += values[i, b] * covariance[row, columns[i, b]]
+            total += x * part
+        out[i] = 2.0 * total
 
 
-@numba.njit(cache=True)
-def logistic_expectations(mean, variance, softplus, probability, slope):  # type: ignore[no-untyped-def]
-    """E log(1 + e^η), E logit⁻¹(η) and E of its derivative over η ~ N(mean, variance).
+@numba.njit(cache=True, nogil=True)
+def add_curvature(  # type: ignore[no-untyped-def]
+    products, covariance, sign, row_mean, column_mean, rows, columns, symmetric, out
+):
+    """Add Σ (X'WX)_{ga,hc} E[u_gb u_hd] to entry (ab, cd) of ``out``, for all level pairs g, h.
 
-    With τ² = v + 1/s², a component's expectations are Φ(μ/τ), φ(μ/τ)/τ and μΦ(μ/τ) + τφ(μ/τ).
+    ``rows`` and ``columns`` hold for each coefficient its effect, how many effects its term has, and
+    the number of the first product of the term. ``symmetric`` matrices are read below the diagonal
+    and give half of the diagonal, as ``out`` is to be added to its transpose.
     """
-    for i in range(len(mean)):
-        total = 0.0
-        p = 0.0
-        dp = 0.0
-        for k in range(8):
-            tau = math.sqrt(variance[i] + 1.0 / (MIXTURE_S[k] * MIXTURE_S[k]))
-            z = mean[i] / tau
-            cdf = 0.5 * math.erfc(-z * _SQRT_HALF)
-            pdf = _INV_SQRT_2PI * math.exp(-0.5 * z * z)
-            total += MIXTURE_P[k] * (mean[i] * cdf + tau * pdf)
-            p += MIXTURE_P[k] * cdf
-            dp += MIXTURE_P[k] * pdf / tau
-        softplus[i] = total
-        probability[i] = p
-        slope[i] = dp
+    for q in range(len(rows)):
+        effect, size, first = rows[q, 0], rows[q, 1], rows[q, 2]
+        end = q + 1 if symmetric else len(columns)
+        for r in range(end):
+            x = products[q, r]
+            if x == 0.0:
+                continue
+            if symmetric and q == r:
+                x *= 0.5
+            other_effect, other_size, other_first = columns[r, 0], columns[r, 1], columns[r, 2]
+            for b in range(size):
+                i = q - effect + b
+                for d in range(other_size):
+                    j = r - other_effect + d
+                    # within a level of correlated effects the pair may lie above the diagonal
+                    v = covariance[j, i] if symmetric and j > i else covariance[i, j]
+                    moment = sign * v + row_mean[i] * column_mean[j]
+                    out[first + b * size + effect, other_first + d * other_size + other_effect] += (
+                        x * moment
+                    )

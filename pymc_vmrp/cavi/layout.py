@@ -84,6 +84,12 @@ class Layout:
         """Position in the coefficient vector of each coefficient in the layout's order."""
         return np.concatenate([self.coefficients, self.border])
 
+    def coefficient_order(self, own: FloatArray, border: FloatArray) -> FloatArray:
+        """Values of the blocks' and the border's coefficients as one vector, shape (p,)."""
+        out = np.empty(len(self.permutation))
+        out[self.permutation] = np.concatenate([own, border])
+        return out
+
     @property
     def sizes(self) -> IntArray:
         """Coefficients in each block."""
@@ -93,7 +99,6 @@ class Layout:
     def touched_sizes(self) -> IntArray:
         """Border coefficients that each block touches."""
         return np.diff(self.touched_starts)
-
 
     def border_terms(self, glmm: GLMM) -> Iterator[tuple[int, IntArray]]:
         """Term and border numbers, shape (L, d), of each term in the border."""
@@ -114,7 +119,9 @@ def lay_out(glmm: GLMM, partition: Partition) -> Layout:
     row_block = partition.cells[order]
 
     parts = [_own_coefficients(glmm, partition, j) for j in nested]
-    block, terms, effects, position = (np.concatenate(column) for column in zip(*parts, strict=True))
+    block, terms, effects, position = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
     by_block = np.argsort(block, kind="stable")
     starts = _starts(block, n_blocks)
     inside = np.empty(len(block), dtype=np.int32)  # number of each coefficient inside its block

@@ -42,6 +42,10 @@ class Partition:
     levels: tuple[IntArray | None, ...]
     n_blocks: int
 
+    def has(self, j: int) -> bool:
+        """Whether the levels of term j belong to blocks."""
+        return self.levels[j] is not None
+
     def block_sizes(self, groups: Sequence[GroupEffects]) -> IntArray:
         """Coefficients in each block."""
         sizes = np.zeros(self.n_blocks, dtype=np.int64)
@@ -58,14 +62,21 @@ class Partition:
 def candidates(glmm: GLMM) -> Iterator[Partition]:
     """Partitions worth considering: by each term's factor, and by what two large terms share."""
     groups = glmm.groups
-    for group in groups:
-        yield _by_codes(glmm, group.factor, group.codes.astype(np.int64), len(group.levels))
-    largest = sorted(groups, key=lambda group: -group.size)[:_JOINED]
-    for a, b in combinations(largest, 2):
-        if set(a.factor.split(":")) & set(b.factor.split(":")):
-            codes, size = _components(a, b)
-            if 1 < size < min(len(a.levels), len(b.levels)):
-                yield _by_codes(glmm, f"what {a.factor} and {b.factor} share", codes, size)
+    seen = []
+    for j, group in enumerate(groups):
+        if group.factor in (other.factor for other in groups[:j]):
+            continue
+        partition = _by_codes(glmm, group.factor, group.codes.astype(np.int64), len(group.levels))
+        seen.append(partition)
+        yield partition
+    largest = sorted(range(len(groups)), key=lambda j: -groups[j].size)[:_JOINED]
+    for i, j in combinations(largest, 2):
+        if any(p.n_blocks > 1 and p.has(i) and p.has(j) for p in seen):
+            continue  # their own factor is a term, and a candidate already
+        codes, size = _components(groups[i], groups[j])
+        if size > 1:
+            name = f"what {groups[i].factor} and {groups[j].factor} share"
+            yield _by_codes(glmm, name, codes, size)
 
 
 def _by_codes(glmm: GLMM, factor: str, codes: IntArray, size: int) -> Partition:
@@ -75,6 +86,8 @@ def _by_codes(glmm: GLMM, factor: str, codes: IntArray, size: int) -> Partition:
 
 def _nested(group: GroupEffects, codes: IntArray, size: int) -> IntArray | None:
     """The block of each level, or None where a level meets two blocks."""
+    if len(group.levels) < size:
+        return None  # quickly: some block would have no level
     block = np.full(len(group.levels), -1, dtype=np.int64)
     block[group.codes] = codes
     if not np.array_equal(block[group.codes], codes):

@@ -29,7 +29,9 @@ from pymc_vmrp.cavi.block_kernels import (
 )
 from pymc_vmrp.cavi.chunks import Chunk, map_chunks, split
 from pymc_vmrp.cavi.dense import SINGULAR, prior_shift
+from pymc_vmrp.cavi.kernels import add_curvature
 from pymc_vmrp.cavi.layout import Layout
+from pymc_vmrp.cavi.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.cavi.sites import Sites
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.spec import GLMM
@@ -37,7 +39,7 @@ from pymc_vmrp.glmm.spec import GLMM
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_CHUNKS = 16  # enough to keep a few cores busy; fixed, so that sums come in the same order
+_CHUNKS = 8  # keeps a few cores busy; fixed, so that sums come in the same order
 _CHUNK_MEMORY = 2**27  # bytes of all chunks' copies of the border's precision together
 _DRAWS = 128  # taken through the blocks at a time
 
@@ -50,10 +52,13 @@ class PartitionedSolver:
     ----------
     glmm : GLMM
     layout : Layout
+    expand : bool
+        Whether its Gaussians provide ``quadratic``.
     """
 
     glmm: GLMM
     layout: Layout
+    expand: bool = False
 
     @property
     def name(self) -> str:
@@ -100,6 +105,12 @@ class PartitionedSolver:
         values = (rows.own, rows.own_values, rows.border, rows.border_values)
         return (rows.order, rows.starts, *values)
 
+    @cached_property
+    def slots(self) -> tuple[IntArray, IntArray]:
+        """See :func:`product_slots`; of the blocks' coefficients, and of the border's."""
+        slots = product_slots(self.glmm)
+        return slots[self.layout.coefficients], slots[self.layout.border]
+
     @property
     def operations(self) -> float:
         """Rough count of a sweep's multiplications in the blocks."""
@@ -111,39 +122,47 @@ class PartitionedSolver:
         factors, inverses = (np.empty(self.matrix_starts[-1]) for _ in range(2))
         crosses = np.empty(self.cross_starts[-1])
         stacked = _stack(precisions)
+        kept = n_border if self.expand else 0
+        products = np.empty(self.matrix_starts[-1] if self.expand else 0)
+        cross_products = np.empty(self.cross_starts[-1] if self.expand else 0)
 
-        def eliminate(first: int, last: int) -> tuple[FloatArray, float]:
-            schur = np.zeros((n_border, n_border))
+        def eliminate(first: int, last: int) -> tuple[FloatArray, FloatArray, float]:
+            schur, border_products = np.zeros((n_border, n_border)), np.zeros((kept, kept))
             log_det = eliminate_blocks(
                 first, last,
                 layout.starts, layout.terms, layout.effects, layout.touched, layout.touched_starts,
                 self.matrix_starts, self.cross_starts, *self.row_arrays,
                 sites.precision, stacked, factors, inverses, crosses, schur,
+                products, cross_products, border_products,
             )  # fmt: skip
-            return schur, log_det
+            return schur, border_products, log_det
 
         parts = map_chunks(eliminate, self.chunks, self.operations)
-        schur = parts[0][0]
-        for part, _ in parts[1:]:
-            schur += part
+        schur, border_products, log_det = parts[0]
+        for more_schur, more_products, more_log_det in parts[1:]:
+            schur += more_schur
+            border_products += more_products
+            log_det += more_log_det
         self._add_border_prior(schur, precisions)
         # LAPACK wants columns first: the transpose of a lower triangle is an upper one
         factor, info = dpotrf(schur.T, lower=0, overwrite_a=0, clean=1)
-        log_det = sum(part[1] for part in parts)
+
         if info != 0 or not np.isfinite(log_det):
             raise DataError(SINGULAR)
-        inverse = np.triu(dpotri(factor, lower=0)[0])
-        inverse += np.triu(inverse, 1).T
+        inverse = dpotri(factor, lower=0)[0]  # below its diagonal is what ``clean`` left: zeros
+        inverse = inverse + inverse.T
+        np.fill_diagonal(inverse, 0.5 * np.diag(inverse))
         arrow = Arrow(self, factors, inverses, crosses, np.ascontiguousarray(factor.T))
         shift = np.zeros(self.glmm.n_coefficients)
         shift[: self.glmm.common.size] = prior_shift(self.glmm)
-        mean, row_mean = arrow.solve_rows(sites.shift, shift)
+        solution = arrow.solve_rows(sites.shift, shift)
         return PartitionedGaussian(
             arrow=arrow,
-            mean=mean,
+            products=Products(products, cross_products, border_products, solution.right),
+            mean=solution.solution,
             log_det_precision=float(log_det + 2 * np.log(np.diag(factor)).sum()),
             border_covariance=np.ascontiguousarray(inverse),
-            row_mean=row_mean,
+            row_mean=solution.row_products,
         )
 
     def _add_border_prior(self, schur: FloatArray, precisions: Sequence[FloatArray]) -> None:
@@ -183,31 +202,27 @@ class Arrow:
     crosses: FloatArray
     border_factor: FloatArray
 
-    def solve_rows(
-        self, gradient: FloatArray, shift: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """V(X'gradient + shift) in the order of the coefficient vector, and X times it.
-
-        ``shift`` may be non-zero for border coefficients only.
-        """
+    def solve_rows(self, gradient: FloatArray, shift: FloatArray) -> Solution:
+        """V(X'gradient + shift); ``shift`` may be non-zero for border coefficients only."""
         solver, layout = self.solver, self.solver.layout
-        solutions = np.empty(layout.n_own)
+        own_right, solutions = np.empty(layout.n_own), np.empty(layout.n_own)
         products = np.empty(solver.glmm.n_cells)
 
-        def reduce(first: int, last: int) -> FloatArray:
-            reduced = np.zeros(len(layout.border))
+        def reduce(first: int, last: int) -> tuple[FloatArray, FloatArray]:
+            border_right, reduced = np.zeros(len(layout.border)), np.zeros(len(layout.border))
             reduce_shifts(
                 first, last, layout.starts, layout.touched, layout.touched_starts,
                 solver.matrix_starts, solver.cross_starts, *solver.row_arrays,
-                gradient, self.inverses, self.crosses, solutions, reduced,
+                gradient, self.inverses, self.crosses,
+                own_right, solutions, border_right, reduced,
             )  # fmt: skip
-            return reduced
+            return border_right, reduced
 
         operations = self._vector_operations
-        right = shift[layout.border]
-        for reduced in map_chunks(reduce, solver.chunks, operations):
-            right += reduced
-        border = cho_solve((self.border_factor, True), right, check_finite=False)
+        parts = map_chunks(reduce, solver.chunks, operations)
+        border_right, reduced = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
+        reduced += shift[layout.border]
+        border = cho_solve((self.border_factor, True), reduced, check_finite=False)
 
         def expand(first: int, last: int) -> None:
             expand_solutions(
@@ -217,9 +232,11 @@ class Arrow:
             )  # fmt: skip
 
         map_chunks(expand, solver.chunks, operations)
-        out = np.empty(solver.glmm.n_coefficients)
-        out[layout.permutation] = np.concatenate([solutions, border])
-        return out, products
+        return Solution(
+            layout.coefficient_order(own_right, border_right),
+            layout.coefficient_order(solutions, border),
+            products,
+        )
 
     @property
     def _vector_operations(self) -> float:
@@ -228,10 +245,30 @@ class Arrow:
 
 
 @dataclass(frozen=True)
+class Solution:
+    """X'gradient, V(X'gradient + shift), both of shape (p,), and X times the latter."""
+
+    right: FloatArray
+    solution: FloatArray
+    row_products: FloatArray
+
+
+@dataclass(frozen=True)
+class Products:
+    """X'WX of blocks, of blocks and border, of the border (empty unless wanted), and X'k."""
+
+    own: FloatArray
+    cross: FloatArray
+    border: FloatArray
+    right: FloatArray
+
+
+@dataclass(frozen=True)
 class _Moments:
     variances: FloatArray
     row_variance: FloatArray
     second_moments: FloatArray
+    curvature: FloatArray
 
 
 @dataclass(frozen=True)
@@ -241,6 +278,7 @@ class PartitionedGaussian:
     Attributes
     ----------
     arrow : Arrow
+    products : Products
     mean : ndarray, shape (p,)
     log_det_precision : float
     border_covariance : ndarray, shape (b, b)
@@ -248,6 +286,7 @@ class PartitionedGaussian:
     """
 
     arrow: Arrow
+    products: Products
     mean: FloatArray
     log_det_precision: float
     border_covariance: FloatArray
@@ -257,37 +296,37 @@ class PartitionedGaussian:
     def _moments(self) -> _Moments:
         arrow, solver = self.arrow, self.arrow.solver
         layout, glmm = solver.layout, solver.glmm
-        own_mean = self.mean[layout.coefficients]
+        own_mean, border_mean = self.mean[layout.coefficients], self.mean[layout.border]
         own_variance = np.empty(layout.n_own)
         row_variance = np.empty(glmm.n_cells)
         width = max((group.d for group in glmm.groups), default=1)
 
-        def moments(first: int, last: int) -> FloatArray:
+        size = n_products(glmm) if solver.expand else 0
+
+        def moments(first: int, last: int) -> tuple[FloatArray, FloatArray]:
             second = np.zeros((len(glmm.groups), width, width))
+            curvature = np.zeros((size, size))
             block_moments(
                 first, last,
                 layout.starts, layout.terms, layout.effects, layout.touched, layout.touched_starts,
                 solver.matrix_starts, solver.cross_starts, *solver.row_arrays,
-                arrow.inverses, arrow.crosses, own_mean, self.border_covariance,
-                own_variance, row_variance, second,
+                arrow.inverses, arrow.crosses, own_mean, border_mean, self.border_covariance,
+                self.products.own, self.products.cross, *solver.slots,
+                own_variance, row_variance, second, curvature,
             )  # fmt: skip
-            return second
+            return second, curvature
 
-        second = np.zeros((len(glmm.groups), width, width))
-        for part in map_chunks(moments, solver.chunks, solver.operations):
-            second += part
+        parts = map_chunks(moments, solver.chunks, solver.operations)
+        second, curvature = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
         for j, index in layout.border_terms(glmm):
-            effects = self.mean[layout.border][index]
+            effects = border_mean[index]
             d = effects.shape[1]
             second[j, :d, :d] = effects.T @ effects
             for a in range(d):
                 for b in range(a + 1):
                     second[j, a, b] += self.border_covariance[index[:, a], index[:, b]].sum()
-        variances = np.empty(glmm.n_coefficients)
-        variances[layout.permutation] = np.concatenate(
-            [own_variance, np.diag(self.border_covariance)]
-        )
-        return _Moments(variances, row_variance, second)
+        variances = layout.coefficient_order(own_variance, np.diag(self.border_covariance))
+        return _Moments(variances, row_variance, second, curvature)
 
     def variances(self) -> FloatArray:
         """See :class:`Gaussian`."""
@@ -303,18 +342,35 @@ class PartitionedGaussian:
         lower = np.tril(self._moments.second_moments[j, :d, :d])
         return np.asarray(lower + np.tril(lower, -1).T)
 
+    def quadratic(self) -> Quadratic:
+        """See :class:`Gaussian`."""
+        solver = self.arrow.solver
+        curvature = self._moments.curvature.copy()
+        slots, mean = solver.slots[1], self.mean[solver.layout.border]
+        add_curvature(
+            self.products.border,
+            self.border_covariance,
+            1.0,
+            mean,
+            mean,
+            slots,
+            slots,
+            True,
+            curvature,
+        )
+        slope = product_slope(solver.glmm, self.products.right, self.mean)
+        return Quadratic(curvature + curvature.T, slope)
+
     def row_response(self, gradient: FloatArray) -> FloatArray:
         """See :class:`Gaussian`."""
-        return self.arrow.solve_rows(gradient, np.zeros(len(self.mean)))[1]
+        return self.arrow.solve_rows(gradient, np.zeros(len(self.mean))).row_products
 
     def marginal_covariance(self, index: IntArray) -> FloatArray:
         """See :class:`Gaussian`; loadings on the border, plus what blocks have of their own."""
         arrow, solver = self.arrow, self.arrow.solver
         layout, n_own = solver.layout, solver.layout.n_own
         place = np.argsort(layout.permutation)[index]
-        block = np.where(
-            place < n_own, np.searchsorted(layout.starts, place, side="right") - 1, -1
-        )
+        block = np.where(place < n_own, np.searchsorted(layout.starts, place, side="right") - 1, -1)
         loadings = np.zeros((len(index), len(layout.border)))
         covariance = np.zeros((len(index), len(index)))
         for k, (p, b) in enumerate(zip(place, block, strict=True)):

@@ -15,7 +15,7 @@ from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.coordinates import Coordinates
 from pymc_vmrp.cavi.gaussian import Solver
 from pymc_vmrp.cavi.sites import BOUNDS, Bound, PolyaGamma
-from pymc_vmrp.cavi.sweep import Point, State, start, sweep, under_bound
+from pymc_vmrp.cavi.sweep import State, start, sweep, under_bound
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM
 
@@ -36,6 +36,7 @@ class Options:
     max_iter: int = 500
     solver: str = "auto"
     accelerate: str = "anderson"
+    expansion: str = "translation"
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,12 @@ class Fit:
 def run(glmm: GLMM, options: Options, callback: Callback | None = None) -> Fit:
     """Fit q(β, u) Π q(Σ_j) q(a_j) to the posterior of ``glmm``."""
     began = time.perf_counter()
-    solver = choose_solver(glmm, options.solver)
+    solver = choose_solver(glmm, options.solver, expand=options.expansion == "translation")
     bound = BOUNDS[options.bound]
     limit = 1 if solver.dense_size < _BLAS_THREADS_FROM else None
     first = bound if isinstance(bound, PolyaGamma) else PolyaGamma()
     with threadpool_limits(limits=limit, user_api="blas"):
-        state = sweep(glmm, solver, first, start(glmm, first))
+        state = sweep(glmm, solver, first, start(glmm, first), options.expansion)
         if not np.isfinite(state.elbo):
             raise VmrpError(
                 "The ELBO is not a number at the start: some predictors or priors are of an "
@@ -148,7 +149,9 @@ def _iterate(
             while iterations < options.max_iter:
                 plain = proposal is None or np.array_equal(proposal, image)
                 z = image if proposal is None or plain else proposal
-                candidate = sweep(glmm, solver, bound, coordinates.decode(z, state.image))
+                candidate = sweep(
+                    glmm, solver, bound, coordinates.decode(z, state.image), options.expansion
+                )
                 iterations += 1
                 if candidate.elbo >= state.elbo - slack:
                     state = candidate
@@ -158,7 +161,7 @@ def _iterate(
                 if not plain:
                     continue
                 left = options.max_iter - iterations
-                damped, tried = _damped(glmm, solver, bound, state, slack, left)
+                damped, tried = _damped(glmm, solver, bound, state, slack, left, options.expansion)
                 iterations += tried
                 if damped is not None:
                     state, z = damped, coordinates.encode(damped.point)
@@ -193,12 +196,19 @@ def _accelerator(name: str, coordinates: Coordinates) -> Accelerator:
 
 
 def _damped(
-    glmm: GLMM, solver: Solver, bound: Bound, state: State, slack: float, most: int
+    glmm: GLMM,
+    solver: Solver,
+    bound: Bound,
+    state: State,
+    slack: float,
+    most: int,
+    expansion: str,
 ) -> tuple[State | None, int]:
     """Halve the step on the natural parameters of q(β, u) until the ELBO climbs."""
     step, tried = 0.5, 0
     while step >= _SMALLEST_STEP and tried < most:
-        candidate = sweep(glmm, solver, bound, state.point.towards(state.image, step))
+        target = state.point.towards(state.image, step)
+        candidate = sweep(glmm, solver, bound, target, expansion)
         tried += 1
         if candidate.elbo >= state.elbo - slack:
             return candidate, tried

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.cavi.covariance import CovarianceFactor, update_covariance
 from pymc_vmrp.cavi.elbo import evidence_lower_bound
+from pymc_vmrp.cavi.expand import recentre, translate
 from pymc_vmrp.cavi.gaussian import Gaussian, Solver
 from pymc_vmrp.cavi.sites import Bound, Sites
 from pymc_vmrp.glmm.spec import GLMM
@@ -51,7 +52,7 @@ class State:
     mean, variance : ndarray, shape (N,)
         Marginals of η in each cell.
     image : Point
-        Where a plain sweep would go next: the optimal E[Σ_j⁻¹] and sites for this q.
+        Where a plain sweep would go next: the optimal E[Σ_j⁻¹] (of the expanded model) and sites.
     elbo : float
     """
 
@@ -71,7 +72,7 @@ def start(glmm: GLMM, bound: Bound) -> Point:
     return Point(precisions, bound.evaluate(glmm.response, np.zeros(n), np.ones(n)).sites)
 
 
-def sweep(glmm: GLMM, solver: Solver, bound: Bound, point: Point) -> State:
+def sweep(glmm: GLMM, solver: Solver, bound: Bound, point: Point, expansion: str = "none") -> State:
     """q(β, u) at ``point``, then every q(Σ_j), then the next sites."""
     gaussian = solver.solve(point.sites, point.precisions)
     factors = tuple(
@@ -80,7 +81,7 @@ def sweep(glmm: GLMM, solver: Solver, bound: Bound, point: Point) -> State:
     )
     mean, variance = gaussian.row_moments()
     evaluation = bound.evaluate(glmm.response, mean, variance)
-    precisions = tuple(factor.expected_precision for factor in factors)
+    precisions = _next_precisions(glmm, gaussian, factors, expansion)
     return State(
         point=point,
         gaussian=gaussian,
@@ -90,6 +91,16 @@ def sweep(glmm: GLMM, solver: Solver, bound: Bound, point: Point) -> State:
         image=Point(precisions, evaluation.sites),
         elbo=evidence_lower_bound(glmm, evaluation.expected_log_likelihood, gaussian, factors),
     )
+
+
+def _next_precisions(
+    glmm: GLMM, gaussian: Gaussian, factors: tuple[CovarianceFactor, ...], expansion: str
+) -> tuple[FloatArray, ...]:
+    if expansion == "translation" and factors:
+        return translate(glmm, gaussian.quadratic(), factors)
+    if expansion == "mean":
+        return recentre(glmm, gaussian, factors)
+    return tuple(factor.expected_precision for factor in factors)
 
 
 def under_bound(glmm: GLMM, bound: Bound, state: State) -> State:
