@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.cavi.kernels import logistic_expectations
+from pymc_vmrp.cavi.logistic import logistic_expectations
 from pymc_vmrp.glmm.spec import Response
 
 FloatArray = NDArray[np.float64]
