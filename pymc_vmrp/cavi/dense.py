@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotri
 
-from pymc_vmrp.cavi.chunks import Chunk, map_chunks, split
 from pymc_vmrp.cavi.kernels import (
     add_curvature,
     add_weighted_cross_products,
@@ -23,6 +22,7 @@ from pymc_vmrp.cavi.quadratic import Quadratic, n_products, product_slope, produ
 from pymc_vmrp.cavi.sites import Sites
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.threads import Chunk, map_chunks, split
 
 FloatArray = NDArray[np.float64]
 

@@ -27,7 +27,6 @@ from pymc_vmrp.cavi.block_kernels import (
     reduce_shifts,
     sample_blocks,
 )
-from pymc_vmrp.cavi.chunks import Chunk, map_chunks, split
 from pymc_vmrp.cavi.dense import SINGULAR, prior_shift
 from pymc_vmrp.cavi.kernels import add_curvature
 from pymc_vmrp.cavi.layout import Layout
@@ -35,6 +34,7 @@ from pymc_vmrp.cavi.quadratic import Quadratic, n_products, product_slope, produ
 from pymc_vmrp.cavi.sites import Sites
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.threads import Chunk, map_chunks, split
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

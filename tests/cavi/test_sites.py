@@ -7,7 +7,7 @@ import pytest
 from numpy.polynomial.hermite_e import hermegauss
 from scipy.special import expit
 
-from pymc_vmrp.cavi.kernels import logistic_expectations
+from pymc_vmrp.cavi.logistic import logistic_expectations
 from pymc_vmrp.cavi.sites import BOUNDS, PolyaGamma, Quadrature
 from pymc_vmrp.glmm.spec import Response
 
