@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +110,9 @@ class Model:
         bound: str = "quadrature",
         tol: float = 1e-4,
         max_iter: int = 500,
+        solver: str = "auto",
         accelerate: str = "anderson",
+        expansion: str = "translation",
         progressbar: bool | None = None,
     ) -> VariationalPosterior:
         """Fit q(β, u) Π_j q(Σ_j) by coordinate ascent.
@@ -125,8 +127,16 @@ class Model:
             cell's linear predictor by more than this many posterior sds.
         max_iter : int
             Most sweeps. Reaching it gives a ConvergenceWarning and an honest ``converged=False``.
-        accelerate : {"anderson", "none"}
-            How the fixed-point iteration is accelerated.
+        solver : {"auto", "dense", "partitioned"}
+            How q(β, u) is solved for: with dense matrices, or block by block of a grouping factor
+            whose levels are independent given few other coefficients. "auto" takes what is
+            cheaper; ``fit.solver`` of the result says what that was.
+        accelerate : {"anderson", "squarem", "none"}
+            How the fixed-point iteration is accelerated. What lowers the ELBO is rejected.
+        expansion : {"translation", "mean", "none"}
+            Parameter expansion between sweeps: "translation" transforms the effects of each term
+            together with their covariance, "mean" moves their mean into the common effect of the
+            same name. All settings of these two converge to the same result.
         progressbar : bool, optional
             Whether to show the ELBO and the change per sweep; None shows them once the work has
             taken two seconds.
@@ -141,17 +151,22 @@ class Model:
         models using variational inference. Bayesian Analysis 17(2). Knowles, D. and Minka, T.
         (2011). Non-conjugate variational message passing for multinomial and binary regression.
         """
+        from pymc_vmrp.cavi.accelerate import ACCELERATORS
+        from pymc_vmrp.cavi.choose import SOLVERS
+        from pymc_vmrp.cavi.expand import EXPANSIONS
         from pymc_vmrp.cavi.run import Options, run
         from pymc_vmrp.cavi.sites import BOUNDS
         from pymc_vmrp.progress import sweep_progress
         from pymc_vmrp.results.posterior import VariationalPosterior
 
-        if not isinstance(bound, str) or bound not in BOUNDS:
-            raise VmrpError(f"bound={bound!r} is not known; choose one of {', '.join(BOUNDS)}.")
+        _check_choice("bound", bound, BOUNDS)
+        _check_choice("solver", solver, SOLVERS)
+        _check_choice("accelerate", accelerate, ACCELERATORS)
+        _check_choice("expansion", expansion, EXPANSIONS)
         if not isinstance(tol, int | float) or not tol > 0:
             raise VmrpError(f"tol must be a positive number, not {tol!r}.")
         _check_count("max_iter", max_iter)
-        options = Options(bound=bound, tol=tol, max_iter=max_iter, accelerate=accelerate)
+        options = Options(bound, tol, max_iter, solver, accelerate, expansion)
         with sweep_progress(progressbar) as callback:
             fit = run(self.glmm, options, callback)
         if not fit.converged:
@@ -226,11 +241,19 @@ class Model:
         if inference_method == "cavi":
             from pymc_vmrp.results.idata import variational_datatree
 
-            unknown = set(kwargs) - {"bound", "tol", "max_iter", "accelerate"}
+            unknown = set(kwargs) - {
+                "bound",
+                "tol",
+                "max_iter",
+                "solver",
+                "accelerate",
+                "expansion",
+            }
             if unknown:
                 raise VmrpError(
                     f"fit() has no argument {sorted(unknown)[0]!r} for inference_method='cavi'; "
-                    "besides its own it takes bound, tol, max_iter and accelerate."
+                    "besides its own it takes bound, tol, max_iter, solver, accelerate and "
+                    "expansion."
                 )
             posterior = self.approximate(progressbar=progressbar, **kwargs)
             return self._signed(
@@ -298,6 +321,11 @@ class Model:
         for group in glmm.groups:
             lines.append(f"  ({group.name}): {len(group.levels)} levels, {group.prior}")
         return "\n".join(lines)
+
+
+def _check_choice(argument: str, value: object, choices: Collection[str]) -> None:
+    if not isinstance(value, str) or value not in choices:
+        raise VmrpError(f"{argument}={value!r} is not known; choose one of {', '.join(choices)}.")
 
 
 def _check_count(name: str, value: Any, least: int = 1) -> None:

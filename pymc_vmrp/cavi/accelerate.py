@@ -1,18 +1,22 @@
 """Acceleration of a fixed-point iteration z ← F(z), behind an interface.
 
-An accelerator sees each accepted pair (z, F(z)) and proposes the next z. The caller checks the ELBO:
-where a proposal turns out badly it hands the pair to ``learn`` and goes on from the point before.
+An accelerator sees each accepted pair (z, F(z)) and proposes the next z. The caller checks the
+ELBO: where a proposal turns out badly it calls ``reject`` and goes on from the last image.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+
+_SKETCH = 50_000  # coordinates are plenty to find a handful of weights by least squares
 
 
 class Accelerator(Protocol):
@@ -27,11 +31,8 @@ class Accelerator(Protocol):
         """The next point, after F(``point``) = ``image`` was accepted."""
         ...
 
-    def retry(self, point: FloatArray, image: FloatArray) -> FloatArray | None:
-        """Another proposal from the last accepted point, now that ``point`` was rejected.
-
-        None where there is none: the caller then goes to the accepted point's image.
-        """
+    def reject(self) -> None:
+        """Forget the past: the last proposal lowered the ELBO."""
         ...
 
 
@@ -45,9 +46,8 @@ class Plain:
         """See :class:`Accelerator`."""
         return image
 
-    def retry(self, point: FloatArray, image: FloatArray) -> FloatArray | None:
+    def reject(self) -> None:
         """See :class:`Accelerator`."""
-        return None
 
 
 @dataclass
@@ -75,38 +75,101 @@ class Anderson:
     memory: int = 6
     clip: float = 3.0
     name: str = "anderson"
-    _last: tuple[FloatArray, FloatArray, FloatArray] | None = field(default=None, repr=False)
+    _last: tuple[FloatArray, FloatArray] | None = field(default=None, repr=False)
     _residuals: list[FloatArray] = field(default_factory=list, repr=False)
-    _images: list[FloatArray] = field(default_factory=list, repr=False)
+    # single precision halves the memory; what it loses vanishes with the differences
+    _images: list[NDArray[np.float32]] = field(default_factory=list, repr=False)
 
     def propose(self, point: FloatArray, image: FloatArray) -> FloatArray:
         """See :class:`Accelerator`."""
-        residual = self.weights * (image - point)
+        residual = (self.weights * (image - point))[self._sketch]
         if self._last is not None:
-            self._remember(residual - self._last[2], image - self._last[1])
-        self._last = (point, image, residual)
-        return self._extrapolate()
-
-    def retry(self, point: FloatArray, image: FloatArray) -> FloatArray | None:
-        """See :class:`Accelerator`; a rejected pair tells as much of F as an accepted one."""
-        self._residuals.clear()
-        self._images.clear()
-        return None
-
-    def _remember(self, residual: FloatArray, image: FloatArray) -> None:
-        self._residuals.append(residual)
-        self._images.append(image)
-        del self._residuals[: -self.memory], self._images[: -self.memory]
-
-    def _extrapolate(self) -> FloatArray:
-        assert self._last is not None
-        point, image, residual = self._last
-        if not self._residuals:
-            return image
-        # a relative cut-off keeps near-parallel past steps from blowing up the combination
-        gamma = np.linalg.lstsq(np.array(self._residuals).T, residual, rcond=1e-10)[0]
+            self._residuals.append(residual - self._last[1])
+            self._images.append((image - self._last[0]).astype(np.float32))
+            del self._residuals[: -self.memory], self._images[: -self.memory]
+        self._last = (image, residual)
         change = image - point
-        for weight, difference in zip(gamma, self._images, strict=True):
+        for weight, difference in zip(self._combination(residual), self._images, strict=True):
             change -= weight * difference
         limited = np.where(self.clipped, np.clip(change, -self.clip, self.clip), change)
         return point + limited
+
+    def reject(self) -> None:
+        """See :class:`Accelerator`."""
+        self._residuals.clear()
+        self._images.clear()
+
+    @cached_property
+    def _sketch(self) -> NDArray[np.bool_] | slice:
+        """Coordinates whose residuals decide: all, or every k-th beyond those that are clipped."""
+        stride = len(self.weights) // _SKETCH
+        if stride < 2:
+            return slice(None)
+        return self.clipped | (np.arange(len(self.weights)) % stride == 0)
+
+    def _combination(self, residual: FloatArray) -> FloatArray:
+        """The least-squares combination of past differences of residuals."""
+        if not self._residuals:
+            return np.empty(0)
+        differences = np.array(self._residuals).T
+        # a relative cut-off keeps near-parallel past steps from blowing up the combination
+        return np.asarray(np.linalg.lstsq(differences, residual, rcond=1e-10)[0])
+
+
+@dataclass
+class Squarem:
+    """Squared extrapolation, scheme S3: two steps, then one along both.
+
+    With r = F(z) − z and v = (F(F(z)) − F(z)) − r, go to z − 2αr + α²v, α = −‖r‖/‖v‖ ≤ −1, and take
+    one plain step from there.
+
+    Parameters
+    ----------
+    weights : ndarray
+        Weight of each coordinate in the norms.
+    clipped : ndarray of bool
+        Coordinates whose change per extrapolation is limited to ±``clip``.
+    clip : float
+
+    References
+    ----------
+    Varadhan, R. and Roland, C. (2008). Simple and globally convergent methods for accelerating the
+    convergence of any EM algorithm. Scandinavian Journal of Statistics 35, equations (6) and (9).
+    """
+
+    weights: FloatArray
+    clipped: NDArray[np.bool_]
+    clip: float = 3.0
+    name: str = "squarem"
+    _first: tuple[FloatArray, FloatArray] | None = field(default=None, repr=False)  # z and r
+    _extrapolated: bool = field(default=False, repr=False)
+
+    def propose(self, point: FloatArray, image: FloatArray) -> FloatArray:
+        """See :class:`Accelerator`."""
+        if self._extrapolated:  # the plain step that steadies the extrapolation
+            self.reject()
+            return image
+        if self._first is None:
+            self._first = (point, image - point)
+            return image
+        start, r = self._first
+        v = (image - point) - r
+        size = float(np.linalg.norm(self.weights * v))
+        self._extrapolated = True
+        if size == 0.0:
+            return image
+        alpha = -max(1.0, float(np.linalg.norm(self.weights * r)) / size)
+        change = -2 * alpha * r + alpha**2 * v
+        return start + np.where(self.clipped, np.clip(change, -self.clip, self.clip), change)
+
+    def reject(self) -> None:
+        """See :class:`Accelerator`."""
+        self._first = None
+        self._extrapolated = False
+
+
+ACCELERATORS: dict[str, Callable[[FloatArray, NDArray[np.bool_]], Accelerator]] = {
+    "anderson": Anderson,
+    "squarem": Squarem,
+    "none": lambda weights, clipped: Plain(),
+}

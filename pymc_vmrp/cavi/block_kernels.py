@@ -1,7 +1,7 @@
 """Compiled loops over the blocks of a partition.
 
-They release the interpreter's lock: threads share out fixed chunks of blocks, and what chunks sum is
-added in their order, so that results do not depend on the number of threads.
+They release the interpreter's lock: threads share out fixed chunks of blocks, and what the chunks
+sum is added in their order, so that results do not depend on the number of threads.
 """
 
 from __future__ import annotations

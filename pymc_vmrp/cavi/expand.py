@@ -1,10 +1,12 @@
 """Parameter expansion: move q along directions that the likelihood hardly sees, between sweeps.
 
-Coordinate ascent is slow where u and Σ determine each other. An expanded model with u_g = R ũ_g and
-Σ = RΣ̃R' has the same joint density; maximising the ELBO over R, at no cost of another solve, moves u
-and Σ at once (parameter-expanded variational Bayes: Qi & Jaakkola 2006; the *translation* expansion of
-Goplerud 2022, section 3.3, and of PX-EM, Liu, Rubin & Wu 1998). The *mean* expansion shifts the effects
-of a term into the common effect that they vary around.
+Coordinate ascent is slow where u and Σ determine each other. Put u_g = R ũ_g and Σ = RΣ̃R': as R
+changes, q keeps its form and every u_g'Σ⁻¹u_g its value, and the ELBO is the likelihood's local
+quadratic in R plus what p(Σ) makes of it. Maximising it over R moves u and Σ at once, without another
+solve: parameter-expanded variational Bayes (Qi & Jaakkola 2006; PX-EM: Liu, Rubin & Wu 1998), in
+Goplerud (2022) the *translation* expansion. The *mean* expansion moves the mean of a term's effects
+into the common effect that they vary around; under a joint q(β, u) the Gaussian step has nearly done
+that already.
 """
 
 from __future__ import annotations
@@ -121,9 +123,9 @@ class _Expanded:
 def recentre(
     glmm: GLMM, gaussian: Gaussian, factors: Sequence[CovarianceFactor]
 ) -> tuple[FloatArray, ...]:
-    """E[Σ_j⁻¹] after the mean of each term's effects moved into the common effect of the same name.
+    """E[Σ_j⁻¹] after the mean of each term's effects moved into its common effect.
 
-    η stays as it is: u − c and β + Tc, with c at the optimum of E log p(β) + Σ_j E log p(u_j | Σ_j).
+    η stays as it is: u − c and β + Tc, with c where E log p(β) + Σ_j E log p(u_j | Σ_j) is highest.
     """
     pairs = _pairs(glmm)
     common = glmm.common
@@ -162,7 +164,7 @@ def recentre(
 def _pairs(glmm: GLMM) -> list[tuple[int, int, int]]:
     """Term, effect and common coefficient of every effect that has a common counterpart."""
     common = glmm.common
-    columns = {("1", None): 0} if common.intercept else {}
+    columns: dict[tuple[str, str | None], int] = {("1", None): 0} if common.intercept else {}
     for term in common.terms:
         labels: Sequence[str | None] = term.labels or (None,)
         for k, label in enumerate(labels):

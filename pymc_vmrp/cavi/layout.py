@@ -214,7 +214,7 @@ def _starts(block: IntArray, n_blocks: int) -> IntArray:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Distinct (block, level) pairs in order, where each block's start, and the pair of each row."""
+    """Distinct (block, level) pairs in order, each block's first, and the pair of each row."""
 
     block: IntArray
     level: IntArray

@@ -1,7 +1,7 @@
 """Which coefficients can be solved block by block: the partition behind the arrowhead solver.
 
-Given the border, the blocks are independent: no row touches two of them. Blocks are the levels of one
-grouping factor, with every coefficient whose level belongs to one of them ("nested" levels).
+Given the border, the blocks are independent: no row touches two of them. Blocks are the levels of
+one grouping factor, with every coefficient whose level belongs to one of them ("nested" levels).
 """
 
 from __future__ import annotations

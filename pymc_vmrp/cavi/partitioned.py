@@ -2,9 +2,8 @@
 
 With A_s the precision of block s, B_s its cross part with the border coefficients it touches and C
 the border's precision, the border's covariance is V_bb = (C − Σ_s B_s'A_s⁻¹B_s)⁻¹, and with
-G_s = A_s⁻¹B_s the rest follows block by block: V_sb = −G_s V_bb, V_ss = A_s⁻¹ + G_s V_bb G_s'
-(inverse of a partitioned matrix: Golub & Van Loan 2013, section 2.1.4 and exercises). No more of V is
-ever formed.
+G_s = A_s⁻¹B_s the rest follows block by block: V_sb = −G_s V_bb, V_ss = A_s⁻¹ + G_s V_bb G_s' (the
+inverse of a partitioned matrix; Harville 1997, theorem 8.5.11). No more of V is ever formed.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ class PartitionedSolver:
         return n**3 + n * t * (n + t) + t**2 + np.diff(rows.starts) * width**2 + 100.0
 
     @cached_property
-    def row_arrays(self) -> tuple[Any, ...]:
+    def row_arrays(self) -> tuple[Any, Any, Any, Any, Any, Any]:
         """What the compiled loops read of the rows."""
         rows = self.layout.rows
         values = (rows.own, rows.own_values, rows.border, rows.border_values)

@@ -16,8 +16,8 @@ FloatArray = NDArray[np.float64]
 class Quadratic:
     """s'r − ½ r'Hr, where r holds 1 for the common part, then vec(R_j) of each term.
 
-    With η = x'β + Σ_j Σ_ab z_a (R_j)_ab u_b, the quadratic of the sites in expectation over q. H sums
-    products of X'WX and E[θθ'] over pairs of coefficients, so that it costs no pass over the rows.
+    With η = x'β + Σ_j Σ_ab z_a (R_j)_ab u_b, the quadratic of the sites in expectation over q. H
+    sums products of X'WX and E[θθ'] over pairs of coefficients: no pass over the rows is needed.
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from pymc_vmrp.cavi.accelerate import Accelerator, Anderson, Plain
+from pymc_vmrp.cavi.accelerate import ACCELERATORS, Accelerator
 from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.coordinates import Coordinates
 from pymc_vmrp.cavi.gaussian import Solver
@@ -145,10 +145,9 @@ def _iterate(
                 stopped = "converged"
                 continue
             slack = 1e-10 * (1 + abs(state.elbo))
-            proposal: FloatArray | None = accelerator.propose(z, image)
+            proposal = accelerator.propose(z, image)
             while iterations < options.max_iter:
-                plain = proposal is None or np.array_equal(proposal, image)
-                z = image if proposal is None or plain else proposal
+                z = proposal
                 candidate = sweep(
                     glmm, solver, bound, coordinates.decode(z, state.image), options.expansion
                 )
@@ -157,8 +156,9 @@ def _iterate(
                     state = candidate
                     trace.append(state.elbo)
                     break
-                proposal = accelerator.retry(z, coordinates.encode(candidate.image))
-                if not plain:
+                accelerator.reject()
+                if not np.array_equal(proposal, image):
+                    proposal = image  # again from the same state, without acceleration
                     continue
                 left = options.max_iter - iterations
                 damped, tried = _damped(glmm, solver, bound, state, slack, left, options.expansion)
@@ -188,11 +188,9 @@ def _iterate(
 
 
 def _accelerator(name: str, coordinates: Coordinates) -> Accelerator:
-    if name == "none":
-        return Plain()
     hyper = np.arange(coordinates.size) < coordinates.n_hyper
     site_weight = 1 / np.sqrt(max(coordinates.size - coordinates.n_hyper, 1))
-    return Anderson(weights=np.where(hyper, 1.0, site_weight), clipped=hyper)
+    return ACCELERATORS[name](np.where(hyper, 1.0, site_weight), hyper)
 
 
 def _damped(
