@@ -32,7 +32,7 @@ class Accelerator(Protocol):
         ...
 
     def reject(self) -> None:
-        """Forget the past: the last proposal lowered the ELBO."""
+        """Forget what led to the last proposal: it lowered the ELBO."""
         ...
 
 
@@ -95,17 +95,19 @@ class Anderson:
         return point + limited
 
     def reject(self) -> None:
-        """See :class:`Accelerator`."""
+        """See :class:`Accelerator`; the last accepted pair stays."""
         self._residuals.clear()
         self._images.clear()
 
     @cached_property
     def _sketch(self) -> NDArray[np.bool_] | slice:
-        """Coordinates whose residuals decide: all, or every k-th beyond those that are clipped."""
-        stride = len(self.weights) // _SKETCH
-        if stride < 2:
+        """Coordinates whose residuals decide: all, or what is clipped and a scatter of the rest."""
+        size = len(self.weights)
+        if size < 2 * _SKETCH:
             return slice(None)
-        return self.clipped | (np.arange(len(self.weights)) % stride == 0)
+        # multiplicative hashing (Knuth 1998, section 6.4): even strides could miss a kind of cell
+        hashed = (np.arange(size, dtype=np.uint64) * np.uint64(2654435761)) % np.uint64(2**32)
+        return self.clipped | (hashed < 2**32 * (_SKETCH / size))
 
     def _combination(self, residual: FloatArray) -> FloatArray:
         """The least-squares combination of past differences of residuals."""

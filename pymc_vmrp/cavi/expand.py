@@ -2,11 +2,11 @@
 
 Coordinate ascent is slow where u and Σ determine each other. Put u_g = R ũ_g and Σ = RΣ̃R': as R
 changes, q keeps its form and every u_g'Σ⁻¹u_g its value, and the ELBO is the likelihood's local
-quadratic in R plus what p(Σ) makes of it. Maximising it over R moves u and Σ at once, without another
-solve: parameter-expanded variational Bayes (Qi & Jaakkola 2006; PX-EM: Liu, Rubin & Wu 1998), in
-Goplerud (2022) the *translation* expansion. The *mean* expansion moves the mean of a term's effects
-into the common effect that they vary around; under a joint q(β, u) the Gaussian step has nearly done
-that already.
+quadratic in R plus what p(Σ) makes of it. Maximising it over R moves u and Σ at once, without
+another solve: parameter-expanded variational Bayes (Qi & Jaakkola 2006; PX-EM: Liu, Rubin & Wu
+1998), in Goplerud (2022) the *translation* expansion. The *mean* expansion moves the mean of a
+term's effects into the common effect that they vary around; under a joint q(β, u) the Gaussian step
+has nearly done that already.
 """
 
 from __future__ import annotations

@@ -72,8 +72,8 @@ def add_curvature(  # type: ignore[no-untyped-def]
     """Add Σ (X'WX)_{ga,hc} E[u_gb u_hd] to entry (ab, cd) of ``out``, for all level pairs g, h.
 
     ``rows`` and ``columns`` hold for each coefficient its effect, how many effects its term has,
-    and the number of the first product of the term. ``symmetric`` matrices are read below the diagonal
-    and give half of the diagonal, as ``out`` is to be added to its transpose.
+    and the number of the first product of the term. ``symmetric`` matrices are read below the
+    diagonal and give half of the diagonal, as ``out`` is to be added to its transpose.
     """
     for q in range(len(rows)):
         effect, size, first = rows[q, 0], rows[q, 1], rows[q, 2]

@@ -203,10 +203,10 @@ def _damped(
     expansion: str,
 ) -> tuple[State | None, int]:
     """Halve the step on the natural parameters of q(β, u) until the ELBO climbs."""
-    step, tried = 0.5, 0
+    # the image is where the whole step was tried, unless expansion moved it
+    step, tried = (0.5 if state.image is state.target else 1.0), 0
     while step >= _SMALLEST_STEP and tried < most:
-        target = state.point.towards(state.image, step)
-        candidate = sweep(glmm, solver, bound, target, expansion)
+        candidate = sweep(glmm, solver, bound, state.point.towards(state.target, step), expansion)
         tried += 1
         if candidate.elbo >= state.elbo - slack:
             return candidate, tried

@@ -51,8 +51,11 @@ class State:
         The optimal q(Σ_j) for this q(β, u).
     mean, variance : ndarray, shape (N,)
         Marginals of η in each cell.
+    target : Point
+        The optimal E[Σ_j⁻¹] and sites for this q: where a plain sweep would go next. The way there
+        is the natural gradient of the ELBO (Khan & Lin 2017), so that a short step always climbs.
     image : Point
-        Where a plain sweep would go next: the optimal E[Σ_j⁻¹] (of the expanded model) and sites.
+        Where the next sweep goes: the same after parameter expansion.
     elbo : float
     """
 
@@ -61,6 +64,7 @@ class State:
     factors: tuple[CovarianceFactor, ...]
     mean: FloatArray
     variance: FloatArray
+    target: Point
     image: Point
     elbo: float
 
@@ -81,26 +85,28 @@ def sweep(glmm: GLMM, solver: Solver, bound: Bound, point: Point, expansion: str
     )
     mean, variance = gaussian.row_moments()
     evaluation = bound.evaluate(glmm.response, mean, variance)
-    precisions = _next_precisions(glmm, gaussian, factors, expansion)
+    target = Point(tuple(factor.expected_precision for factor in factors), evaluation.sites)
+    expanded = _expanded_precisions(glmm, gaussian, factors, expansion)
     return State(
         point=point,
         gaussian=gaussian,
         factors=factors,
         mean=mean,
         variance=variance,
-        image=Point(precisions, evaluation.sites),
+        target=target,
+        image=target if expanded is None else Point(expanded, evaluation.sites),
         elbo=evidence_lower_bound(glmm, evaluation.expected_log_likelihood, gaussian, factors),
     )
 
 
-def _next_precisions(
+def _expanded_precisions(
     glmm: GLMM, gaussian: Gaussian, factors: tuple[CovarianceFactor, ...], expansion: str
-) -> tuple[FloatArray, ...]:
+) -> tuple[FloatArray, ...] | None:
     if expansion == "translation" and factors:
         return translate(glmm, gaussian.quadratic(), factors)
-    if expansion == "mean":
+    if expansion == "mean" and factors:
         return recentre(glmm, gaussian, factors)
-    return tuple(factor.expected_precision for factor in factors)
+    return None
 
 
 def under_bound(glmm: GLMM, bound: Bound, state: State) -> State:
@@ -108,6 +114,7 @@ def under_bound(glmm: GLMM, bound: Bound, state: State) -> State:
     evaluation = bound.evaluate(glmm.response, state.mean, state.variance)
     return replace(
         state,
+        target=Point(state.target.precisions, evaluation.sites),
         image=Point(state.image.precisions, evaluation.sites),
         elbo=evidence_lower_bound(
             glmm, evaluation.expected_log_likelihood, state.gaussian, state.factors

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.cavi.gaussian import DenseSolver
+from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.sites import Sites
 
 
@@ -37,6 +37,8 @@ def test_moments(problem):
     np.testing.assert_allclose(
         gaussian.marginal_covariance(index), covariance[np.ix_(index, index)]
     )
+    gradient = np.cos(np.arange(len(x)))
+    np.testing.assert_allclose(gaussian.row_response(gradient), x @ covariance @ x.T @ gradient)
     assert gaussian.log_det_precision == pytest.approx(-np.linalg.slogdet(covariance)[1])
 
 

@@ -1,0 +1,62 @@
+"""Random hierarchical designs for property-based tests: uneven, with empty levels, with slopes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pymc_vmrp.glmm.families import get_family
+from pymc_vmrp.glmm.priors import HalfNormal, HuangWand, InverseWishart
+from pymc_vmrp.glmm.spec import GLMM, CommonEffects, CommonTerm, Effect, GroupEffects, Response
+
+
+def random_glmm(seed: int, states: int | None = None) -> GLMM:
+    """A model of 20 to 200 cells in a few states of very different size.
+
+    Terms: an intercept and a slope by state; state:age; age; perhaps a factor that crosses the
+    states; up to eight dense common columns, as of a spline. Some levels have no cell.
+    """
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(20, 200))
+    n_states = int(rng.integers(1, 9)) if states is None else states
+    state = rng.choice(n_states, n, p=rng.dirichlet(np.full(n_states, 0.4)))
+    age = rng.integers(0, 3, n)
+    x = rng.normal(size=n)
+    groups = [
+        _group("state", ("1", "x"), state, n_states, np.column_stack([np.ones(n), x]), HuangWand()),
+        _group("state:age", ("1",), state * 3 + age, 3 * n_states, np.ones((n, 1)), HuangWand()),
+        _group("age", ("1",), age, 3 + int(rng.integers(0, 2)), np.ones((n, 1)), HalfNormal(1)),
+    ]
+    if rng.random() < 0.7:
+        eth, d = rng.integers(0, 4, n), int(rng.integers(1, 4))
+        values = np.column_stack([np.ones(n), rng.normal(size=(n, d - 1))])
+        names = ("1", "x", "z")[:d]
+        groups.insert(
+            int(rng.integers(0, 3)), _group("eth", names, eth, 4, values, InverseWishart())
+        )
+    k = int(rng.integers(0, 9))
+    columns = rng.normal(size=(n, k)) * (rng.random((n, k)) < 0.7)
+    trials = rng.integers(0, 6, n).astype(float)
+    common = CommonEffects(
+        columns=columns,
+        terms=tuple(CommonTerm(f"x{i}", None, i, i + 1) for i in range(k)),
+        intercept=bool(rng.random() < 0.8),
+        center=columns.mean(0),
+        prior_mean=np.zeros(0),
+        prior_sd=np.zeros(0),
+    )
+    size = common.size
+    prior = {"prior_mean": rng.normal(size=size), "prior_sd": rng.uniform(0.5, 3, size)}
+    common = CommonEffects(**{**vars(common), **prior})
+    response = Response("y", rng.binomial(trials.astype(int), 0.4).astype(float), trials)
+    return GLMM(get_family("binomial"), response, common, tuple(groups))
+
+
+def _group(factor, effects, codes, n_levels, values, prior):
+    return GroupEffects(
+        factor=factor,
+        effects=tuple(Effect(name) for name in effects),
+        levels=tuple(f"{factor}{i}" for i in range(n_levels)),
+        codes=codes.astype(np.int32),
+        values=values,
+        prior=prior,
+    )
