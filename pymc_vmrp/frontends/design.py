@@ -247,11 +247,17 @@ def _cell_frame(
     columns = {
         name: _as_ordered(coded[name])
         if name not in roles.calls and _may_be_ordered(frame[name].dtype)
-        else frame[name].array.take(cells.first)
+        else _take(frame[name], cells.first)
         for name in frame.columns
         if name in roles.variables | roles.calls
     }
     return pd.DataFrame(columns, index=pd.RangeIndex(cells.size), copy=False)
+
+
+def _take(column: pd.Series, rows: NDArray[np.int64]) -> Any:
+    taken = column.array.take(rows)
+    # rows that hold −0.0 and 0.0 share a cell, whichever of them comes first
+    return taken + 0.0 if pd.api.types.is_float_dtype(column.dtype) else taken
 
 
 def _may_be_ordered(dtype: Any) -> bool:

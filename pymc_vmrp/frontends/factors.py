@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.formula import Bar
-from pymc_vmrp.glmm.codes import Codes, encode_column, encode_integers
+from pymc_vmrp.glmm.codes import Codes, code_dtype, encode_column, encode_integers
 
 IntArray = NDArray[np.int32]
 
@@ -141,9 +141,7 @@ def _component_codes(
         ) from None
 
 
-def _known_codes(
-    factor: Factor, frame: pd.DataFrame
-) -> tuple[list[pd.Series], list[NDArray[np.integer[Any]]]]:
+def _known_codes(factor: Factor, frame: pd.DataFrame) -> tuple[list[pd.Series], list[NDArray[Any]]]:
     """Components of new rows, and their codes: −1 for a value that the factor never saw."""
     values = [_component_values(component, frame) for component in factor.term.components]
     codes = [
@@ -152,22 +150,20 @@ def _known_codes(
     return values, codes
 
 
-def _match(levels: pd.Index, values: pd.Series) -> NDArray[np.integer[Any]]:
+def _match(levels: pd.Index, values: pd.Series) -> NDArray[Any]:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return levels.get_indexer(values.cat.categories)[values.array.codes]
     return levels.get_indexer(pd.Index(values))
 
 
-def _combine(
-    codes: Sequence[NDArray[np.integer[Any]]], levels: Sequence[pd.Index]
-) -> NDArray[np.integer[Any]]:
+def _combine(codes: Sequence[NDArray[Any]], levels: Sequence[pd.Index]) -> NDArray[Any]:
     """One code per combination of component codes, −1 where any component is unknown."""
     size = np.prod([float(len(level)) for level in levels])
     if size > 2.0**62:
         raise DataError("A grouping factor has too many possible combinations: make it one column.")
     if len(codes) == 1:
         return codes[0]
-    combined = codes[0].astype(np.int32 if size < 2.0**31 else np.int64)
+    combined = codes[0].astype(code_dtype(int(size)))
     unknown = combined < 0
     for code, level in zip(codes[1:], levels[1:], strict=True):
         combined *= len(level)

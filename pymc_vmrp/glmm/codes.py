@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 CodeArray = NDArray[np.signedinteger[Any]]
 
-SLICE = 1 << 18  # rows at a time: their temporaries stay in cache
+SLICE = 1 << 16  # rows at a time: their temporaries stay in cache
 SMALL_TABLE = 1 << 16  # a look-up table of this size costs nothing, however few the rows
 _SAMPLE = 4096
 
@@ -76,9 +76,9 @@ def encode_column(column: pd.Series) -> Codes:
     if isinstance(dtype, np.dtype) and dtype.kind == "i":
         codes, levels = encode_integers(column.to_numpy())
         return Codes(codes, pd.Index(levels))
-    if isinstance(dtype, np.dtype) and dtype.kind == "f" and _mostly_distinct(column.to_numpy()):
-        codes, levels = _encode_by_sorting(column.to_numpy())
-        return Codes(codes, pd.Index(levels))
+    if isinstance(dtype, np.dtype) and dtype.kind == "f":
+        codes, levels = _encode_widely_spread(column.to_numpy())
+        return Codes(codes, pd.Index(levels + 0.0))  # −0.0 and 0.0 are one level: call it 0.0
     codes, levels = pd.factorize(column, sort=True)
     return Codes(codes.astype(code_dtype(len(levels))), pd.Index(levels))
 
@@ -88,10 +88,7 @@ def encode_integers(values: NDArray[Any]) -> tuple[CodeArray, NDArray[Any]]:
     low, high = int(values.min()), int(values.max())
     span = high - low + 1
     if span > max(len(values), SMALL_TABLE):
-        if _mostly_distinct(values):
-            return _encode_by_sorting(values)
-        codes, levels = pd.factorize(values, sort=True)
-        return codes.astype(code_dtype(len(levels))), levels
+        return _encode_widely_spread(values)
     occurs = np.zeros(span, dtype=bool)
     for rows in slices(len(values)):
         occurs[_offset(values[rows], low)] = True
@@ -143,18 +140,16 @@ def _offset(values: NDArray[Any], low: int) -> NDArray[np.int64]:
     return values.astype(np.int64) - low  # small integers would overflow
 
 
-def _mostly_distinct(values: NDArray[Any]) -> bool:
-    """Whether sorting beats hashing, judged by some rows; either gives the same codes."""
+def _encode_widely_spread(values: NDArray[Any]) -> tuple[CodeArray, NDArray[Any]]:
     sample = values[:: max(1, len(values) // _SAMPLE)]
-    return 2 * len(np.unique(sample)) > len(sample)
+    if 2 * len(np.unique(sample)) > len(sample):  # sorting beats hashing; the codes are the same
+        order, begins = sort_into_runs(values)
+        return numbers_of_runs(order, begins), values[order[begins]]
+    codes, levels = pd.factorize(values, sort=True)
+    return codes.astype(code_dtype(len(levels))), levels
 
 
-def _encode_by_sorting(values: NDArray[Any]) -> tuple[CodeArray, NDArray[Any]]:
-    order, begins = sort_into_runs(values)
-    return numbers_of_runs(order, begins), values[order[begins]]
-
-
-def sort_into_runs(values: NDArray[Any]) -> tuple[NDArray[np.int32 | np.int64], NDArray[np.bool_]]:
+def sort_into_runs(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Rows in the order of their values, and where in that order a new value begins."""
     order = np.argsort(values)
     arranged = values[order]
