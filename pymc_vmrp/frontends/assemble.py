@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ def assemble(
         response.successes,
         response.trials,
         cells.index,
-        storable_labels(frame.index),
+        partial(storable_labels, frame.index),
     )
     glmm = GLMM(family, statistics, common, groups)
     clash = repeated_name(glmm)
@@ -140,7 +141,8 @@ def _check_constant(terms: tuple[CommonTerm, ...], columns: FloatArray) -> None:
         block = columns[:, term.start : term.stop]
         if block.shape[1] == 0:
             raise DataError(f"The predictor {term.name!r} has only one level: leave it out.")
-        constant = np.ptp(block, axis=0) <= 1e-12 * np.abs(block).max(axis=0)
+        low, high = block.min(axis=0), block.max(axis=0)
+        constant = high - low <= 1e-12 * np.maximum(-low, high)
         if constant.any():
             names = [term.labels[i] for i in np.flatnonzero(constant)] if term.labels else []
             which = f" (in {abbreviate(names)})" if names else ""
@@ -213,7 +215,9 @@ def _common_effects(
     """Centre, and fill in priors; a trial counts as a row, so that cells and rows agree."""
     share = weights / weights.sum()
     means = share @ columns
-    sds = np.sqrt(share @ (columns - means) ** 2)
+    # column by column: the whole squared would be as large as the design
+    squares = [share @ (column - mean) ** 2 for column, mean in zip(columns.T, means, strict=True)]
+    sds = np.sqrt(np.array(squares, dtype=float))
     center = means if center_predictors and encoder.intercept else np.zeros(columns.shape[1])
     mean: list[float] = []
     sd: list[float] = []

@@ -83,6 +83,8 @@ def check_rowwise(calls: list[tuple[str, Call, Any]], frame: pd.DataFrame) -> No
     Cells, chunks and new data are evaluated apart from the data the model was built on, so
     such a transformation (``x - np.mean(x)``) would silently mean something else there.
     """
+    if not calls:
+        return
     n = len(frame)
     subsets = [np.arange(0, n, 2), np.array([0]), np.array([n - 1]), np.array([n // 2])]
     for name, component, full in calls:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pymc_vmrp.errors import DataError
+from pymc_vmrp.glmm.codes import look_up, occurring, ranks
 
 
 def check_frame(data: object, what: str) -> pd.DataFrame:
@@ -87,7 +88,9 @@ def tidy_column(column: pd.Series, what: str) -> pd.Series:
     name = column.name
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        return column.cat.remove_unused_categories()
+        return _without_unused_categories(column)
+    if isinstance(dtype, pd.StringDtype):
+        return column
     if pd.api.types.is_bool_dtype(dtype):
         return column.astype(bool)
     if pd.api.types.is_complex_dtype(dtype):
@@ -99,7 +102,7 @@ def tidy_column(column: pd.Series, what: str) -> pd.Series:
             unsigned and int(column.max()) > np.iinfo(np.int64).max
         )
         column = column.astype(np.int64 if integer else np.float64)
-        if not np.isfinite(column.to_numpy()).all():
+        if not integer and not np.isfinite(column.to_numpy()).all():
             raise DataError(f"Column {name!r} of {what} has infinite values: correct or drop them.")
         return column
     kind = pd.api.types.infer_dtype(column, skipna=True)
@@ -115,6 +118,20 @@ def tidy_column(column: pd.Series, what: str) -> pd.Series:
         f"Column {name!r} of {what} holds {kind} values, which cannot be a predictor: make it "
         "numbers, strings or a pandas categorical."
     )
+
+
+def _without_unused_categories(column: pd.Series) -> pd.Series:
+    """What ``column.cat.remove_unused_categories()`` gives, without sorting the rows."""
+    codes, dtype = column.array.codes, column.dtype
+    used = occurring(codes, len(dtype.categories))
+    if used.all():
+        return column
+    position = np.append(ranks(used), -1)  # the last stands for a missing value
+    values = pd.Categorical.from_codes(
+        look_up(position, codes),
+        dtype=pd.CategoricalDtype(dtype.categories[used], dtype.ordered),
+    )
+    return pd.Series(values, index=column.index, name=column.name)
 
 
 def kind_of(column: pd.Series) -> str:

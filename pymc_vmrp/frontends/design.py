@@ -6,7 +6,7 @@ Common terms and the expressions left of a bar are evaluated by formulae, on one
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,12 @@ from pymc_vmrp.frontends.factors import (
     check_factor_names,
     encode_factor,
     fit_factor,
+    is_plain,
     unseen_keys,
 )
 from pymc_vmrp.frontends.formula import Bar, ParsedFormula, expression_name, predictor_terms
 from pymc_vmrp.glmm.cells import Cells, collapse
+from pymc_vmrp.glmm.codes import Codes, encode_column
 from pymc_vmrp.glmm.spec import CommonTerm, Effect
 
 FloatArray = NDArray[np.float64]
@@ -157,36 +159,43 @@ def fit_encoder(
     """
     needed = needed_columns(parsed, data, env)
     frame = pd.DataFrame(
-        {name: tidy_column(data[name], "data") for name in needed}, index=data.index
+        {name: tidy_column(data[name], "data") for name in needed}, index=data.index, copy=False
     )
     calls = evaluate_calls(parsed, frame, env)
-    cells = collapse([frame[name] for name in frame.columns], len(frame))
-    cell_frame = frame.iloc[cells.first].reset_index(drop=True)
-    if len(frame.columns) == 0:
-        cell_frame = pd.DataFrame(index=range(cells.size))
+    coded = {name: encode_column(frame[name]) for name in frame.columns}
+    cells = collapse(list(coded.values()), len(frame))
+    roles = _column_roles(parsed, frame, env)
+    coded = {name: codes.take(cells.first) for name, codes in coded.items() if name in roles.coded}
+    cell_frame = _cell_frame(frame, cells, coded, roles)
 
     terms, intercept = _evaluate_common(parsed.common, cell_frame, env)
+    common_terms = _common_terms(terms)
+    common = _gather(terms, cells.size)
     check_factor_names(parsed.bars)
-    blocks = tuple(_fit_block(bar, parsed.bars, cell_frame, env) for bar in parsed.bars)
+    fitted: dict[str, tuple[Factor, IntArray]] = {}
+    blocks, values = [], []
+    for bar in parsed.bars:
+        expressions, effects, columns = _fit_effects(bar, parsed.bars, cell_frame, env)
+        name = bar.factor.name
+        check_name(name)
+        if name not in fitted:
+            fitted[name] = fit_factor(bar.factor, cell_frame, coded)
+        blocks.append(Block(fitted[name][0], expressions, effects))
+        values.append(columns)
     check_rowwise(calls, frame)
+    for _, call, _ in calls:
+        call._intermediate_data = None  # as long as the data, and never read again
 
     encoder = Encoder(
         terms=tuple(terms),
-        common_terms=_common_terms(terms),
+        common_terms=common_terms,
         intercept=intercept,
-        blocks=blocks,
+        blocks=tuple(blocks),
         needed=needed,
         kinds={name: kind_of(frame[name]) for name in needed},
     )
-    common = np.column_stack(
-        [np.empty((cells.size, 0)), *(_two_dimensional(t.data, cells.size) for t in terms)]
-    ).astype(float)
-    rows = EncodedRows(
-        common=common,
-        codes=tuple(encode_factor(block.factor, cell_frame, ()) for block in blocks),
-        values=tuple(_evaluated_values(block.expressions, cells.size) for block in blocks),
-    )
-    return encoder, cells, rows
+    codes = tuple(fitted[block.factor.name][1] for block in blocks)
+    return encoder, cells, EncodedRows(common, codes, tuple(values))
 
 
 def needed_columns(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -> dict[str, str]:
@@ -204,6 +213,66 @@ def response_columns(parsed: ParsedFormula, data: pd.DataFrame, env: Environment
     names = _columns_of(parsed.response, data, env)
     check_columns(data, names, "data", dict.fromkeys(names, "the response"))
     return names
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """How the formula uses columns of the data: some in several ways, or in none of these."""
+
+    variables: set[str]  # terms and effects on their own, without a call around them
+    factors: set[str]  # grouping columns on their own
+    calls: set[str]
+
+    @property
+    def coded(self) -> set[str]:
+        """Columns whose codes are of use once the cells are known."""
+        return self.factors | (self.variables - self.calls)
+
+
+def _column_roles(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -> _Roles:
+    factors = {id(bar.factor) for bar in parsed.bars}
+    roles = _Roles(set(), set(), set())
+    for _, term in predictor_terms(parsed):
+        names = {c.name for c in term.components if isinstance(c, Variable)}
+        (roles.factors if id(term) in factors else roles.variables).update(names)
+        calls = Term(*(c for c in term.components if isinstance(c, Call)))
+        roles.calls.update(_columns_of(calls, data, env))
+    return roles
+
+
+def _cell_frame(
+    frame: pd.DataFrame, cells: Cells, coded: Mapping[str, Codes], roles: _Roles
+) -> pd.DataFrame:
+    """One row per cell, of the columns that formulae reads."""
+    columns = {
+        name: _as_ordered(coded[name])
+        if name not in roles.calls and _may_be_ordered(frame[name].dtype)
+        else _take(frame[name], cells.first)
+        for name in frame.columns
+        if name in roles.variables | roles.calls
+    }
+    return pd.DataFrame(columns, index=pd.RangeIndex(cells.size), copy=False)
+
+
+def _take(column: pd.Series, rows: NDArray[np.int64]) -> Any:
+    taken = column.array.take(rows)
+    # rows that hold −0.0 and 0.0 share a cell, whichever of them comes first
+    return taken + 0.0 if pd.api.types.is_float_dtype(column.dtype) else taken
+
+
+def _may_be_ordered(dtype: Any) -> bool:
+    """Whether a column holds text, or categories that formulae sorts as an index sorts them."""
+    if not isinstance(dtype, pd.CategoricalDtype):
+        return not pd.api.types.is_numeric_dtype(dtype)
+    return is_plain(dtype.categories)
+
+
+def _as_ordered(codes: Codes) -> pd.Categorical:
+    """Ordered categories, which formulae codes as it codes text, but without sorting all rows."""
+    codes = codes.sorted()
+    return pd.Categorical.from_codes(
+        codes.codes, dtype=pd.CategoricalDtype(codes.levels, ordered=True)
+    )
 
 
 def _columns_of(term: Term, data: pd.DataFrame, env: Environment) -> list[str]:
@@ -270,7 +339,10 @@ def _check_known_levels(term: Term, frame: pd.DataFrame, what: str) -> None:
 # --- group-specific terms ----------------------------------------------------------------------
 
 
-def _fit_block(bar: Bar, bars: Sequence[Bar], frame: pd.DataFrame, env: Environment) -> Block:
+def _fit_effects(
+    bar: Bar, bars: Sequence[Bar], frame: pd.DataFrame, env: Environment
+) -> tuple[tuple[Any, ...], tuple[Effect, ...], FloatArray]:
+    """The evaluated expressions left of a bar, their effects, and the columns of these."""
     # As in formulae and Bambi: with an intercept over the same factor, categories are contrasts.
     has_intercept = any(
         isinstance(expression, Intercept)
@@ -289,24 +361,51 @@ def _fit_block(bar: Bar, bars: Sequence[Bar], frame: pd.DataFrame, env: Environm
         with formulae_errors(f"{name}|{bar.factor.name}", "data"):
             expression.set_type(frame, env)
             expression.set_data(not has_intercept)
-        values = _two_dimensional(expression.data, len(frame))
-        if values.shape[1] == 0 or (has_intercept and (np.ptp(values, axis=0) == 0).any()):
-            raise DataError(
-                f"{name!r} in ({name}|{bar.factor.name}) is constant, or has only one level: its "
-                "effects cannot be told from the intercepts. Leave it out."
-            )
-        labels = _column_labels(expression, values.shape[1])
+        width = _two_dimensional(expression.data, len(frame)).shape[1]
+        if width == 0:
+            raise _constant_effect(name, bar)
+        labels = _column_labels(expression, width)
         effects.extend(Effect(name, label) for label in labels or (None,))
-    check_name(bar.factor.name)
-    return Block(fit_factor(bar.factor, frame), expressions, tuple(effects))
+    values = _gather(expressions, len(frame))
+    if has_intercept:
+        for effect, column in zip(effects, values.T, strict=True):
+            if effect.expression != "1" and column.min() == column.max():
+                raise _constant_effect(effect.expression, bar)
+    return expressions, tuple(effects), values
 
 
-def _evaluated_values(expressions: Sequence[Any], n: int) -> FloatArray:
+def _constant_effect(name: str, bar: Bar) -> DataError:
+    return DataError(
+        f"{name!r} in ({name}|{bar.factor.name}) is constant, or has only one level: its "
+        "effects cannot be told from the intercepts. Leave it out."
+    )
+
+
+def _gather(expressions: Sequence[Any], n: int) -> FloatArray:
+    """Columns of evaluated expressions; their own copies, as long as the data, are let go."""
+    if len(expressions) == 1 and isinstance(expressions[0], Intercept):
+        return np.broadcast_to(1.0, (n, 1))
     pieces = [
-        np.ones((n, 1)) if isinstance(e, Intercept) else _two_dimensional(e.data, n)
+        np.broadcast_to(1.0, (n, 1)) if isinstance(e, Intercept) else _two_dimensional(e.data, n)
         for e in expressions
     ]
-    return np.column_stack(pieces).astype(float)
+    out = np.empty((n, sum(piece.shape[1] for piece in pieces)), order="F")
+    at = 0
+    for piece in pieces:
+        out[:, at : at + piece.shape[1]] = piece
+        at += piece.shape[1]
+    for expression in expressions:
+        if not isinstance(expression, Intercept):
+            _let_go(expression)
+    return out
+
+
+def _let_go(term: Term) -> None:
+    """Keep the shape of an evaluated term, which new data need, and not its rows."""
+    term.data = np.asarray(term.data)[:0].copy()
+    for component in term.components:
+        component.value = np.asarray(component.value)[:0].copy()
+        component._intermediate_data = None
 
 
 def _block_values(expressions: Sequence[Any], n: int, frame: pd.DataFrame) -> FloatArray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.formula import Bar
+from pymc_vmrp.glmm.codes import Codes, code_dtype, encode_column, encode_integers
 
 IntArray = NDArray[np.int32]
 
@@ -56,17 +58,38 @@ def check_factor_names(bars: Sequence[Bar]) -> None:
             )
 
 
-def fit_factor(term: Term, frame: pd.DataFrame) -> Factor:
-    """Learn the levels of a factor, whose calls were evaluated before, from one row per cell."""
-    values = [_component_values(component, frame) for component in term.components]
-    levels = tuple(_distinct(value, term.name) for value in values)
-    codes = [level.get_indexer(value) for level, value in zip(levels, values, strict=True)]
-    combined = _combine(codes, levels)
-    known, first = np.unique(combined, return_index=True)
+def fit_factor(
+    term: Term, frame: pd.DataFrame, coded: Mapping[str, Codes]
+) -> tuple[Factor, IntArray]:
+    """Learn the levels of a factor, whose calls were evaluated before, from one row per cell.
+
+    Parameters
+    ----------
+    term : Term
+    frame : DataFrame
+        Columns that calls read.
+    coded : mapping of str to Codes
+        Columns that may be components themselves.
+
+    Returns
+    -------
+    factor : Factor
+    codes : ndarray of int32
+        Level of each row.
+    """
+    parts = [_component_codes(component, frame, coded, term.name) for component in term.components]
+    levels = tuple(part.levels for part in parts)
+    codes, known = encode_integers(_combine([part.codes for part in parts], levels))
+    known = known.astype(np.int64)
+    positions = np.unravel_index(known, tuple(len(level) for level in levels))
     names = tuple(
-        ":".join(parts)
-        for parts in zip(
-            *([str(v) for v in value.iloc[first].tolist()] for value in values), strict=True
+        ":".join(labels)
+        for labels in zip(
+            *(
+                map(str, level.take(position).tolist())
+                for level, position in zip(levels, positions, strict=True)
+            ),
+            strict=True,
         )
     )
     if len(set(names)) < len(names):
@@ -76,7 +99,7 @@ def fit_factor(term: Term, frame: pd.DataFrame) -> Factor:
             f"The grouping factor {term.name!r} has only one level ({names[0]!r}): a "
             "group-specific term needs at least two. Leave the term out."
         )
-    return Factor(term.name, term, levels, known, names)
+    return Factor(term.name, term, levels, known, names), codes.astype(np.int32)
 
 
 def _component_values(component: Variable | Call, frame: pd.DataFrame) -> pd.Series:
@@ -89,56 +112,62 @@ def _component_values(component: Variable | Call, frame: pd.DataFrame) -> pd.Ser
             f"{component.name!r} has several columns and cannot be a grouping factor."
         )
     column = pd.Series(value).reset_index(drop=True)
-    if isinstance(column.dtype, pd.CategoricalDtype) and not _is_plain(column.cat.categories):
+    if isinstance(column.dtype, pd.CategoricalDtype) and not is_plain(column.cat.categories):
         column = column.cat.rename_categories(str)  # intervals, as pd.cut makes them
     if column.isna().any():
         raise DataError(f"The grouping factor {component.name!r} has no value in some rows.")
     return column
 
 
-def _is_plain(index: pd.Index) -> bool:
+def is_plain(index: pd.Index) -> bool:
+    """Whether an index holds numbers or text."""
     return bool(pd.api.types.is_numeric_dtype(index) or pd.api.types.is_string_dtype(index))
 
 
-def _distinct(values: pd.Series, name: str) -> pd.Index:
-    """Distinct values in order: the categories' own order where they have one."""
+def _component_codes(
+    component: Variable | Call, frame: pd.DataFrame, coded: Mapping[str, Codes], name: str
+) -> Codes:
+    """Codes of one component; levels in order, which is the categories' own if they have one."""
     try:
+        if isinstance(component, Variable):
+            return coded[component.name].sorted()
+        values = _component_values(component, frame)
         if isinstance(values.dtype, pd.CategoricalDtype):
-            categories = values.cat.remove_unused_categories().cat
-            levels = categories.categories
-            return levels if categories.ordered else levels.sort_values()
-        return pd.Index(pd.unique(values)).sort_values()
+            values = values.cat.remove_unused_categories()
+        return encode_column(values).sorted()
     except TypeError:
         raise DataError(
             f"The grouping factor {name!r} mixes types that cannot be ordered: make it text."
         ) from None
 
 
-def _component_codes(
-    factor: Factor, frame: pd.DataFrame
-) -> tuple[list[pd.Series], list[NDArray[np.int64]]]:
+def _known_codes(factor: Factor, frame: pd.DataFrame) -> tuple[list[pd.Series], list[NDArray[Any]]]:
+    """Components of new rows, and their codes: −1 for a value that the factor never saw."""
     values = [_component_values(component, frame) for component in factor.term.components]
     codes = [
-        levels.get_indexer(pd.Index(_uncategorical(value)))
-        for levels, value in zip(factor.component_levels, values, strict=True)
+        _match(levels, value) for levels, value in zip(factor.component_levels, values, strict=True)
     ]
     return values, codes
 
 
-def _uncategorical(values: pd.Series) -> pd.Series:
+def _match(levels: pd.Index, values: pd.Series) -> NDArray[Any]:
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return values.astype(values.cat.categories.dtype)
-    return values
+        return levels.get_indexer(values.cat.categories)[values.array.codes]
+    return levels.get_indexer(pd.Index(values))
 
 
-def _combine(codes: Sequence[NDArray[np.int64]], levels: Sequence[pd.Index]) -> NDArray[np.int64]:
+def _combine(codes: Sequence[NDArray[Any]], levels: Sequence[pd.Index]) -> NDArray[Any]:
     """One code per combination of component codes, −1 where any component is unknown."""
-    if np.prod([float(len(level)) for level in levels]) > 2.0**62:
+    size = np.prod([float(len(level)) for level in levels])
+    if size > 2.0**62:
         raise DataError("A grouping factor has too many possible combinations: make it one column.")
-    combined = np.zeros(len(codes[0]), dtype=np.int64)
-    unknown = np.zeros(len(codes[0]), dtype=bool)
-    for code, level in zip(codes, levels, strict=True):
-        combined = combined * len(level) + code
+    if len(codes) == 1:
+        return codes[0]
+    combined = codes[0].astype(code_dtype(int(size)))
+    unknown = combined < 0
+    for code, level in zip(codes[1:], levels[1:], strict=True):
+        combined *= len(level)
+        combined += code
         unknown |= code < 0
     combined[unknown] = -1
     return combined
@@ -149,14 +178,14 @@ def unseen_keys(factor: Factor, frame: pd.DataFrame) -> tuple[str, ...]:
 
     A key joins the components' labels by ``KEY_SEPARATOR``; :func:`level_name` makes the name.
     """
-    values, codes = _component_codes(factor, frame)
+    values, codes = _known_codes(factor, frame)
     new = ~np.isin(_combine(codes, factor.component_levels), factor.known)
     return tuple(sorted(set(_keys(values, new))))
 
 
 def encode_factor(factor: Factor, frame: pd.DataFrame, unseen: Sequence[str]) -> IntArray:
     """Code of each row's level; levels whose keys are in ``unseen`` come after the known."""
-    values, codes = _component_codes(factor, frame)
+    values, codes = _known_codes(factor, frame)
     combined = _combine(codes, factor.component_levels)
     position = np.minimum(np.searchsorted(factor.known, combined), len(factor.known) - 1)
     new = factor.known[position] != combined

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.calls import formulae_errors
 from pymc_vmrp.frontends.checks import abbreviate, tidy_column
+from pymc_vmrp.glmm.codes import encode_column, look_up
 from pymc_vmrp.glmm.families import BERNOULLI, BINOMIAL, Family
 
 FloatArray = NDArray[np.float64]
@@ -31,13 +32,14 @@ class ResponseRows:
     name : str
         Name of the response, which is that of its variable in ``observed_data``.
     successes, trials : ndarray, shape (rows,)
+        Those of a 0/1 response take one byte a row.
     event : str
         What is modelled, in words.
     """
 
     name: str
-    successes: FloatArray
-    trials: FloatArray
+    successes: NDArray[Any]
+    trials: NDArray[Any]
     event: str
 
 
@@ -103,26 +105,27 @@ def _read_binary(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:
         raise DataError(f"The response {name!r} has missing values after evaluation.")
     values = tidy_column(values, "data")
     if reference is not None:
-        present = pd.unique(values.astype(str))
+        coded = encode_column(values)
+        present = coded.levels.astype(str)
         if str(reference) not in present:
             raise DataError(
                 f"The response {name!r} has no level {reference!r}; its levels are "
                 f"{abbreviate(sorted(present))}."
             )
-        y = (values.astype(str) == str(reference)).to_numpy(dtype=float)
-        return ResponseRows(name, y, np.ones_like(y), f"P({name} = {reference})")
+        event = look_up(np.asarray(present == str(reference)), coded.codes)
+        return _binary_rows(name, event, str(reference))
     if pd.api.types.is_bool_dtype(values):
-        y = values.to_numpy(dtype=float)
-        return ResponseRows(name, y, np.ones_like(y), f"P({name} = True)")
+        return _binary_rows(name, values.to_numpy(dtype=bool), "True")
     if pd.api.types.is_numeric_dtype(values):
-        y = values.to_numpy(dtype=float)
-        strange = pd.unique(y[(y != 0) & (y != 1)])
+        y = values.to_numpy()
+        event = y == 1
+        strange = pd.unique(y[~event & (y != 0)].astype(float))
         if len(strange):
             raise DataError(
                 f"The response {name!r} must be 0 or 1, but holds {abbreviate(strange.tolist())}. "
                 "Recode it, or use p(successes, trials) with family='binomial' for counts."
             )
-        return ResponseRows(name, y, np.ones_like(y), f"P({name} = 1)")
+        return _binary_rows(name, event, "1")
     return _read_two_levels(name, values)
 
 
@@ -144,8 +147,13 @@ def _read_two_levels(name: str, values: pd.Series) -> ResponseRows:
         UserWarning,
         stacklevel=2,
     )
-    y = (values == levels[0]).to_numpy(dtype=float)
-    return ResponseRows(name, y, np.ones_like(y), f"P({name} = {levels[0]})")
+    return _binary_rows(name, (values == levels[0]).to_numpy(dtype=bool), str(levels[0]))
+
+
+def _binary_rows(name: str, event: NDArray[np.bool_], level: str) -> ResponseRows:
+    # int8 and not bool: what computes with it may subtract
+    ones = np.broadcast_to(1.0, event.shape)
+    return ResponseRows(name, event.astype(np.int8), ones, f"P({name} = {level})")
 
 
 def _read_proportion(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:

@@ -7,6 +7,7 @@ N_d(0, Σ_j) for each level g of grouping factor j. Coefficients are laid out in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -50,17 +51,23 @@ class Observations:
     ----------
     name : str
     successes, trials : ndarray, shape (rows,)
-    cell : ndarray of int64, shape (rows,)
+        Of any numeric dtype: 0/1 responses are held as int8, and all trials as one number.
+    cell : ndarray of integers, shape (rows,)
         Which cell of the GLMM each row fell into.
-    index : ndarray
-        Labels of the rows, the data frame's own index.
+    labels : callable
+        Makes ``index`` when it is asked for: text for each of millions of rows would be a burden.
     """
 
     name: str
-    successes: FloatArray
-    trials: FloatArray
-    cell: NDArray[np.int64]
-    index: NDArray[Any]
+    successes: NDArray[Any]
+    trials: NDArray[Any]
+    cell: NDArray[np.integer[Any]]
+    labels: Callable[[], NDArray[Any]]
+
+    @property
+    def index(self) -> NDArray[Any]:
+        """Labels of the rows, the data frame's own index."""
+        return self.labels()
 
 
 @dataclass(frozen=True)
@@ -161,7 +168,8 @@ class GroupEffects:
     codes : ndarray of int32, shape (N,)
         Level of each cell.
     values : ndarray, shape (N, d)
-        What each effect is multiplied by in each cell (ones for an intercept).
+        What each effect is multiplied by in each cell (ones for an intercept). May be read-only,
+        and one number in memory where it holds ones alone.
     prior : CovariancePrior
         Prior of Σ (of σ where d = 1).
     """

@@ -73,6 +73,111 @@ def test_one_row_is_enough(survey):
     assert model.encoder.encode(frame, [()], "new").common.shape == (1, 3)
 
 
+def nested_survey(n: int, seed: int = 0) -> pd.DataFrame:
+    """Clusters in regions, with predictors of many types."""
+    rng = np.random.default_rng(seed)
+    cluster = rng.integers(0, 30, n)
+    return pd.DataFrame(
+        {
+            "y": rng.random(n) < 0.4,
+            "a": pd.Categorical.from_codes(rng.integers(0, 4, n), list("dcbaz")),
+            "b": rng.choice(["lo", "mid", "hi"], n),
+            "x": rng.normal(size=n).round(1),
+            "k": pd.array(rng.integers(0, 3, n), dtype="Int64"),
+            "region": (cluster // 5).astype(np.int8),
+            "cluster": [f"c{i}" for i in cluster],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ a + b + (1|region/cluster)",
+        "y ~ a + b + x + (1|region/cluster)",
+        "y ~ x + (1 + x|cluster) + (b|region)",
+        "y ~ scale(x) + C(k) + b:k + (1|a:b)",
+    ],
+)
+def test_the_order_of_rows_does_not_matter(formula):
+    data = nested_survey(400)
+    shuffled = data.sample(frac=1, random_state=1)
+    one, other = vmrp.Model(formula, data), vmrp.Model(formula, shuffled)
+    np.testing.assert_array_equal(one.glmm.rows.columns, other.glmm.rows.columns)
+    np.testing.assert_allclose(one.glmm.rows.values, other.glmm.rows.values, rtol=1e-12)
+    np.testing.assert_array_equal(one.glmm.response.successes, other.glmm.response.successes)
+    assert [g.levels for g in one.glmm.groups] == [g.levels for g in other.glmm.groups]
+    np.testing.assert_array_equal(one.observations.cell[shuffled.index], other.observations.cell)
+
+
+@pytest.mark.parametrize("kind", ["object", "string[python]", "category", "arrow", "unused"])
+def test_any_kind_of_text_gives_the_same_model(kind):
+    data = nested_survey(300)
+    data["a"] = data["a"].astype(str)
+    other = data.copy()
+    for name in ("a", "b", "cluster"):
+        if kind == "unused":
+            levels = ["zz", *sorted(set(data[name]), reverse=True), "aa"]
+            other[name] = pd.Categorical(data[name], levels)
+        elif kind == "arrow":
+            arrow = pytest.importorskip("pyarrow")
+            other[name] = data[name].astype(pd.ArrowDtype(arrow.string()))
+        else:
+            other[name] = data[name].astype(kind)
+    formula = "y ~ a*b + x + (1|region/cluster) + (0 + a|b)"
+    one, two = vmrp.Model(formula, data).glmm, vmrp.Model(formula, other).glmm
+    assert one.common.terms == two.common.terms
+    assert [(g.levels, g.effects) for g in one.groups] == [
+        (g.levels, g.effects) for g in two.groups
+    ]
+    # cells follow the order of the categories: compare the models as sets of rows
+    dense = [
+        np.column_stack([g.rows.dense(g.n_coefficients), g.response.successes, g.response.trials])
+        for g in (one, two)
+    ]
+    a, b = (rows[np.lexsort(rows.round(9).T)] for rows in dense)
+    np.testing.assert_allclose(a, b, atol=1e-12)
+
+
+def test_a_text_column_may_also_be_an_argument_of_a_call():
+    data = nested_survey(200)
+
+    def shout(text):
+        return text.str.upper() + "!"
+
+    model = vmrp.Model("y ~ b + (1|shout(b)) + (1|cluster)", data)
+    assert model.glmm.groups[0].levels == ("HI!", "LO!", "MID!")
+    assert model.glmm.common.terms[0].labels == ("lo", "mid")
+
+
+def test_minus_zero_is_zero_whichever_comes_first():
+    data = pd.DataFrame({"z": [-0.0, 0.0, 1.0, 2.0], "y": [0, 1, 0, 1]})
+    for rows in (data, data.iloc[[1, 0, 2, 3]]):
+        glmm = vmrp.Model("y ~ z + (1|z)", rows).glmm
+        assert glmm.groups[0].levels == ("0.0", "1.0", "2.0")
+        assert not np.signbit(glmm.common.columns).any()
+
+
+def test_the_encoder_does_not_hold_on_to_the_data():
+    model = vmrp.Model("y ~ a*b + scale(x) + (1 + x|cluster)", nested_survey(300))
+    effects = [e for b in model.encoder.blocks for e in b.expressions if hasattr(e, "components")]
+    for term in [*model.encoder.terms, *effects]:
+        assert len(term.data) == 0
+        for component in term.components:
+            assert len(component.value) == 0
+            assert component._intermediate_data is None
+
+
+def test_observations_of_a_binary_response_are_small():
+    data = nested_survey(300)
+    observed = vmrp.Model("y ~ a + (1|cluster)", data.set_index("cluster", drop=False)).observations
+    assert observed.successes.dtype == np.int8
+    assert observed.trials.strides == (0,)
+    assert observed.trials.sum() == 300
+    np.testing.assert_array_equal(observed.successes, data["y"])
+    assert observed.index.tolist() == data["cluster"].tolist()
+
+
 BAD = {
     "unknown column": ("y ~ malee + (1|state)", {}, vmrp.DataError, "'malee'.*mean 'male'"),
     "unknown group": ("y ~ x + (1|county)", {}, vmrp.DataError, r"'county'.*1\|county"),

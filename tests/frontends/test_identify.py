@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pymc_vmrp as vmrp
+from pymc_vmrp.frontends.identify import _check_separation, _overlaps
 
 
 def test_collinear_columns_under_flat_priors(survey):
@@ -51,3 +52,22 @@ def test_separation_is_found_exactly_where_a_line_separates(seed, n):
             vmrp.Model("y ~ x", frame, priors=flat)
     else:
         vmrp.Model("y ~ x", frame, priors=flat)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 100_000), st.integers(4, 40), st.integers(1, 4))
+def test_the_quick_proof_never_contradicts_the_linear_programme(seed, n, k):
+    rng = np.random.default_rng(seed)
+    design = np.column_stack([np.ones(n), rng.integers(-2, 3, (n, k))])
+    if np.linalg.matrix_rank(design) <= k:
+        return
+    trials = rng.integers(1, 3, n).astype(float)
+    eta = rng.choice([0.5, 3.0, 30.0]) * design @ rng.normal(size=k + 1)
+    successes = rng.binomial(trials.astype(int), 1 / (1 + np.exp(-eta))).astype(float)
+    if _overlaps(design, successes, trials):
+        _check_separation(design, successes, trials, np.arange(k + 1).astype(str))
+
+
+def test_the_quick_proof_is_found_on_ordinary_data(survey):
+    design = np.column_stack([np.ones(len(survey)), survey["x"], survey["male"]])
+    assert _overlaps(design, survey["y"].to_numpy(float), np.ones(len(survey)))
