@@ -107,7 +107,8 @@ def accelerators_command(
 
 _ENGINE_PARTS = {
     "engine: seconds from the data frame to q": (
-        "p", "cells", "rows", "cold_s", "build_s", "fit_s", "total_s", "worst_s", "repeats",
+        "p", "cells", "rows", "cold_s", "cold_quiet", "build_s", "fit_s", "total_s", "best_s",
+        "worst_s", "cpu_s", "repeats", "quiet_repeats", "quiet_s",
     ),
     "engine: sweeps and checks": (
         "solver", "sweeps_pg", "sweeps_quad", "s_per_sweep", "elbo", "converged", "truth_r",

@@ -36,7 +36,7 @@ def compare(case: Case, plan: engine.Plan, show: engine.Show) -> Iterator[Row]:
         arguments = {"case": case.name, "shared": str(plan.shared), "options": options}
         outcome = isolate.run("benchmarks.accelerators:one", arguments, plan.limit)
         merged = outcome.merged
-        kept = ("sweeps_pg", "sweeps_quad", "fit_s", "s_per_sweep", "elbo", "converged")
+        kept = ("sweeps_pg", "sweeps_quad", "fit_s", "s_per_sweep", "elbo", "converged", "quiet")
         yield {
             "case": case.name,
             "accelerate": accelerate,

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 import pymc_vmrp as vmrp
 from benchmarks import accuracy, isolate
 from benchmarks.cases import CASES, Case
+from benchmarks.contention import Clock, others, quiet
 from benchmarks.isolate import Outcome, Row
 from benchmarks.memory import forget_peak, peak_mb, resident_mb
 
@@ -88,7 +89,8 @@ def cold(case: str, shared: str, limit: float) -> Iterator[Row]:
     chosen = CASES[case]
     frame = chosen.make(Path(shared)).frame
     isolate.start_clock(limit)
-    yield {"cold_s": timed_fit(chosen, frame, {})[2]["total_s"]}
+    row = timed_fit(chosen, frame, {})[2]
+    yield {"cold_s": row["total_s"], "cold_quiet": row["quiet"]}
 
 
 def memory(case: str, shared: str, limit: float) -> Iterator[Row]:
@@ -123,16 +125,20 @@ def tiny_fit() -> None:
 
 def timed_fit(case: Case, frame: pd.DataFrame, options: Row) -> tuple[vmrp.Model, Any, Row]:
     """Data frame to q: the model, the posterior, and the seconds of both steps."""
-    start = time.perf_counter()
+    start = Clock.now()
     model = case.model(frame)
     middle = time.perf_counter()
     posterior = model.approximate(progressbar=False, **options)
-    end = time.perf_counter()
-    return model, posterior, {
-        "build_s": middle - start,
-        "fit_s": end - middle,
-        "total_s": end - start,
-    }  # fmt: skip
+    end = Clock.now()
+    row = {
+        "build_s": middle - start.wall,
+        "fit_s": end.wall - middle,
+        "total_s": end.wall - start.wall,
+        "cpu_s": end.own - start.own,
+        "others": others(start, end),
+        "quiet": quiet(start, end),
+    }
+    return model, posterior, row
 
 
 def describe(model: vmrp.Model, posterior: Any, truth: Mapping[str, pd.DataFrame]) -> Row:
@@ -201,19 +207,28 @@ def _row(case: Case, outcomes: Mapping[str, Outcome]) -> Row:
         row |= outcome.merged
     row |= summary(outcomes["warm"])
     problems = {kind: o.problem for kind, o in outcomes.items() if o.problem}
+    if "fit_s" in row:
+        row["s_per_sweep"] = row["fit_s"] / (row["sweeps_pg"] + row["sweeps_quad"])
     row["problem"] = "; ".join(f"{kind}: {problem}" for kind, problem in problems.items())
     return row
 
 
 def summary(outcome: Outcome) -> Row:
-    """Medians and the worst of the repeats."""
-    total = outcome.column("total_s")
-    if not total:
+    """Medians and the worst of the repeats; and of those during which the machine was quiet."""
+    fits = [row for row in outcome.rows if "total_s" in row]
+    if not fits:
         return {"repeats": 0}
+    total, calm = _of("total_s", fits), _of("total_s", [row for row in fits if row["quiet"]])
     return {
-        "repeats": len(total),
-        "build_s": median(outcome.column("build_s")),
-        "fit_s": median(outcome.column("fit_s")),
+        "repeats": len(fits),
+        **{name: median(_of(name, fits)) for name in ("build_s", "fit_s", "cpu_s")},
         "total_s": median(total),
+        "best_s": min(total),
         "worst_s": max(total),
+        "quiet_repeats": len(calm),
+        "quiet_s": median(calm) if calm else float("nan"),
     }
+
+
+def _of(name: str, rows: list[Row]) -> list[float]:
+    return [row.get(name, float("nan")) for row in rows]

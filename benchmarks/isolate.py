@@ -6,6 +6,7 @@ which dies later does not take it along.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -39,10 +40,6 @@ class Outcome:
         """All rows as one dict; later values win."""
         return {key: value for row in self.rows for key, value in row.items()}
 
-    def column(self, name: str) -> list[Any]:
-        """The values of ``name`` in the rows that have it."""
-        return [row[name] for row in self.rows if name in row]
-
 
 def run(
     function: str, arguments: Row, limit: float, on_row: Callable[[Row], None] | None = None
@@ -68,10 +65,17 @@ def run(
                         on_row(rows[-1])
             code = process.wait()
         finally:
-            process.kill()
+            _end(process)
         errors.seek(0)
         lines = errors.read().strip().splitlines()
     return Outcome(tuple(rows), _problem(code, limit, lines[-1] if lines else ""))
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End the child and what it started, such as a compiler; nothing else is in its group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def start_clock(limit: float) -> None:
