@@ -171,7 +171,7 @@ def _row(case: Case, method: Method, outcome: Outcome, ours: Row, limit: float) 
         "ratio": ratio,
         "at_least": bool(timed_out),
         "ours_s": ours_s,
-        "quiet": ours_quiet and merged.get("quiet_repeats", 1) > 0,
+        "quiet": ours_quiet and merged.get("quiet_repeats", 0) > 0,
         "elbo_minus_ours": merged.get("elbo", float("nan")) - ours.get("elbo", float("nan")),
         "truth_r": merged.get("truth_r", float("nan")),
         "truth_rms_z": merged.get("truth_rms_z", float("nan")),
@@ -198,6 +198,8 @@ def _entry(row: pd.Series) -> str:
     if np.isnan(row["ratio"]):
         return str(row["problem"] or "ours was not fitted")
     number = f"{'> ' if row['at_least'] else ''}{row['ratio']:.3g}x"
-    doubts = [row["problem"], "" if row["quiet"] else "machine busy"]
+    # a fit that was cut off has not told how busy the machine was
+    load = "load unknown" if row["at_least"] else "machine busy"
+    doubts = [row["problem"], "" if row["quiet"] else load]
     shown = ", ".join(doubt for doubt in doubts if doubt)
     return f"{number} ({shown})" if shown else number
