@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import accuracy, speed
+from benchmarks import accelerators, accuracy, engine, speed
+from benchmarks import baselines as methods
+from benchmarks.cases import CASES, Case
 from benchmarks.data import SHARED
+from benchmarks.results_files import Measured, save
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 _SHARED = Annotated[Path, typer.Option(help="Folder of the real surveys and references.")]
+_CASE = Annotated[
+    list[str] | None, typer.Option(help=f"One of {', '.join(CASES)}; may be repeated.")
+]
 
 
 @app.command("speed")
@@ -47,12 +57,107 @@ def reference(shared: _SHARED = SHARED, deep: bool = False) -> None:
     _report("ghitza_gelman", accuracy.ghitza_gelman(shared, models))
 
 
+@app.command("engine")
+def engine_command(
+    case: _CASE = None,
+    baselines: bool = True,
+    shared: _SHARED = SHARED,
+    limit: Annotated[float, typer.Option(help="Most seconds of one of our fits.")] = 900.0,
+    baseline_limit: Annotated[float, typer.Option(help="Most seconds of a baseline.")] = 120.0,
+    repeats: Annotated[int, typer.Option(help="Most warm repeats.")] = 15,
+) -> None:
+    """Seconds, sweeps, memory and recovery of the truth by case; and baselines.
+
+    Saves what it has as it goes; other cases of earlier runs stay in the files.
+    """
+    chosen = _chosen(case, tuple(CASES))
+    plan = engine.Plan(shared.resolve(), limit, repeats)
+    other_plan = replace(plan, limit=baseline_limit)
+    ours, others = Measured("engine", ("case",)), Measured("baselines", ("case", "method"))
+    with _progress(ours, others) as show:
+        for one in chosen:
+            row = engine.measure(one, plan, show)
+            ours.add(row)
+            if baselines:
+                for other in methods.compare(one, row, other_plan, show):
+                    others.add(other)
+    _print_parts(ours.table(), _ENGINE_PARTS)
+    if baselines and others.rows:
+        table = others.table()
+        _print("baselines", table.drop(columns="at_least"))
+        _report("baseline_ratios", methods.ratios(table))
+
+
+@app.command("accelerators")
+def accelerators_command(
+    case: _CASE = None,
+    shared: _SHARED = SHARED,
+    limit: Annotated[float, typer.Option(help="Most seconds of one fit.")] = 300.0,
+) -> None:
+    """Sweeps, seconds and ELBO by accelerator and expansion; gg1, gg4, gg7 and gg9 by default."""
+    chosen = _chosen(case, ("gg1", "gg4", "gg7", "gg9"))
+    plan = engine.Plan(shared.resolve(), limit)
+    measured = Measured("accelerators", ("case", "accelerate", "expansion"))
+    with _progress(measured) as show:
+        for one in chosen:
+            for row in accelerators.compare(one, plan, show):
+                measured.add(row)
+    _print("accelerators", accelerators.with_gaps(measured.table()))
+
+
+_ENGINE_PARTS = {
+    "engine: seconds from the data frame to q": (
+        "p", "cells", "rows", "cold_s", "cold_quiet", "build_s", "fit_s", "total_s", "best_s",
+        "worst_s", "cpu_s", "repeats", "quiet_repeats", "quiet_s",
+    ),
+    "engine: sweeps and checks": (
+        "solver", "sweeps_pg", "sweeps_quad", "s_per_sweep", "elbo", "converged", "truth_r",
+        "truth_rms_z", "hmc_sd_ratio", "problem",
+    ),
+    "engine: memory of a process that makes one fit": (
+        "before_mb", "frame_mb", "peak_mb", "extra_mb", "extra_by_frame",
+    ),
+}  # fmt: skip
+
+
+def _chosen(names: list[str] | None, default: tuple[str, ...]) -> list[Case]:
+    unknown = set(names or ()) - set(CASES)
+    if unknown:
+        raise typer.BadParameter(f"no case {sorted(unknown)[0]!r}; there are {', '.join(CASES)}.")
+    return [CASES[name] for name in names or default]
+
+
+@contextlib.contextmanager
+def _progress(*measured: Measured) -> Iterator[engine.Show]:
+    """Show what is being measured; Ctrl-C ends the measuring and keeps what there is."""
+    bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    task = bar.add_task("starting")
+
+    def show(text: str) -> None:
+        bar.update(task, description=text)
+
+    try:
+        with bar:
+            yield show
+    except KeyboardInterrupt:
+        print("interrupted: what follows was measured before")
+    if not any(one.rows for one in measured):
+        raise typer.Exit(1)
+
+
+def _print_parts(table: pd.DataFrame, parts: dict[str, tuple[str, ...]]) -> None:
+    for title, columns in parts.items():
+        _print(title, table.reindex(columns=["case", *columns]))
+
+
 def _report(name: str, table: pd.DataFrame) -> None:
-    folder = Path(__file__).parent / "results"
-    folder.mkdir(exist_ok=True)
-    table.to_csv(folder / f"{name}.csv", index=False)
+    save(name, table)
+    _print(name, table)
+
+
+def _print(title: str, table: pd.DataFrame) -> None:
     with pd.option_context("display.width", 140, "display.max_columns", 20):
-        print(f"{name}\n{table.round(4).to_string(index=False)}\n")
+        print(f"{title}\n{table.round(4).to_string(index=False, na_rep='')}\n")
 
 
 if __name__ == "__main__":

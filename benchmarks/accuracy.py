@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -176,12 +177,10 @@ def ghitza_gelman(
     rows = []
     for number in models:
         model = data.ghitza_gelman_model(number, survey)
-        reference = np.sqrt(hmc[hmc["model"] == number].set_index("state")["hmc_var"])
+        reference = _hmc_sds(hmc, number)
         for bound in ("polya-gamma", "quadrature"):
             idata = model.fit(draws, bound=bound, random_seed=1)
-            estimates = vmrp.poststratify(model, idata, cells, by="state", random_seed=1)
-            sd = estimates["posterior"]["estimate"].std(("chain", "draw"), ddof=1).to_series()
-            ratio = sd / reference
+            ratio = _state_sds(model, idata, cells) / reference
             rows.append(
                 {
                     "model": number,
@@ -194,3 +193,19 @@ def ghitza_gelman(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def hmc_sd_ratio(shared: Path, model: vmrp.Model, number: int, draws: int = 4000) -> float:
+    """Median over the states of the sd by quadrature relative to HMC's."""
+    _, cells, hmc = data.ghitza_gelman(shared)
+    idata = model.fit(draws, random_seed=1)
+    return float((_state_sds(model, idata, cells) / _hmc_sds(hmc, number)).median())
+
+
+def _hmc_sds(hmc: pd.DataFrame, number: int) -> pd.Series:
+    return np.sqrt(hmc[hmc["model"] == number].set_index("state")["hmc_var"])
+
+
+def _state_sds(model: vmrp.Model, idata: Any, cells: pd.DataFrame) -> pd.Series:
+    estimates = vmrp.poststratify(model, idata, cells, by="state", random_seed=1)
+    return estimates["posterior"]["estimate"].std(("chain", "draw"), ddof=1).to_series()

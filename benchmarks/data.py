@@ -33,6 +33,11 @@ _MODEL_7 = (
 )
 _MODEL_9 = _MODEL_7 + " + (1|state:eth:age) + (1|state:inc:age)"
 GHITZA_GELMAN = {1: _MODEL_1, 4: _MODEL_4, 7: _MODEL_7, 9: _MODEL_9}
+GHITZA_GELMAN_PRIORS = {
+    "Intercept": "flat",
+    "common": "flat",
+    "group_specific": vmrp.InverseWishart(),
+}
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,11 @@ def nuts_states(path: Path) -> pd.DataFrame:
     return frame.rename(columns=lambda name: name.removeprefix("nuts_"))
 
 
+def bh_item11(shared: Path = SHARED) -> pd.DataFrame:
+    """CCES 2008: 36,832 answers on troops for oil, with traits of the states."""
+    return pd.read_csv(shared / "bh_item11" / "survey.csv.gz")
+
+
 def ghitza_gelman(shared: Path = SHARED) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Turnout cells (successes and failures rounded, as in the reference), population, HMC."""
     folder = shared / "ghitza_gelman"
@@ -90,12 +100,12 @@ def ghitza_gelman(shared: Path = SHARED) -> tuple[pd.DataFrame, pd.DataFrame, pd
     return survey, cells, pd.read_csv(folder / "hmc_state_variance.csv")
 
 
+def ghitza_gelman_formula(number: int) -> str:
+    """Formula of model 1, 4, 7 or 9."""
+    return f"p(y, n) ~ {_FIXED} + {GHITZA_GELMAN[number]}"
+
+
 def ghitza_gelman_model(number: int, survey: pd.DataFrame) -> vmrp.Model:
     """Model 1, 4, 7 or 9, with every Σ ~ InverseWishart(d + 1, I) and flat β."""
-    priors = {
-        "Intercept": "flat",
-        "common": "flat",
-        "group_specific": vmrp.InverseWishart(),
-    }
-    formula = f"p(y, n) ~ {_FIXED} + {GHITZA_GELMAN[number]}"
-    return vmrp.Model(formula, survey, family="binomial", priors=priors)
+    formula = ghitza_gelman_formula(number)
+    return vmrp.Model(formula, survey, family="binomial", priors=GHITZA_GELMAN_PRIORS)
