@@ -128,9 +128,14 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
         a = factors[at : at + n * n].reshape((n, n))
         cross = crossing[: n * t].reshape((n, t))
         outer = scratch[: t * t].reshape((t, t))
-        a[:] = 0.0
-        cross[:] = 0.0
-        outer[:] = 0.0
+        for q in range(n):
+            for c in range(n):
+                a[q, c] = 0.0
+            for c in range(t):
+                cross[q, c] = 0.0
+        for c in range(t):
+            for e in range(t):
+                outer[c, e] = 0.0
         for i in range(row_starts[b], row_starts[b + 1]):
             w = weights[order[i]]
             for k in range(n_own):
@@ -154,8 +159,12 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
                         # a row's border entries are numbered in ascending order
                         outer[row, border[i, m]] += wx * border_values[i, m]
         if keep:
-            products[at : at + n * n] = a.ravel()
-            cross_products[cross_starts[b] : cross_starts[b] + n * t] = cross.ravel()
+            # loops: slice assignments would triple the time to compile
+            for q in range(n):
+                for c in range(q + 1):
+                    products[at + q * n + c] = a[q, c]
+                for c in range(t):
+                    cross_products[cross_starts[b] + q * t + c] = cross[q, c]
             for c in range(t):
                 row = touched[touched_starts[b] + c]
                 for e in range(c + 1):
@@ -174,10 +183,7 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
         lower = triangle[: n * n].reshape((n, n))
         _invert_lower(a, lower)
         inverse = inverses[at : at + n * n].reshape((n, n))
-        if n * n * n > _SMALL:
-            np.dot(lower.T, lower, inverse)
-        else:
-            _symmetric_square(lower, inverse)
+        _symmetric_square(lower, inverse)
         g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
         _multiply(inverse, cross, g)
         product = reduction[: t * t].reshape((t, t))
@@ -186,7 +192,7 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
             for q in range(n):
                 for c in range(t):
                     flipped[c, q] = cross[q, c]
-            np.dot(flipped, g, product)
+            _multiply(flipped, g, product)
             for c in range(t):
                 row = touched[touched_starts[b] + c]
                 for e in range(c + 1):
@@ -248,7 +254,7 @@ def block_moments(  # type: ignore[no-untyped-def]
             for q in range(n):
                 for c in range(t):
                     flipped[c, q] = g[q, c]
-            np.dot(h, flipped, v_ss)
+            _multiply(h, flipped, v_ss)
             for q in range(n):
                 for c in range(n):
                     v_ss[q, c] += inverse[q, c]
@@ -323,8 +329,10 @@ def reduce_shifts(  # type: ignore[no-untyped-def]
         n = starts[b + 1] - starts[b]
         t = touched_starts[b + 1] - touched_starts[b]
         here = touched[touched_starts[b] : touched_starts[b + 1]]
-        shift[:n] = 0.0
-        local[:t] = 0.0
+        for q in range(n):
+            shift[q] = 0.0
+        for c in range(t):
+            local[c] = 0.0
         for i in range(row_starts[b], row_starts[b + 1]):
             h = shifts[order[i]]
             for k in range(n_own):
@@ -425,7 +433,8 @@ def block_quadratics(  # type: ignore[no-untyped-def]
                 for s in range(n_draws):
                     x[q, s] += g[q, c] * border_draws[here[c], s]
         for q in range(n):
-            total[:] = 0.0
+            for s in range(n_draws):
+                total[s] = 0.0
             for r in range(q, n):
                 for s in range(n_draws):
                     total[s] += lower[r, q] * x[r, s]

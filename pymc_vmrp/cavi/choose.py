@@ -18,13 +18,13 @@ from pymc_vmrp.glmm.spec import GLMM
 
 SOLVERS = ("auto", "dense", "partitioned")
 
-_DENSE_MATRICES = 5  # p × p matrices alive at once in a dense sweep
-_BORDER_MATRICES = (
-    5  # b × b matrices alive at once in a partitioned one, besides the chunks' copies
-)
+_DENSE_MATRICES = 6  # p × p matrices alive at once in a dense sweep
+_BORDER_MATRICES = 7  # b × b matrices alive at once in a partitioned sweep, those of chunks besides
 _BLOCK_MATRICES = 6  # copies of the blocks' matrices: three a state, and two states
-# seconds of a multiplication in large matrices, in blocks, and of a block as such, as measured
-_DENSE_SECONDS, _BLOCK_SECONDS, _SECONDS_A_BLOCK = 5e-11, 1.2e-10, 5e-7
+# measured on 2 cores, in seconds: per p³ of a dense sweep, per multiplication in blocks, per block,
+# and what the bookkeeping of blocks adds to a sweep
+_DENSE_SECONDS, _BLOCK_SECONDS, _SECONDS_A_BLOCK = 1e-10, 1.2e-10, 5e-7
+_SECONDS_OF_BOOKKEEPING = 5e-4
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,12 @@ def _partitioned_plan(glmm: GLMM, partition: Partition) -> Plan:
     border = float(partition.border_size(glmm))
     t = np.minimum(border, _touched(glmm, partition))
     in_blocks = (n**3 + 2 * n**2 * t + 2 * n * t**2 + t**2).sum()
-    seconds = _DENSE_SECONDS * border**3 + _BLOCK_SECONDS * in_blocks + _SECONDS_A_BLOCK * len(n)
+    seconds = (
+        _DENSE_SECONDS * border**3
+        + _BLOCK_SECONDS * in_blocks
+        + _SECONDS_A_BLOCK * len(n)
+        + _SECONDS_OF_BOOKKEEPING
+    )
     memory = 8 * (_BORDER_MATRICES * border**2 + _BLOCK_MATRICES * (n**2 + n * t).sum())
     return Plan(partition, float(seconds), float(memory))
 

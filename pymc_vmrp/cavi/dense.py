@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
-from scipy.linalg.lapack import dpotrf, dpotri
 
+from pymc_vmrp.cavi.factor import factor_and_invert
 from pymc_vmrp.cavi.kernels import (
     add_curvature,
     add_weighted_cross_products,
@@ -20,17 +20,10 @@ from pymc_vmrp.cavi.kernels import (
 )
 from pymc_vmrp.cavi.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.cavi.sites import Sites
-from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.threads import Chunk, map_chunks, split
 
 FloatArray = NDArray[np.float64]
-
-SINGULAR = (
-    "The posterior precision matrix is singular: some coefficients cannot be told apart. Give the "
-    "common terms proper priors or leave out redundant ones."
-)
-
 
 _CHUNKS = 8  # fixed, so that sums come in the same order on any number of threads
 _CHUNK_MEMORY = 2**26  # bytes of all chunks' copies of P together
@@ -125,11 +118,6 @@ class DenseSolver:
     expand: bool = False
     name: str = "dense"
 
-    @property
-    def dense_size(self) -> int:
-        """See :class:`Solver`."""
-        return self.glmm.n_coefficients
-
     @cached_property
     def slots(self) -> NDArray[np.int64]:
         """See :func:`product_slots`."""
@@ -194,12 +182,7 @@ class DenseSolver:
             for a in range(d):
                 for b in range(a + 1):
                     matrix[index[:, a], index[:, b]] += precision[a, b]
-        # LAPACK wants columns first: the transpose of a lower triangle is an upper one
-        factor, info = dpotrf(matrix.T, lower=0, overwrite_a=0, clean=1)
-        if info != 0:
-            raise DataError(SINGULAR)
-        inverse, _ = dpotri(factor, lower=0)
-        lower = np.ascontiguousarray(factor.T)
+        lower, inverse = factor_and_invert(matrix)
         mean = cho_solve((lower, True), shift, check_finite=False)
         return DenseGaussian(
             solver=self,
@@ -207,7 +190,7 @@ class DenseSolver:
             right=right,
             mean=mean,
             cholesky=lower,
-            covariance=np.ascontiguousarray(inverse.T),
+            covariance=inverse,
             log_det_precision=2 * float(np.log(np.diag(lower)).sum()),
         )
 

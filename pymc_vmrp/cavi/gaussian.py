@@ -71,11 +71,6 @@ class Solver(Protocol):
         """What reports call it."""
         ...
 
-    @property
-    def dense_size(self) -> int:
-        """Rows of the largest matrix that BLAS factors outside of threads of our own."""
-        ...
-
     def solve(self, sites: Sites, precisions: Sequence[FloatArray]) -> Gaussian:
         """q(β, u) for the sites and E[Σ_j⁻¹] of each block."""
         ...

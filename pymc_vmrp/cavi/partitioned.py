@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
-from scipy.linalg.lapack import dpotrf, dpotri
 
 from pymc_vmrp.cavi.block_kernels import (
     block_moments,
@@ -26,12 +25,12 @@ from pymc_vmrp.cavi.block_kernels import (
     reduce_shifts,
     sample_blocks,
 )
-from pymc_vmrp.cavi.dense import SINGULAR, prior_shift
+from pymc_vmrp.cavi.dense import prior_shift
+from pymc_vmrp.cavi.factor import factor_and_invert, singular
 from pymc_vmrp.cavi.kernels import add_curvature
 from pymc_vmrp.cavi.layout import Layout
 from pymc_vmrp.cavi.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.cavi.sites import Sites
-from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.threads import Chunk, map_chunks, split
 
@@ -67,11 +66,6 @@ class PartitionedSolver:
             f"partitioned by {layout.partition.factor}: {layout.partition.n_blocks:,} blocks of at "
             f"most {layout.sizes.max():,}, border {len(layout.border):,}"
         )
-
-    @property
-    def dense_size(self) -> int:
-        """See :class:`Solver`; the border is factored under its own limit."""
-        return 0
 
     @cached_property
     def matrix_starts(self) -> IntArray:
@@ -143,15 +137,11 @@ class PartitionedSolver:
             border_products += more_products
             log_det += more_log_det
         self._add_border_prior(schur, precisions)
-        # LAPACK wants columns first: the transpose of a lower triangle is an upper one
-        factor, info = dpotrf(schur.T, lower=0, overwrite_a=0, clean=1)
-
-        if info != 0 or not np.isfinite(log_det):
-            raise DataError(SINGULAR)
-        inverse = dpotri(factor, lower=0)[0]  # below its diagonal is what ``clean`` left: zeros
-        inverse = inverse + inverse.T
-        np.fill_diagonal(inverse, 0.5 * np.diag(inverse))
-        arrow = Arrow(self, factors, inverses, crosses, np.ascontiguousarray(factor.T))
+        if not np.isfinite(log_det):
+            raise singular()
+        factor, inverse = factor_and_invert(schur)
+        inverse += np.tril(inverse, -1).T
+        arrow = Arrow(self, factors, inverses, crosses, factor)
         shift = np.zeros(self.glmm.n_coefficients)
         shift[: self.glmm.common.size] = prior_shift(self.glmm)
         solution = arrow.solve_rows(sites.shift, shift)
@@ -160,7 +150,7 @@ class PartitionedSolver:
             products=Products(products, cross_products, border_products, solution.right),
             mean=solution.solution,
             log_det_precision=float(log_det + 2 * np.log(np.diag(factor)).sum()),
-            border_covariance=np.ascontiguousarray(inverse),
+            border_covariance=inverse,
             row_mean=solution.row_products,
         )
 

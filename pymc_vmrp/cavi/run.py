@@ -24,7 +24,6 @@ Callback = Callable[[int, float, float], None]
 
 _LOOSE_TOL = 0.2  # where the Pólya–Gamma iterations hand over to quadrature
 _SMALLEST_STEP = 2.0**-6
-_BLAS_THREADS_FROM = 800  # measured: at 129 to 589 coefficients two threads take twice the time
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,8 @@ def run(glmm: GLMM, options: Options, callback: Callback | None = None) -> Fit:
     began = time.perf_counter()
     solver = choose_solver(glmm, options.solver, expand=options.expansion == "translation")
     bound = BOUNDS[options.bound]
-    limit = 1 if solver.dense_size < _BLAS_THREADS_FROM else None
     first = bound if isinstance(bound, PolyaGamma) else PolyaGamma()
-    with threadpool_limits(limits=limit, user_api="blas"):
+    with threadpool_limits(limits=1, user_api="blas"):
         state = sweep(glmm, solver, first, start(glmm, first), options.expansion)
         if not np.isfinite(state.elbo):
             raise VmrpError(
