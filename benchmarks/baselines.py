@@ -51,7 +51,7 @@ def _ours(name: str, **options: object) -> Method:
 
 METHODS = (
     _ours("dense", solver="dense"),
-    _ours("plain sweeps", accelerate="none"),
+    _ours("plain sweeps", accelerate="none", expansion="none"),
     Method("statsmodels VB", "benchmarks.baselines:statsmodels_vb", {}),
     Method("PyMC ADVI", "benchmarks.baselines:advi", {}),
 )

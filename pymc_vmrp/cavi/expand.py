@@ -32,9 +32,7 @@ _LARGEST_STEP, _SMALL_STEP = 1.5, 1e-3  # far moves would leave the quadratic's 
 _PRIOR_CURVATURE = 2.0  # of p(Σ) in a log scale: about its degrees of freedom
 
 
-def translate(
-    glmm: GLMM, quadratic: Quadratic, factors: Sequence[CovarianceFactor]
-) -> tuple[FloatArray, ...]:
+def translate(quadratic: Quadratic, factors: Sequence[CovarianceFactor]) -> tuple[FloatArray, ...]:
     """E[Σ_j⁻¹] after transforms R_j that raise the ELBO: a few damped Newton steps from R = I.
 
     Scales (d = 1) move in log r, and correlated terms in the entries of R. At a fixed point of

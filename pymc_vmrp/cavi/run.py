@@ -13,9 +13,8 @@ from threadpoolctl import threadpool_limits
 from pymc_vmrp.cavi.accelerate import ACCELERATORS, Accelerator
 from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.coordinates import Coordinates
-from pymc_vmrp.cavi.gaussian import Solver
-from pymc_vmrp.cavi.sites import BOUNDS, Bound, PolyaGamma
-from pymc_vmrp.cavi.sweep import State, start, sweep, under_bound
+from pymc_vmrp.cavi.sites import BOUNDS, PolyaGamma
+from pymc_vmrp.cavi.sweep import Setup, State, start, sweep, under_bound
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM
 
@@ -56,7 +55,7 @@ class Fit:
     change : float
         Last change, in the units of ``tol``.
     seconds : float
-    bound, solver, accelerator : str
+    bound, solver, accelerator, expansion : str
     """
 
     state: State
@@ -69,6 +68,7 @@ class Fit:
     bound: str
     solver: str
     accelerator: str
+    expansion: str
 
     @property
     def converged(self) -> bool:
@@ -86,49 +86,40 @@ def run(glmm: GLMM, options: Options, callback: Callback | None = None) -> Fit:
     began = time.perf_counter()
     solver = choose_solver(glmm, options.solver, expand=options.expansion == "translation")
     bound = BOUNDS[options.bound]
-    first = bound if isinstance(bound, PolyaGamma) else PolyaGamma()
+    setup = Setup(glmm, solver, bound, options.expansion)
+    first = setup if isinstance(bound, PolyaGamma) else replace(setup, bound=PolyaGamma())
     with threadpool_limits(limits=1, user_api="blas"):
-        state = sweep(glmm, solver, first, start(glmm, first), options.expansion)
+        state = sweep(first, start(first))
         if not np.isfinite(state.elbo):
             raise VmrpError(
                 "The ELBO is not a number at the start: some predictors or priors are of an "
                 "extreme scale. Rescale them, for example with scale(x)."
             )
-        if bound is first:
-            fit = _iterate(glmm, solver, bound, state, options, callback)
+        if first is setup:
+            fit = _iterate(setup, state, options, callback)
         else:
             loose = replace(options, tol=max(_LOOSE_TOL, options.tol))
-            fit = _iterate(glmm, solver, first, state, loose, callback)
+            fit = _iterate(first, state, loose, callback)
             if fit.converged:
-                fit = _continue(glmm, solver, bound, fit, options, callback)
+                fit = _continue(setup, fit, options, callback)
     return replace(fit, seconds=time.perf_counter() - began)
 
 
-def _continue(
-    glmm: GLMM,
-    solver: Solver,
-    bound: Bound,
-    first: Fit,
-    options: Options,
-    callback: Callback | None,
-) -> Fit:
+def _continue(setup: Setup, first: Fit, options: Options, callback: Callback | None) -> Fit:
     """Go on from the q that another bound reached; the tighter bound can only raise its ELBO."""
-    state = under_bound(glmm, bound, first.state)
-    fit = _iterate(glmm, solver, bound, state, options, callback, first.iterations)
+    fit = _iterate(setup, under_bound(setup, first.state), options, callback, first.iterations)
     return replace(fit, elbo=first.elbo + fit.elbo, warmup=len(first.elbo))
 
 
 def _iterate(
-    glmm: GLMM,
-    solver: Solver,
-    bound: Bound,
+    setup: Setup,
     state: State,
     options: Options,
     callback: Callback | None,
     iterations: int = 1,
 ) -> Fit:
     """Sweep from ``state`` until convergence; ``iterations`` counts what was done before."""
-    coordinates = Coordinates(glmm, bound, np.sqrt(state.variance))
+    coordinates = Coordinates(setup.glmm, setup.bound, np.sqrt(state.variance))
     accelerator = _accelerator(options.accelerate, coordinates)
     z = coordinates.encode(state.point)
     trace = [state.elbo]
@@ -146,9 +137,7 @@ def _iterate(
             proposal = accelerator.propose(z, image)
             while iterations < options.max_iter:
                 z = proposal
-                candidate = sweep(
-                    glmm, solver, bound, coordinates.decode(z, state.image), options.expansion
-                )
+                candidate = sweep(setup, coordinates.decode(z, state.image))
                 iterations += 1
                 if candidate.elbo >= state.elbo - slack:
                     state = candidate
@@ -159,7 +148,7 @@ def _iterate(
                     proposal = image  # again from the same state, without acceleration
                     continue
                 left = options.max_iter - iterations
-                damped, tried = _damped(glmm, solver, bound, state, slack, left, options.expansion)
+                damped, tried = _damped(setup, state, slack, left)
                 iterations += tried
                 if damped is not None:
                     state, z = damped, coordinates.encode(damped.point)
@@ -179,9 +168,10 @@ def _iterate(
         iterations=iterations,
         change=float(change),
         seconds=0.0,
-        bound=bound.name,
-        solver=solver.name,
+        bound=setup.bound.name,
+        solver=setup.solver.name,
         accelerator=accelerator.name,
+        expansion=setup.expansion,
     )
 
 
@@ -191,20 +181,12 @@ def _accelerator(name: str, coordinates: Coordinates) -> Accelerator:
     return ACCELERATORS[name](np.where(hyper, 1.0, site_weight), hyper)
 
 
-def _damped(
-    glmm: GLMM,
-    solver: Solver,
-    bound: Bound,
-    state: State,
-    slack: float,
-    most: int,
-    expansion: str,
-) -> tuple[State | None, int]:
+def _damped(setup: Setup, state: State, slack: float, most: int) -> tuple[State | None, int]:
     """Halve the step on the natural parameters of q(β, u) until the ELBO climbs."""
     # the image is where the whole step was tried, unless expansion moved it
     step, tried = (0.5 if state.image is state.target else 1.0), 0
     while step >= _SMALLEST_STEP and tried < most:
-        candidate = sweep(glmm, solver, bound, state.point.towards(state.target, step), expansion)
+        candidate = sweep(setup, state.point.towards(state.target, step))
         tried += 1
         if candidate.elbo >= state.elbo - slack:
             return candidate, tried

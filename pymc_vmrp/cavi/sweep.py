@@ -20,6 +20,16 @@ _START_SD = 0.5  # of group-specific effects, in units of the linear predictor
 
 
 @dataclass(frozen=True)
+class Setup:
+    """What stays the same from sweep to sweep; see :class:`pymc_vmrp.cavi.run.Options`."""
+
+    glmm: GLMM
+    solver: Solver
+    bound: Bound
+    expansion: str = "none"
+
+
+@dataclass(frozen=True)
 class Point:
     """What a sweep starts from: E[Σ_j⁻¹] of each block and the sites of the likelihood.
 
@@ -69,24 +79,26 @@ class State:
     elbo: float
 
 
-def start(glmm: GLMM, bound: Bound) -> Point:
+def start(setup: Setup) -> Point:
     """Where the first sweep starts: moderate effects, every η ~ N(0, 1)."""
+    glmm = setup.glmm
     precisions = tuple(np.eye(group.d) / _START_SD**2 for group in glmm.groups)
     n = glmm.n_cells
-    return Point(precisions, bound.evaluate(glmm.response, np.zeros(n), np.ones(n)).sites)
+    return Point(precisions, setup.bound.evaluate(glmm.response, np.zeros(n), np.ones(n)).sites)
 
 
-def sweep(glmm: GLMM, solver: Solver, bound: Bound, point: Point, expansion: str = "none") -> State:
+def sweep(setup: Setup, point: Point) -> State:
     """q(β, u) at ``point``, then every q(Σ_j), then the next sites."""
-    gaussian = solver.solve(point.sites, point.precisions)
+    glmm = setup.glmm
+    gaussian = setup.solver.solve(point.sites, point.precisions)
     factors = tuple(
         update_covariance(group.prior, gaussian.second_moment(j), len(group.levels))
         for j, group in enumerate(glmm.groups)
     )
     mean, variance = gaussian.row_moments()
-    evaluation = bound.evaluate(glmm.response, mean, variance)
+    evaluation = setup.bound.evaluate(glmm.response, mean, variance)
     target = Point(tuple(factor.expected_precision for factor in factors), evaluation.sites)
-    expanded = _expanded_precisions(glmm, gaussian, factors, expansion)
+    expanded = _expanded_precisions(setup, gaussian, factors)
     return State(
         point=point,
         gaussian=gaussian,
@@ -100,18 +112,19 @@ def sweep(glmm: GLMM, solver: Solver, bound: Bound, point: Point, expansion: str
 
 
 def _expanded_precisions(
-    glmm: GLMM, gaussian: Gaussian, factors: tuple[CovarianceFactor, ...], expansion: str
+    setup: Setup, gaussian: Gaussian, factors: tuple[CovarianceFactor, ...]
 ) -> tuple[FloatArray, ...] | None:
-    if expansion == "translation" and factors:
-        return translate(glmm, gaussian.quadratic(), factors)
-    if expansion == "mean" and factors:
-        return recentre(glmm, gaussian, factors)
-    return None
+    if not factors or setup.expansion == "none":
+        return None
+    if setup.expansion == "mean":
+        return recentre(setup.glmm, gaussian, factors)
+    return translate(gaussian.quadratic(), factors)
 
 
-def under_bound(glmm: GLMM, bound: Bound, state: State) -> State:
-    """The same q under another bound."""
-    evaluation = bound.evaluate(glmm.response, state.mean, state.variance)
+def under_bound(setup: Setup, state: State) -> State:
+    """The same q under the bound of ``setup``."""
+    glmm = setup.glmm
+    evaluation = setup.bound.evaluate(glmm.response, state.mean, state.variance)
     return replace(
         state,
         target=Point(state.target.precisions, evaluation.sites),

@@ -232,6 +232,7 @@ def _add_fit(tree: xr.DataTree, posterior: VariationalPosterior) -> xr.DataTree:
         "bound": fit.bound,
         "solver": fit.solver,
         "accelerator": fit.accelerator,
+        "expansion": fit.expansion,
     }
     tree["fit"] = xr.DataTree(elbo.assign_attrs(attrs))
     mean, sd = _moments(posterior)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pymc_vmrp.cavi.coordinates import Coordinates
 from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.sites import BOUNDS
-from pymc_vmrp.cavi.sweep import start, sweep
+from pymc_vmrp.cavi.sweep import Setup, start, sweep
 from tests.cavi.designs import random_glmm
 
 
@@ -18,7 +18,8 @@ from tests.cavi.designs import random_glmm
 @given(st.integers(0, 10**6), st.sampled_from(sorted(BOUNDS)))
 def test_round_trip(seed, bound):
     glmm, bound = random_glmm(seed), BOUNDS[bound]
-    state = sweep(glmm, DenseSolver(glmm), bound, start(glmm, bound))
+    setup = Setup(glmm, DenseSolver(glmm), bound)
+    state = sweep(setup, start(setup))
     coordinates = Coordinates(glmm, bound, np.sqrt(state.variance))
     z = coordinates.encode(state.image)
     assert z.shape == (coordinates.size,)
@@ -33,12 +34,12 @@ def test_round_trip(seed, bound):
 def test_change_predicts_what_the_next_sweep_does_to_the_mean(bound):
     """With the covariances held, the mean of η moves as V X'δ says, to first order."""
     glmm, bound = random_glmm(5), BOUNDS[bound]
-    solver = DenseSolver(glmm)
-    state = sweep(glmm, solver, bound, start(glmm, bound))
+    setup = Setup(glmm, DenseSolver(glmm), bound)
+    state = sweep(setup, start(setup))
     for _ in range(4):
-        state = sweep(glmm, solver, bound, state.target)
+        state = sweep(setup, state.target)
     held = type(state.point)(state.point.precisions, state.target.sites)
-    after = sweep(glmm, solver, bound, held)
+    after = sweep(setup, held)
     moved = np.abs(after.mean - state.mean) / np.sqrt(state.variance)
     delta = state.target.sites.shift - state.point.sites.shift
     delta -= (state.target.sites.precision - state.point.sites.precision) * state.mean

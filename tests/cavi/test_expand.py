@@ -16,16 +16,16 @@ from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.expand import EXPANSIONS, _Expanded, recentre, translate
 from pymc_vmrp.cavi.run import Options, run
 from pymc_vmrp.cavi.sites import BOUNDS
-from pymc_vmrp.cavi.sweep import start, sweep
+from pymc_vmrp.cavi.sweep import Setup, start, sweep
 from pymc_vmrp.glmm.priors import HalfNormal, HuangWand, InverseWishart
 from tests.cavi.designs import random_glmm
 
 
 def a_state(glmm, sweeps=2, bound="polya-gamma"):
-    solver, bound = DenseSolver(glmm, expand=True), BOUNDS[bound]
-    state = sweep(glmm, solver, bound, start(glmm, bound))
+    setup = Setup(glmm, DenseSolver(glmm, expand=True), BOUNDS[bound])
+    state = sweep(setup, start(setup))
     for _ in range(sweeps):
-        state = sweep(glmm, solver, bound, state.target)
+        state = sweep(setup, state.target)
     return state
 
 
@@ -106,7 +106,7 @@ def test_nothing_moves_at_a_fixed_point(bound, move):
     fit = run(glmm, Options(bound, 1e-10, 5000, expansion="none"))
     state = a_state_at(glmm, fit, bound)
     if move is translate:
-        moved = translate(glmm, state.gaussian.quadratic(), state.factors)
+        moved = translate(state.gaussian.quadratic(), state.factors)
     else:
         moved = recentre(glmm, state.gaussian, state.factors)
     for before, after in zip(state.target.precisions, moved, strict=True):
@@ -114,7 +114,7 @@ def test_nothing_moves_at_a_fixed_point(bound, move):
 
 
 def a_state_at(glmm, fit, bound):
-    return sweep(glmm, DenseSolver(glmm, expand=True), BOUNDS[bound], fit.state.target)
+    return sweep(Setup(glmm, DenseSolver(glmm, expand=True), BOUNDS[bound]), fit.state.target)
 
 
 def test_recentring_moves_a_shifted_mean_into_the_intercept(survey):

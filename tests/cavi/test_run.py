@@ -168,10 +168,10 @@ def test_interruption_at_the_first_quadrature_sweep_keeps_the_polya_gamma_state(
 
     original = module.sweep
 
-    def interrupted(glmm, solver, bound, *rest):
-        if bound.name == "quadrature":
+    def interrupted(setup, point):
+        if setup.bound.name == "quadrature":
             raise KeyboardInterrupt
-        return original(glmm, solver, bound, *rest)
+        return original(setup, point)
 
     monkeypatch.setattr(module, "sweep", interrupted)
     fit = module.run(slopes_model.glmm, Options())

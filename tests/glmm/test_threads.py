@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pymc_vmrp.glmm.threads import share_out
+from pymc_vmrp.glmm import threads as module
+from pymc_vmrp.glmm.threads import map_chunks, share_out, split
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
@@ -41,3 +45,37 @@ def test_an_error_on_another_thread_is_raised(monkeypatch):
 
     with pytest.raises(MemoryError):
         share_out(kernel, 2)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(0.1, 1e6), min_size=1, max_size=200), st.integers(1, 20))
+def test_split_covers_every_item_once_and_evenly(costs, most):
+    chunks = split(np.array(costs), most)
+    assert 1 <= len(chunks) <= most
+    assert [i for first, last in chunks for i in range(first, last)] == list(range(len(costs)))
+    share = sum(costs) / most
+    for first, last in chunks:
+        assert sum(costs[first:last]) <= share + max(costs[first:last]) + 1e-6 * share
+
+
+@pytest.mark.parametrize("operations", [0.0, 1e9])
+def test_map_chunks_keeps_the_order_and_raises_what_a_task_raises(operations):
+    chunks = [(i, i + 1) for i in range(7)]
+    assert map_chunks(lambda first, last: first * last, chunks, operations) == [
+        i * (i + 1) for i in range(7)
+    ]
+
+    def fails(first, last):
+        if first == 3:
+            raise ValueError("in a thread")
+
+    with pytest.raises(ValueError, match="in a thread"):
+        map_chunks(fails, chunks, operations)
+
+
+def test_map_chunks_uses_threads_only_where_the_work_is_worth_it(monkeypatch):
+    def no_pool(*arguments):
+        raise AssertionError("a pool was started")
+
+    monkeypatch.setattr(module, "ThreadPoolExecutor", no_pool)
+    assert map_chunks(lambda first, last: last, [(0, 1), (1, 2)], 10.0) == [1, 2]
