@@ -18,6 +18,12 @@ _ASSOCIATIVE = {"reassoc", "contract", "nsz"}
 _SMALL = 2048  # multiplications below which plain loops beat a call of BLAS
 
 
+@numba.njit(cache=True, nogil=True)
+def _view(flat, at, rows, columns):  # type: ignore[no-untyped-def]
+    """The matrix that starts at ``at`` of a flat array."""
+    return flat[at : at + rows * columns].reshape((rows, columns))
+
+
 @numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
 def _multiply(a, b, out):  # type: ignore[no-untyped-def]
     """Out = a·b, all C-contiguous."""
@@ -125,9 +131,9 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
         n = starts[b + 1] - starts[b]
         t = touched_starts[b + 1] - touched_starts[b]
         at = matrix_starts[b]
-        a = factors[at : at + n * n].reshape((n, n))
-        cross = crossing[: n * t].reshape((n, t))
-        outer = scratch[: t * t].reshape((t, t))
+        a = _view(factors, at, n, n)
+        cross = _view(crossing, 0, n, t)
+        outer = _view(scratch, 0, t, t)
         for q in range(n):
             for c in range(n):
                 a[q, c] = 0.0
@@ -180,15 +186,15 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
             log_det += 2.0 * math.log(a[q, q])
             for c in range(q + 1, n):
                 a[q, c] = 0.0
-        lower = triangle[: n * n].reshape((n, n))
+        lower = _view(triangle, 0, n, n)
         _invert_lower(a, lower)
-        inverse = inverses[at : at + n * n].reshape((n, n))
+        inverse = _view(inverses, at, n, n)
         _symmetric_square(lower, inverse)
-        g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+        g = _view(crosses, cross_starts[b], n, t)
         _multiply(inverse, cross, g)
-        product = reduction[: t * t].reshape((t, t))
+        product = _view(reduction, 0, t, t)
         if n * t * t > _SMALL:
-            flipped = transposed[: n * t].reshape((t, n))
+            flipped = _view(transposed, 0, t, n)
             for q in range(n):
                 for c in range(t):
                     flipped[c, q] = cross[q, c]
@@ -239,18 +245,18 @@ def block_moments(  # type: ignore[no-untyped-def]
         n = starts[b + 1] - starts[b]
         t = touched_starts[b + 1] - touched_starts[b]
         at = matrix_starts[b]
-        inverse = inverses[at : at + n * n].reshape((n, n))
-        g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
-        v_bb = gathered[: t * t].reshape((t, t))
+        inverse = _view(inverses, at, n, n)
+        g = _view(crosses, cross_starts[b], n, t)
+        v_bb = _view(gathered, 0, t, t)
         for c in range(t):
             row = touched[touched_starts[b] + c]
             for e in range(t):
                 v_bb[c, e] = border_covariance[row, touched[touched_starts[b] + e]]
-        h = crossing[: n * t].reshape((n, t))  # G V_bb
+        h = _view(crossing, 0, n, t)  # G V_bb
         _multiply(g, v_bb, h)
-        v_ss = square[: n * n].reshape((n, n))
+        v_ss = _view(square, 0, n, n)
         if n * n * t > _SMALL:
-            flipped = transposed[: n * t].reshape((t, n))
+            flipped = _view(transposed, 0, t, n)
             for q in range(n):
                 for c in range(t):
                     flipped[c, q] = g[q, c]
@@ -275,10 +281,10 @@ def block_moments(  # type: ignore[no-untyped-def]
                 other = q - effect + e
                 second_moments[term, effect, e] += v_ss[q, other] + m[q] * m[other]
         if expand:
-            data = products[at : at + n * n].reshape((n, n))
+            data = _view(products, at, n, n)
             ours = own_slots[starts[b] : starts[b + 1]]
             add_curvature(data, v_ss, 1.0, m, m, ours, ours, True, curvature)
-            cross = cross_products[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+            cross = _view(cross_products, cross_starts[b], n, t)
             for c in range(t):
                 row = touched[touched_starts[b] + c]
                 local_mean[c] = border_mean[row]
@@ -341,8 +347,8 @@ def reduce_shifts(  # type: ignore[no-untyped-def]
                 local[border[i, k]] += border_values[i, k] * h
         for c in range(t):
             border_right[here[c]] += local[c]
-        inverse = inverses[matrix_starts[b] : matrix_starts[b] + n * n].reshape((n, n))
-        g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+        inverse = _view(inverses, matrix_starts[b], n, n)
+        g = _view(crosses, cross_starts[b], n, t)
         for q in range(n):
             right[starts[b] + q] = shift[q]
             total = 0.0
@@ -369,7 +375,7 @@ def expand_solutions(  # type: ignore[no-untyped-def]
         n = starts[b + 1] - starts[b]
         t = touched_starts[b + 1] - touched_starts[b]
         here = touched[touched_starts[b] : touched_starts[b + 1]]
-        g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+        g = _view(crosses, cross_starts[b], n, t)
         for c in range(t):
             local[c] = border_solution[here[c]]
         for q in range(n):
@@ -398,8 +404,8 @@ def sample_blocks(  # type: ignore[no-untyped-def]
         n = starts[b + 1] - starts[b]
         t = touched_starts[b + 1] - touched_starts[b]
         here = touched[touched_starts[b] : touched_starts[b + 1]]
-        lower = factors[matrix_starts[b] : matrix_starts[b] + n * n].reshape((n, n))
-        g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+        lower = _view(factors, matrix_starts[b], n, n)
+        g = _view(crosses, cross_starts[b], n, t)
         x = draws[starts[b] : starts[b + 1]]
         for q in range(n - 1, -1, -1):
             for r in range(q + 1, n):
@@ -425,8 +431,8 @@ def block_quadratics(  # type: ignore[no-untyped-def]
         n = starts[b + 1] - starts[b]
         t = touched_starts[b + 1] - touched_starts[b]
         here = touched[touched_starts[b] : touched_starts[b + 1]]
-        lower = factors[matrix_starts[b] : matrix_starts[b] + n * n].reshape((n, n))
-        g = crosses[cross_starts[b] : cross_starts[b] + n * t].reshape((n, t))
+        lower = _view(factors, matrix_starts[b], n, n)
+        g = _view(crosses, cross_starts[b], n, t)
         x = draws[starts[b] : starts[b + 1]]
         for q in range(n):
             for c in range(t):
