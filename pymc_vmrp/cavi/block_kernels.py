@@ -100,40 +100,29 @@ def _symmetric_square(factor, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
-def eliminate_blocks(  # type: ignore[no-untyped-def]
+def assemble_blocks(  # type: ignore[no-untyped-def]
     first, last,  # blocks
-    starts, terms, effects, touched, touched_starts, matrix_starts, cross_starts,
+    starts, touched, touched_starts, matrix_starts, cross_starts,
     order, row_starts, own, own_values, border, border_values,
-    weights, precisions,
-    factors, inverses, crosses, schur, products, cross_products, border_products,
+    weights, products, cross_products, border_products,
 ):  # fmt: skip
-    """Factor each block and take it out of the border's system.
+    """Write X'WX of each block's rows to ``products`` (lower triangle) and ``cross_products``.
 
-    For block s with precision A and cross part B (own × touched) write chol(A), A⁻¹ and G = A⁻¹B;
-    add the rows' part of the border's precision less B'G to ``schur`` (lower triangle). Returns
-    log |A| summed, or NaN where a block is not positive definite. Unless they are empty, the X'WX
-    of the rows is kept in ``products`` (own × own), ``cross_products`` and ``border_products``.
+    Adds their part of the border's X'WX to the lower triangle of ``border_products``.
     """
-    keep = len(products) > 0
-    size, width = 0, 0
+    width = 0
     for b in range(first, last):
-        size = max(size, starts[b + 1] - starts[b])
         width = max(width, touched_starts[b + 1] - touched_starts[b])
     scratch = np.empty(width * width)
-    reduction = np.empty(width * width)
-    crossing = np.empty(size * width)
-    transposed = np.empty(size * width)
-    triangle = np.empty(size * size)
-    column = np.empty(size)
-    log_det = 0.0
     n_own, n_border = own.shape[1], border.shape[1]
     for b in range(first, last):
         n = starts[b + 1] - starts[b]
         t = touched_starts[b + 1] - touched_starts[b]
-        at = matrix_starts[b]
-        a = _view(factors, at, n, n)
-        cross = _view(crossing, 0, n, t)
+        here = touched[touched_starts[b] : touched_starts[b + 1]]
+        a = _view(products, matrix_starts[b], n, n)
+        cross = _view(cross_products, cross_starts[b], n, t)
         outer = _view(scratch, 0, t, t)
+        # loops: slice assignments would triple the time to compile
         for q in range(n):
             for c in range(n):
                 a[q, c] = 0.0
@@ -145,9 +134,8 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
         for i in range(row_starts[b], row_starts[b + 1]):
             w = weights[order[i]]
             for k in range(n_own):
-                x = own_values[i, k]
                 row = own[i, k]
-                wx = w * x
+                wx = w * own_values[i, k]
                 for m in range(k + 1):
                     other = own[i, m]
                     if row >= other:
@@ -157,61 +145,99 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
                 for m in range(n_border):
                     cross[row, border[i, m]] += wx * border_values[i, m]
             for k in range(n_border):
-                x = border_values[i, k]
-                if x != 0.0:
+                wx = w * border_values[i, k]
+                if wx != 0.0:
                     row = border[i, k]
-                    wx = w * x
                     for m in range(k + 1):
                         # a row's border entries are numbered in ascending order
                         outer[row, border[i, m]] += wx * border_values[i, m]
-        if keep:
-            # loops: slice assignments would triple the time to compile
-            for q in range(n):
-                for c in range(q + 1):
-                    products[at + q * n + c] = a[q, c]
-                for c in range(t):
-                    cross_products[cross_starts[b] + q * t + c] = cross[q, c]
-            for c in range(t):
-                row = touched[touched_starts[b] + c]
-                for e in range(c + 1):
-                    border_products[row, touched[touched_starts[b] + e]] += outer[c, e]
+        for c in range(t):
+            for e in range(c + 1):
+                border_products[here[c], here[e]] += outer[c, e]
+
+
+@numba.njit(cache=True, nogil=True)
+def add_precisions(matrix, terms, effects, precisions):  # type: ignore[no-untyped-def]
+    """Add the prior precision of each level's effects to the lower triangle of a block."""
+    for q in range(len(matrix)):
+        for e in range(effects[q] + 1):
+            matrix[q, q - effects[q] + e] += precisions[terms[q], effects[q], e]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
+def factor_blocks(  # type: ignore[no-untyped-def]
+    first, last, starts, terms, effects, matrix_starts, products, precisions, largest,
+    factors, inverses,
+):  # fmt: skip
+    """Write chol(A) and A⁻¹ of each block, A being its X'WX plus prior precisions.
+
+    Skips blocks of more than ``largest`` coefficients. Returns log |A| summed, or NaN where a block
+    is not positive definite.
+    """
+    size = 0
+    for b in range(first, last):
+        if starts[b + 1] - starts[b] <= largest:
+            size = max(size, starts[b + 1] - starts[b])
+    triangle = np.empty(size * size)
+    column = np.empty(size)
+    log_det = 0.0
+    for b in range(first, last):
+        n = starts[b + 1] - starts[b]
+        if n > largest:
+            continue
+        data = _view(products, matrix_starts[b], n, n)
+        a = _view(factors, matrix_starts[b], n, n)
         for q in range(n):
-            term = terms[starts[b] + q]
-            effect = effects[starts[b] + q]
-            for e in range(effect + 1):
-                a[q, q - effect + e] += precisions[term, effect, e]
+            for c in range(n):
+                a[q, c] = data[q, c]  # zeros above the diagonal
+        here = slice(starts[b], starts[b + 1])
+        add_precisions(a, terms[here], effects[here], precisions)
         if not _cholesky(a, column):
             return math.nan
         for q in range(n):
             log_det += 2.0 * math.log(a[q, q])
-            for c in range(q + 1, n):
-                a[q, c] = 0.0
         lower = _view(triangle, 0, n, n)
         _invert_lower(a, lower)
-        inverse = _view(inverses, at, n, n)
-        _symmetric_square(lower, inverse)
+        _symmetric_square(lower, _view(inverses, matrix_starts[b], n, n))
+    return log_det
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
+def eliminate_blocks(  # type: ignore[no-untyped-def]
+    first, last, starts, touched, touched_starts, matrix_starts, cross_starts,
+    cross_products, inverses, crosses, schur,
+):  # fmt: skip
+    """Write G = A⁻¹B of each block, and subtract B'G from the lower triangle of ``schur``."""
+    size, width = 0, 0
+    for b in range(first, last):
+        size = max(size, starts[b + 1] - starts[b])
+        width = max(width, touched_starts[b + 1] - touched_starts[b])
+    reduction = np.empty(width * width)
+    transposed = np.empty(size * width)
+    for b in range(first, last):
+        n = starts[b + 1] - starts[b]
+        t = touched_starts[b + 1] - touched_starts[b]
+        here = touched[touched_starts[b] : touched_starts[b + 1]]
+        cross = _view(cross_products, cross_starts[b], n, t)
         g = _view(crosses, cross_starts[b], n, t)
-        _multiply(inverse, cross, g)
-        product = _view(reduction, 0, t, t)
+        _multiply(_view(inverses, matrix_starts[b], n, n), cross, g)
         if n * t * t > _SMALL:
             flipped = _view(transposed, 0, t, n)
             for q in range(n):
                 for c in range(t):
                     flipped[c, q] = cross[q, c]
+            product = _view(reduction, 0, t, t)
             _multiply(flipped, g, product)
             for c in range(t):
-                row = touched[touched_starts[b] + c]
                 for e in range(c + 1):
-                    schur[row, touched[touched_starts[b] + e]] += outer[c, e] - product[c, e]
+                    schur[here[c], here[e]] -= product[c, e]
         else:
             for c in range(t):
-                row = touched[touched_starts[b] + c]
                 for e in range(c + 1):
-                    total = outer[c, e]
+                    total = 0.0
                     for q in range(n):
-                        total -= cross[q, c] * g[q, e]
-                    schur[row, touched[touched_starts[b] + e]] += total
-    return log_det
+                        total += cross[q, c] * g[q, e]
+                    schur[here[c], here[e]] -= total
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
@@ -226,10 +252,10 @@ def block_moments(  # type: ignore[no-untyped-def]
     """Variances of the blocks' coefficients and of their rows' η.
 
     V_ss = A⁻¹ + G V_bb G' and V_sb = −G V_bb, with V_bb of what the block touches. Adds Σ E[uu'] to
-    ``second_moments`` by term and, unless ``products`` is empty, the blocks' part of the curvature
+    ``second_moments`` by term and, unless ``curvature`` is empty, the blocks' part of the curvature
     in transforms of the effects.
     """
-    expand = len(products) > 0
+    expand = len(curvature) > 0
     local_mean = np.empty(len(border_mean))
     theirs = np.empty((len(border_mean), 3), dtype=np.int64)
     size, width = 0, 0

@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
 from pymc_vmrp.cavi.block_kernels import (
+    add_precisions,
+    assemble_blocks,
     block_moments,
     block_quadratics,
     eliminate_blocks,
     expand_solutions,
+    factor_blocks,
     reduce_shifts,
     sample_blocks,
 )
@@ -38,7 +41,8 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _CHUNKS = 8  # keeps a few cores busy; fixed, so that sums come in the same order
-_CHUNK_MEMORY = 2**27  # bytes of all chunks' copies of the border's precision together
+_CHUNK_MEMORY = 2**27  # bytes of what all chunks add up for the border: two matrices each
+_LARGEST_BY_LOOPS = 128  # coefficients of a block; LAPACK factors larger ones faster
 _DRAWS = 128  # taken through the blocks at a time
 
 
@@ -81,7 +85,7 @@ class PartitionedSolver:
     def chunks(self) -> tuple[Chunk, ...]:
         """Blocks shared out by their work."""
         n_border = len(self.layout.border)
-        most = max(1, min(_CHUNKS, _CHUNK_MEMORY // max(8 * n_border**2, 1)))
+        most = max(1, min(_CHUNKS, _CHUNK_MEMORY // max(16 * n_border**2, 1)))
         return split(self._work, most)
 
     @cached_property
@@ -112,21 +116,26 @@ class PartitionedSolver:
     def solve(self, sites: Sites, precisions: Sequence[FloatArray]) -> PartitionedGaussian:
         """See :class:`Solver`."""
         layout, n_border = self.layout, len(self.layout.border)
-        factors, inverses = (np.empty(self.matrix_starts[-1]) for _ in range(2))
-        crosses = np.empty(self.cross_starts[-1])
+        products, factors, inverses = (np.empty(self.matrix_starts[-1]) for _ in range(3))
+        cross_products, crosses = (np.empty(self.cross_starts[-1]) for _ in range(2))
         stacked = _stack(precisions)
-        kept = n_border if self.expand else 0
-        products = np.empty(self.matrix_starts[-1] if self.expand else 0)
-        cross_products = np.empty(self.cross_starts[-1] if self.expand else 0)
+        touched = (layout.starts, layout.touched, layout.touched_starts)
 
         def eliminate(first: int, last: int) -> tuple[FloatArray, FloatArray, float]:
-            schur, border_products = np.zeros((n_border, n_border)), np.zeros((kept, kept))
-            log_det = eliminate_blocks(
-                first, last,
-                layout.starts, layout.terms, layout.effects, layout.touched, layout.touched_starts,
-                self.matrix_starts, self.cross_starts, *self.row_arrays,
-                sites.precision, stacked, factors, inverses, crosses, schur,
-                products, cross_products, border_products,
+            schur, border_products = (np.zeros((n_border, n_border)) for _ in range(2))
+            assemble_blocks(
+                first, last, *touched, self.matrix_starts, self.cross_starts, *self.row_arrays,
+                sites.precision, products, cross_products, border_products,
+            )  # fmt: skip
+            log_det = factor_blocks(
+                first, last, layout.starts, layout.terms, layout.effects, self.matrix_starts,
+                products, stacked, _LARGEST_BY_LOOPS, factors, inverses,
+            )  # fmt: skip
+            for b in first + np.flatnonzero(layout.sizes[first:last] > _LARGEST_BY_LOOPS):
+                log_det += self._factor_large(int(b), products, stacked, factors, inverses)
+            eliminate_blocks(
+                first, last, *touched, self.matrix_starts, self.cross_starts,
+                cross_products, inverses, crosses, schur,
             )  # fmt: skip
             return schur, border_products, log_det
 
@@ -136,6 +145,7 @@ class PartitionedSolver:
             schur += more_schur
             border_products += more_products
             log_det += more_log_det
+        schur += border_products
         self._add_border_prior(schur, precisions)
         if not np.isfinite(log_det):
             raise singular()
@@ -153,6 +163,24 @@ class PartitionedSolver:
             border_covariance=inverse,
             row_mean=solution.row_products,
         )
+
+    def _factor_large(
+        self,
+        b: int,
+        products: FloatArray,
+        precisions: FloatArray,
+        factors: FloatArray,
+        inverses: FloatArray,
+    ) -> float:
+        """Factor and invert one block by LAPACK; log |A|."""
+        layout, at = self.layout, slice(self.matrix_starts[b], self.matrix_starts[b + 1])
+        here, n = slice(layout.starts[b], layout.starts[b + 1]), layout.sizes[b]
+        matrix = products[at].reshape(n, n).copy()
+        add_precisions(matrix, layout.terms[here], layout.effects[here], precisions)
+        lower, inverse = factor_and_invert(matrix)
+        inverse += np.tril(inverse, -1).T
+        factors[at], inverses[at] = lower.ravel(), inverse.ravel()
+        return 2 * float(np.log(np.diag(lower)).sum())
 
     def _add_border_prior(self, schur: FloatArray, precisions: Sequence[FloatArray]) -> None:
         common = np.arange(self.glmm.common.size)
@@ -244,7 +272,7 @@ class Solution:
 
 @dataclass(frozen=True)
 class Products:
-    """X'WX of blocks, of blocks and border, of the border (empty unless wanted), and X'k."""
+    """X'WX of blocks, of blocks and border, and of the border; and X'k."""
 
     own: FloatArray
     cross: FloatArray

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pymc_vmrp as vmrp
+from pymc_vmrp.cavi import partitioned as module
 from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.layout import lay_out
 from pymc_vmrp.cavi.partition import candidates
@@ -75,8 +76,10 @@ def test_a_whole_fit_does_not_depend_on_the_solver(seed, bound):
     )
 
 
-def test_large_blocks_go_through_blas(monkeypatch):
+@pytest.mark.parametrize("by_loops", [0, 128])
+def test_large_blocks_go_through_blas_and_lapack(monkeypatch, by_loops):
     """The designs above have small blocks: here own × touched is beyond the loops' threshold."""
+    monkeypatch.setattr(module, "_LARGEST_BY_LOOPS", by_loops)
     rng = np.random.default_rng(1)
     glmm = random_glmm(11, states=2)
     n = glmm.n_cells
@@ -85,12 +88,15 @@ def test_large_blocks_go_through_blas(monkeypatch):
     wide = type(glmm)(glmm.family, glmm.response, common, glmm.groups)
     at = sites_and_precisions(wide, 5)
     dense = DenseSolver(wide, expand=True).solve(*at)
-    by_age = next(p for p in candidates(wide) if p.factor == "state")
-    q = PartitionedSolver(wide, lay_out(wide, by_age), expand=True).solve(*at)
+    by_state = next(p for p in candidates(wide) if p.factor == "state")
+    q = PartitionedSolver(wide, lay_out(wide, by_state), expand=True).solve(*at)
     assert q.arrow.solver.layout.sizes.max() * 41**2 > 2048
+    assert q.log_det_precision == pytest.approx(dense.log_det_precision, rel=1e-10)
     np.testing.assert_allclose(q.variances(), dense.variances(), **TIGHT)
     np.testing.assert_allclose(q.row_moments()[1], dense.row_moments()[1], **TIGHT)
     np.testing.assert_allclose(q.quadratic().curvature, dense.quadratic().curvature, **TIGHT)
+    away = q.mean[None, :] + 1
+    np.testing.assert_allclose(q.log_density(away), dense.log_density(away), **TIGHT)
 
 
 def test_samples_have_the_moments_of_q():
