@@ -62,3 +62,14 @@ def test_more_levels_than_rows_per_level():
     rng = np.random.default_rng(0)
     data = pd.DataFrame({"g": np.arange(400) // 2, "y": rng.integers(0, 2, 400)})
     assert vmrp.Model("y ~ (1|g)", data).approximate().converged
+
+
+def test_draws_beyond_memory_are_refused_before_the_fit(slopes_model, monkeypatch):
+    from pymc_vmrp.cavi import choose
+
+    monkeypatch.setattr(choose, "physical_memory", lambda: 1e9)
+    monkeypatch.setattr(type(slopes_model), "approximate", lambda *a, **k: pytest.fail("fitted"))
+    with pytest.raises(vmrp.VmrpError, match=r"10,000,000 draws.*GB.*Lower draws="):
+        slopes_model.fit(10_000_000)
+    with pytest.raises(vmrp.VmrpError, match=r"log likelihoods of 600 rows"):
+        slopes_model.fit(1_000_000, log_likelihood=True)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotri
-from threadpoolctl import threadpool_limits
 
 from pymc_vmrp.errors import DataError
 
 FloatArray = NDArray[np.float64]
-
-# On 2 idle cores two threads take two thirds of the time of one from 800 rows; on busy ones up to
-# ten times as long at 850. Everything else in a sweep runs on one BLAS thread.
-_THREADS_FROM = 1500
 
 
 def factor_and_invert(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -30,13 +24,8 @@ def factor_and_invert(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
     DataError
         Where the matrix is not positive definite.
     """
-    if len(matrix) < _THREADS_FROM:
-        return _factor_and_invert(matrix)
-    with threadpool_limits(numba.get_num_threads(), user_api="blas"):
-        return _factor_and_invert(matrix)
-
-
-def _factor_and_invert(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+    if len(matrix) == 0:  # LAPACK complains of empty matrices
+        return matrix, matrix.copy()
     # LAPACK wants columns first: the transpose of a lower triangle is an upper one
     factor, info = dpotrf(matrix.T, lower=0, overwrite_a=0, clean=1)
     if info != 0:

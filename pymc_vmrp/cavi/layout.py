@@ -85,9 +85,9 @@ class Layout:
         return np.concatenate([self.coefficients, self.border])
 
     def coefficient_order(self, own: FloatArray, border: FloatArray) -> FloatArray:
-        """Values of the blocks' and the border's coefficients as one vector, shape (p,)."""
-        out = np.empty(len(self.permutation))
-        out[self.permutation] = np.concatenate([own, border])
+        """Values of the blocks' and the border's coefficients in one array, shape (p, ...)."""
+        out = np.empty((len(self.permutation), *own.shape[1:]))
+        out[self.coefficients], out[self.border] = own, border
         return out
 
     @property

@@ -419,8 +419,7 @@ class PartitionedGaussian:
             )
             own = rng.standard_normal((layout.n_own, size))
             self._map_blocks(sample_blocks, np.ascontiguousarray(border), own)
-            out[at : at + size, layout.coefficients] = own.T
-            out[at : at + size, layout.border] = border.T
+            out[at : at + size] = layout.coefficient_order(own, border).T
         out += self.mean
         return out
 
@@ -429,9 +428,8 @@ class PartitionedGaussian:
         arrow, layout = self.arrow, self.arrow.solver.layout
         quadratic = np.empty(len(coefficients))
         for at in range(0, len(coefficients), _DRAWS):
-            part = (coefficients[at : at + _DRAWS] - self.mean).T
-            border = np.ascontiguousarray(part[layout.border])
-            own = np.ascontiguousarray(part[layout.coefficients])
+            part = np.ascontiguousarray((coefficients[at : at + _DRAWS] - self.mean).T)
+            border, own = part[layout.border], part[layout.coefficients]
             total = (np.tril(arrow.border_factor).T @ border) ** 2
             size = part.shape[1]
             quadratic[at : at + size] = total.sum(0)

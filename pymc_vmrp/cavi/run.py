@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from pymc_vmrp.cavi.accelerate import ACCELERATORS, Accelerator
+from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.coordinates import Coordinates
 from pymc_vmrp.cavi.sites import BOUNDS, PolyaGamma
@@ -88,7 +88,7 @@ def run(glmm: GLMM, options: Options, callback: Callback | None = None) -> Fit:
     bound = BOUNDS[options.bound]
     setup = Setup(glmm, solver, bound, options.expansion)
     first = setup if isinstance(bound, PolyaGamma) else replace(setup, bound=PolyaGamma())
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         state = sweep(first, start(first))
         if not np.isfinite(state.elbo):
             raise VmrpError(
@@ -101,7 +101,10 @@ def run(glmm: GLMM, options: Options, callback: Callback | None = None) -> Fit:
             loose = replace(options, tol=max(_LOOSE_TOL, options.tol))
             fit = _iterate(first, state, loose, callback)
             if fit.converged:
-                fit = _continue(setup, fit, options, callback)
+                try:
+                    fit = _continue(setup, fit, options, callback)
+                except KeyboardInterrupt:  # between the sweeps of the two bounds
+                    fit = replace(fit, stopped="interrupted")
     return replace(fit, seconds=time.perf_counter() - began)
 
 

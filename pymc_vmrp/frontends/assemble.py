@@ -28,7 +28,7 @@ from pymc_vmrp.frontends.design import (
     response_columns,
 )
 from pymc_vmrp.frontends.formula import ParsedFormula
-from pymc_vmrp.frontends.identify import check_identified
+from pymc_vmrp.frontends.identify import check_identified, warn_of_single_answers
 from pymc_vmrp.frontends.response import is_proportion, proportion_arguments, read_response
 from pymc_vmrp.glmm.families import Family, log_binomial_coefficients
 from pymc_vmrp.glmm.priors import (
@@ -103,6 +103,7 @@ def assemble(
         )
         for block, codes, values in zip(encoder.blocks, rows.codes, rows.values, strict=True)
     )
+    warn_of_single_answers(groups, trials)
     log_base = (
         log_binomial_coefficients(response.successes, response.trials)
         if is_proportion(parsed.response)

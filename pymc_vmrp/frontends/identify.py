@@ -1,6 +1,8 @@
-"""Refuse models whose posterior is improper: flat priors with collinearity or separation."""
+"""What the data cannot tell: improper posteriors are refused, and sds without data warned of."""
 
 from __future__ import annotations
+
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from scipy.special import expit
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.cells import collapse
-from pymc_vmrp.glmm.spec import CommonEffects
+from pymc_vmrp.glmm.spec import CommonEffects, GroupEffects
 
 FloatArray = NDArray[np.float64]
 
@@ -20,6 +22,23 @@ _NEWTON_STEPS = 12
 _LARGEST_PREDICTOR = 15.0  # beyond it, probabilities lose their digits
 
 _REMEDY = "give them proper priors (such as Normal(0, 2.5)) or leave some out"
+
+
+def warn_of_single_answers(groups: tuple[GroupEffects, ...], trials: FloatArray) -> None:
+    """Warn of grouping factors whose every level has a single 0/1 answer.
+
+    Such answers have the same distribution whatever the sd of an intercept by level, given the
+    other effects: the result would be the approximation's, not the data's.
+    """
+    for group in groups:
+        answers = np.bincount(group.codes, weights=trials, minlength=len(group.levels))
+        if len(group.levels) > 1 and answers.max() <= 1:
+            warnings.warn(
+                f"every level of {group.factor!r} has a single answer: 0/1 answers cannot tell "
+                f"the sd of {group.name!r}; its posterior is not to be trusted. Leave it out.",
+                UserWarning,
+                stacklevel=4,
+            )
 
 
 def check_identified(common: CommonEffects, successes: FloatArray, trials: FloatArray) -> None:

@@ -70,7 +70,7 @@ def log_prior(
     for j, group in enumerate(glmm.groups):
         sigma = covariances[j]
         u = coefficients[:, glmm.group_slice(j)].reshape(len(coefficients), -1, group.d)
-        quadratic = np.einsum("slk,skm,slm->s", u, np.linalg.inv(sigma), u)
+        quadratic = ((u @ np.linalg.inv(sigma)) * u).sum((1, 2))
         log_det = np.linalg.slogdet(sigma)[1]
         total += -0.5 * (quadratic + len(group.levels) * (log_det + group.d * np.log(2 * np.pi)))
         a = None if aux is None else aux[j]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.cavi.run import Fit
 from pymc_vmrp.glmm.log_joint import log_joint
 from pymc_vmrp.glmm.spec import GLMM
@@ -75,13 +76,15 @@ class VariationalPosterior:
         random_seed : int or Generator, optional
         """
         rng = np.random.default_rng(random_seed)
-        coefficients = self.fit.state.gaussian.sample(rng, draws)
+        with one_blas_thread():
+            coefficients = self.fit.state.gaussian.sample(rng, draws)
         covariances = tuple(factor.sample(rng, draws) for factor in self.fit.state.factors)
         return Draws(coefficients, covariances)
 
     def log_density(self, draws: Draws) -> FloatArray:
         """Log q(β, u, Σ) of each draw, shape (draws,); the auxiliaries of Σ are left out."""
-        total = self.fit.state.gaussian.log_density(draws.coefficients)
+        with one_blas_thread():
+            total = self.fit.state.gaussian.log_density(draws.coefficients)
         for factor, covariance in zip(self.fit.state.factors, draws.covariances, strict=True):
             total = total + factor.log_density(covariance)
         return total

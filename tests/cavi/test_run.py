@@ -179,6 +179,18 @@ def test_interruption_at_the_first_quadrature_sweep_keeps_the_polya_gamma_state(
     assert np.isfinite(fit.state.elbo)
 
 
+def test_interruption_between_the_bounds_keeps_the_polya_gamma_state(slopes_model, monkeypatch):
+    from pymc_vmrp.cavi import run as module
+
+    def interrupted(setup, state):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "under_bound", interrupted)
+    fit = module.run(slopes_model.glmm, Options())
+    assert fit.interrupted
+    assert fit.bound == "polya-gamma"
+
+
 def test_the_switch_to_quadrature_does_not_lower_the_elbo():
     """A case that hypothesis found: all answers equal, two groups."""
     rng = np.random.default_rng(4407)
@@ -207,6 +219,8 @@ def test_repeated_fits_are_identical(slopes_model):
     [
         {"bound": "laplace"},
         {"tol": 0},
+        {"tol": True},
+        {"tol": float("inf")},
         {"max_iter": 0},
         {"solver": "sparse"},
         {"accelerate": True},

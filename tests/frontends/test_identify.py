@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,3 +73,15 @@ def test_the_quick_proof_never_contradicts_the_linear_programme(seed, n, k):
 def test_the_quick_proof_is_found_on_ordinary_data(survey):
     design = np.column_stack([np.ones(len(survey)), survey["x"], survey["male"]])
     assert _overlaps(design, survey["y"].to_numpy(float), np.ones(len(survey)))
+
+
+def test_single_answers_by_level_are_warned_of():
+    """One 0/1 answer per level says nothing of the sd of its intercept."""
+    frame = pd.DataFrame({"row": range(40), "g": list("ab") * 20, "y": [0, 1, 1, 0] * 10})
+    with pytest.warns(UserWarning, match=r"level of .row. has a single answer.*Leave it out"):
+        vmrp.Model("y ~ 1 + (1|row)", frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vmrp.Model("y ~ 1 + (1|g)", frame)
+        counted = frame.assign(n=3)
+        vmrp.Model("p(y, n) ~ 1 + (1|row)", counted, family="binomial")
