@@ -139,7 +139,8 @@ class Model:
         expansion : {"translation", "mean", "none"}
             Parameter expansion between sweeps: "translation" transforms the effects of each term
             together with their covariance, "mean" moves their mean into the common effect of the
-            same name. All settings of these two converge to the same result.
+            same name. All have the same fixed point; but without "translation" steps can be so
+            short that ``tol`` has to be 1e-7 or less to get there.
         progressbar : bool, optional
             Whether to show the ELBO and the change per sweep; None shows them once the work has
             taken two seconds.

@@ -419,8 +419,9 @@ class PartitionedGaussian:
             )
             own = rng.standard_normal((layout.n_own, size))
             self._map_blocks(sample_blocks, np.ascontiguousarray(border), own)
-            out[at : at + size] = layout.coefficient_order(own, border).T
-        out += self.mean
+            part = layout.coefficient_order(own, border)
+            part += self.mean[:, None]
+            out[at : at + size] = part.T
         return out
 
     def log_density(self, coefficients: FloatArray) -> FloatArray:
