@@ -19,6 +19,7 @@ CodeArray = NDArray[np.signedinteger[Any]]
 SLICE = 1 << 16  # rows at a time: their temporaries stay in cache
 SMALL_TABLE = 1 << 16  # a look-up table of this size costs nothing, however few the rows
 _SAMPLE = 4096
+_HASHED = 1 << 18  # rows hashed at a time: pandas codes them in 64 bits, twice
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,23 @@ def encode_column(column: pd.Series) -> Codes:
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
         codes, levels = _encode_widely_spread(column.to_numpy())
         return Codes(codes, pd.Index(levels + 0.0))  # −0.0 and 0.0 are one level: call it 0.0
-    codes, levels = pd.factorize(column, sort=True)
-    return Codes(codes.astype(code_dtype(len(levels))), pd.Index(levels))
+    return _encode_by_hashing(column)
+
+
+def _encode_by_hashing(column: pd.Series) -> Codes:
+    """Code each slice by itself, then the slices' distinct values together."""
+    parts, distinct = [], []
+    for rows in slices(len(column), _HASHED):
+        codes, levels = pd.factorize(column.iloc[rows])
+        parts.append(codes.astype(code_dtype(len(levels))))
+        distinct.append(pd.Series(levels, dtype=column.dtype))
+    numbers, levels = pd.factorize(pd.concat(distinct, ignore_index=True), sort=True)
+    out = np.empty(len(column), dtype=code_dtype(len(levels)))
+    at = 0
+    for rows, codes, values in zip(slices(len(column), _HASHED), parts, distinct, strict=True):
+        out[rows] = look_up(numbers[at : at + len(values)].astype(out.dtype), codes)
+        at += len(values)
+    return Codes(out, pd.Index(levels))
 
 
 def encode_integers(values: NDArray[Any]) -> tuple[CodeArray, NDArray[Any]]:
