@@ -13,11 +13,18 @@ from pymc_vmrp.errors import (
 )
 from pymc_vmrp.glmm.priors import (
     Flat,
-    HalfNormal,
-    HalfStudentT,
     HuangWand,
     InverseWishart,
     Normal,
+)
+from pymc_vmrp.glmm.scale_priors import (
+    Exponential,
+    Gamma,
+    HalfCauchy,
+    HalfNormal,
+    HalfStudentT,
+    InverseGamma,
+    Uniform,
 )
 from pymc_vmrp.model import Model
 
@@ -30,17 +37,22 @@ if TYPE_CHECKING:
 __all__ = [
     "ConvergenceWarning",
     "DataError",
+    "Exponential",
     "Flat",
     "FormulaError",
+    "Gamma",
+    "HalfCauchy",
     "HalfNormal",
     "HalfStudentT",
     "HuangWand",
+    "InverseGamma",
     "InverseWishart",
     "Model",
     "Normal",
     "PriorError",
     "SamplingWarning",
     "Simulation",
+    "Uniform",
     "VmrpError",
     "compare",
     "plot_compare",

@@ -14,9 +14,9 @@ from pymc_vmrp.glmm.priors import (
     CovariancePrior,
     HuangWand,
     InverseWishart,
-    ScalePrior,
     inverse_wishart_log_density,
 )
+from pymc_vmrp.glmm.scale_priors import ScalePrior, largest_sigma
 
 FloatArray = NDArray[np.float64]
 
@@ -27,6 +27,11 @@ class CovarianceFactor(Protocol):
     @property
     def d(self) -> int:
         """Number of effects."""
+        ...
+
+    @property
+    def transformable(self) -> bool:
+        """Whether every RΣR' is in the support of the prior."""
         ...
 
     @property
@@ -87,6 +92,7 @@ class InverseWishartFactor:
     elbo: float
     prior_df: float
     prior_scale: FloatArray
+    transformable: bool = True
 
     @property
     def d(self) -> int:
@@ -282,8 +288,14 @@ class GridFactor:
     d: int = 1
 
     @property
+    def transformable(self) -> bool:
+        """See :class:`CovarianceFactor`."""
+        return largest_sigma(self.prior) == math.inf
+
+    @property
     def _mass(self) -> FloatArray:
         mass = np.exp(self.log_density_t)
+        mass[[0, -1]] *= 0.5  # the trapezoid rule
         return np.asarray(mass / mass.sum())
 
     @property
@@ -292,7 +304,12 @@ class GridFactor:
         return np.array([[self._mass @ np.exp(-2 * self.t)]])
 
     def log_prior_of_transformed(self, transform: FloatArray) -> tuple[float, FloatArray]:
-        """See :class:`CovarianceFactor`; here E log p(rσ) + log r, by central differences."""
+        """See :class:`CovarianceFactor`; here E log p(rσ) + log r, by central differences.
+
+        Priors with an upper limit give 0: such terms are not transformed.
+        """
+        if not self.transformable:
+            return 0.0, np.zeros((1, 1))
         r, step = float(transform[0, 0]), 1e-5
 
         def value(log_r: float) -> float:
@@ -306,14 +323,17 @@ class GridFactor:
         """See :class:`CovarianceFactor`; by the inverse distribution function."""
         cumulative = np.concatenate([[0.0], np.cumsum(self._mass)])
         step = self.t[1] - self.t[0]
-        edges = np.append(self.t - 0.5 * step, self.t[-1] + 0.5 * step)
+        edges = np.append(self.t - 0.5 * step, self.t[-1])
+        edges[0] = self.t[0]
         t = np.interp(rng.random(draws), cumulative / cumulative[-1], edges)
         return np.asarray(np.exp(2 * t)[:, None, None])
 
     def log_density(self, covariance: FloatArray) -> FloatArray:
         """See :class:`CovarianceFactor`; dt/dσ² = 1/(2σ²)."""
         variance = covariance[:, 0, 0]
-        log_t = np.interp(0.5 * np.log(variance), self.t, self.log_density_t)
+        log_t = np.interp(
+            0.5 * np.log(variance), self.t, self.log_density_t, left=-np.inf, right=-np.inf
+        )
         return np.asarray(log_t - np.log(2 * variance))
 
     def sigma_moments(self) -> tuple[FloatArray, FloatArray]:
@@ -335,13 +355,15 @@ def _update_grid(prior: ScalePrior, second_moment: float, levels: int) -> GridFa
 
     # locate the mass on a wide coarse grid, then tabulate where it is within e^-45 of its mode
     centre = 0.5 * np.log(max(second_moment, 1e-300) / levels)
-    coarse = centre + np.linspace(-20, 20, 2001)
+    most = math.log(largest_sigma(prior)) if largest_sigma(prior) < math.inf else math.inf
+    coarse = min(centre, most) + np.linspace(-20, 20, 2001)
+    coarse = np.append(coarse[coarse < most], most) if most < math.inf else coarse
     values = log_kernel(coarse)
     inside = np.flatnonzero(values > values.max() - 45)
     low, high = coarse[max(inside[0] - 1, 0)], coarse[min(inside[-1] + 1, len(coarse) - 1)]
     t = np.linspace(low, high, 1201)
     values = log_kernel(t)
     top = values.max()
-    log_z = top + np.log(np.exp(values - top).sum() * (t[1] - t[0]))
+    log_z = top + np.log(np.trapezoid(np.exp(values - top), t))
     elbo = float(log_z - 0.5 * levels * np.log(2 * np.pi))
     return GridFactor(t, values - log_z, elbo, prior)

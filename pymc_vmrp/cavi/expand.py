@@ -110,6 +110,11 @@ class _Expanded:
         ):
             if factor.d > 1 and not np.linalg.det(transform) > 0:
                 return -np.inf, gradient, curvature
+            if not factor.transformable:
+                gradient[part] = 0.0
+                curvature[part, :] = curvature[:, part] = 0.0
+                diagonal[part] = 1.0
+                continue
             prior, prior_gradient = factor.log_prior_of_transformed(transform)
             value += prior
             gradient[part] += prior_gradient.T.ravel() * inner[part]

@@ -180,7 +180,10 @@ def _checked_priors(priors: Mapping[str, Any] | None, encoder: Encoder) -> dict[
         kind, wanted = (
             (CoefficientPrior, "Normal or Flat")
             if key in common
-            else (CovariancePrior, "HuangWand, InverseWishart, HalfStudentT or HalfNormal")
+            else (
+                CovariancePrior,
+                "HuangWand, InverseWishart or a prior on one sd",
+            )
         )
         if not isinstance(prior, kind):
             raise PriorError(f"The prior of {key!r} must be {wanted}, not {prior!r}.")

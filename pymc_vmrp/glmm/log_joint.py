@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.glmm.priors import HuangWand
+from pymc_vmrp.glmm.priors import HuangWand, covariance_log_density
 from pymc_vmrp.glmm.spec import GLMM
 
 FloatArray = NDArray[np.float64]
@@ -77,5 +77,5 @@ def log_prior(
         if a is not None and isinstance(group.prior, HuangWand):
             total += group.prior.log_density_augmented(sigma, a)
         else:
-            total += group.prior.log_density(sigma)
+            total += covariance_log_density(group.prior, sigma)
     return total

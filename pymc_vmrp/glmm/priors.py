@@ -1,50 +1,24 @@
 """Prior distributions a user can name, and their log densities.
 
 Priors on a common coefficient: :class:`Normal`, :class:`Flat`. Priors on the d × d covariance
-matrix Σ of a group-specific term: :class:`HuangWand` and :class:`InverseWishart` for any d,
-:class:`HalfStudentT` and :class:`HalfNormal` on the standard deviation σ where d = 1.
+matrix Σ of a group-specific term: :class:`HuangWand` and :class:`InverseWishart` for any d; those
+of ``scale_priors.py`` on the standard deviation σ where d = 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, multigammaln
 
 from pymc_vmrp.errors import PriorError
+from pymc_vmrp.glmm.prior_arguments import freeze, numbers, positive
+from pymc_vmrp.glmm.scale_priors import ScalePrior, log_density_of_variance
 
 FloatArray = NDArray[np.float64]
-
-
-def _numbers(name: str, value: Any, scalar: bool = False) -> FloatArray:
-    """``value`` as finite numbers, or a PriorError that names the argument."""
-    try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        raise PriorError(f"{name} must be a number, not {value!r}.") from None
-    if not np.isfinite(array).all():
-        raise PriorError(f"{name} must be finite, not {value!r}.")
-    if scalar and array.ndim:
-        raise PriorError(f"{name} must be one number, not {value!r}.")
-    return array
-
-
-def _positive(name: str, value: Any, scalar: bool = False) -> None:
-    if not np.all(_numbers(name, value, scalar) > 0):
-        raise PriorError(f"{name} must be positive, not {value!r}.")
-
-
-def _freeze(prior: Any, field_name: str) -> None:
-    """Store an array as nested tuples, so that priors compare and hash by value."""
-    value = getattr(prior, field_name)
-    if np.ndim(value):
-        nested = np.asarray(value, dtype=float).tolist()
-        frozen = tuple(tuple(row) if isinstance(row, list) else row for row in nested)
-        object.__setattr__(prior, field_name, frozen)
 
 
 @dataclass(frozen=True)
@@ -63,10 +37,10 @@ class Normal:
     sigma: float | Sequence[float] = 1.0
 
     def __post_init__(self) -> None:
-        _positive("Normal: sigma", self.sigma)
-        _numbers("Normal: mu", self.mu)
-        _freeze(self, "mu")
-        _freeze(self, "sigma")
+        positive("Normal: sigma", self.sigma)
+        numbers("Normal: mu", self.mu)
+        freeze(self, "mu")
+        freeze(self, "sigma")
 
 
 @dataclass(frozen=True)
@@ -99,9 +73,9 @@ class HuangWand:
     A: float | Sequence[float] = 5.0
 
     def __post_init__(self) -> None:
-        _positive("HuangWand: nu", self.nu, scalar=True)
-        _positive("HuangWand: A", self.A)
-        _freeze(self, "A")
+        positive("HuangWand: nu", self.nu, scalar=True)
+        positive("HuangWand: A", self.A)
+        freeze(self, "A")
 
     def scales(self, d: int) -> FloatArray:
         """A_k for each of the d effects, shape (d,)."""
@@ -163,15 +137,15 @@ class InverseWishart:
 
     def __post_init__(self) -> None:
         if self.df is not None:
-            _positive("InverseWishart: df", self.df, scalar=True)
-        scale = _numbers("InverseWishart: scale", self.scale)
+            positive("InverseWishart: df", self.df, scalar=True)
+        scale = numbers("InverseWishart: scale", self.scale)
         if scale.ndim == 0:
-            _positive("InverseWishart: scale", self.scale)
+            positive("InverseWishart: scale", self.scale)
         elif scale.ndim != 2 or scale.shape[0] != scale.shape[1]:
             raise PriorError("InverseWishart: scale must be a number or a square matrix.")
         elif not np.allclose(scale, scale.T) or np.linalg.eigvalsh(scale).min() <= 0:
             raise PriorError("InverseWishart: scale must be symmetric and positive definite.")
-        _freeze(self, "scale")
+        freeze(self, "scale")
 
     def parameters(self, d: int) -> tuple[float, FloatArray]:
         """Degrees of freedom and (d, d) scale matrix for a term with d effects."""
@@ -193,64 +167,15 @@ class InverseWishart:
         return inverse_wishart_log_density(covariance, df, scale)
 
 
-@dataclass(frozen=True)
-class HalfStudentT:
-    """Half-t prior on the standard deviation of a term with one effect.
-
-    Parameters
-    ----------
-    nu : float
-        Degrees of freedom.
-    sigma : float
-        Scale, in units of the linear predictor.
-    """
-
-    nu: float = 4.0
-    sigma: float = 2.5
-
-    def __post_init__(self) -> None:
-        _positive("HalfStudentT: nu", self.nu, scalar=True)
-        _positive("HalfStudentT: sigma", self.sigma, scalar=True)
-
-    def log_density_sigma(self, sigma: FloatArray) -> FloatArray:
-        """Log density of σ."""
-        nu, s = self.nu, self.sigma
-        constant = np.log(2) + gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)
-        return np.asarray(constant - np.log(s) - 0.5 * (nu + 1) * np.log1p((sigma / s) ** 2 / nu))
-
-    def log_density(self, covariance: FloatArray) -> FloatArray:
-        """Log density of σ², for ``covariance`` of shape (..., 1, 1)."""
-        return _variance_log_density(self, covariance)
-
-
-@dataclass(frozen=True)
-class HalfNormal:
-    """Half-normal prior on the standard deviation of a term with one effect.
-
-    Parameters
-    ----------
-    sigma : float
-        Scale, in units of the linear predictor.
-    """
-
-    sigma: float = 2.5
-
-    def __post_init__(self) -> None:
-        _positive("HalfNormal: sigma", self.sigma, scalar=True)
-
-    def log_density_sigma(self, sigma: FloatArray) -> FloatArray:
-        """Log density of σ."""
-        s = self.sigma
-        return np.asarray(0.5 * np.log(2 / np.pi) - np.log(s) - 0.5 * (sigma / s) ** 2)
-
-    def log_density(self, covariance: FloatArray) -> FloatArray:
-        """Log density of σ², for ``covariance`` of shape (..., 1, 1)."""
-        return _variance_log_density(self, covariance)
-
-
 CoefficientPrior = Normal | Flat
-ScalePrior = HalfStudentT | HalfNormal
-CovariancePrior = HuangWand | InverseWishart | HalfStudentT | HalfNormal
+CovariancePrior = HuangWand | InverseWishart | ScalePrior
+
+
+def covariance_log_density(prior: CovariancePrior, covariance: FloatArray) -> FloatArray:
+    """Log density of Σ (of σ² where d = 1), for ``covariance`` of shape (..., d, d)."""
+    if isinstance(prior, ScalePrior):
+        return log_density_of_variance(prior, covariance)
+    return prior.log_density(covariance)
 
 
 def check_covariance_prior(prior: CovariancePrior, d: int, term: str) -> None:
@@ -281,11 +206,6 @@ def inverse_wishart_log_density(
         - 0.5 * (df + d + 1) * np.linalg.slogdet(covariance)[1]
         - 0.5 * trace
     )
-
-
-def _variance_log_density(prior: ScalePrior, covariance: FloatArray) -> FloatArray:
-    sigma = np.sqrt(covariance[..., 0, 0])
-    return np.asarray(prior.log_density_sigma(sigma) - np.log(2 * sigma))  # dσ/dσ² = 1/(2σ)
 
 
 def _per_effect(name: str, value: float | Sequence[float], d: int) -> FloatArray:

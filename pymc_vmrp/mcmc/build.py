@@ -8,7 +8,16 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from pymc_vmrp.glmm.priors import HalfNormal, HalfStudentT, HuangWand, InverseWishart
+from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
+from pymc_vmrp.glmm.scale_priors import (
+    Exponential,
+    Gamma,
+    HalfCauchy,
+    HalfNormal,
+    HalfStudentT,
+    InverseGamma,
+    Uniform,
+)
 from pymc_vmrp.glmm.spec import GLMM, CommonTerm, GroupEffects
 from pymc_vmrp.glmm.variables import (
     common_dim,
@@ -21,6 +30,17 @@ from pymc_vmrp.glmm.variables import (
 )
 
 CELL_DIM = "__cell__"
+
+# PyMC calls their arguments as scale_priors.py does
+_DISTRIBUTIONS = {
+    Exponential: pm.Exponential,
+    Gamma: pm.Gamma,
+    HalfCauchy: pm.HalfCauchy,
+    HalfNormal: pm.HalfNormal,
+    HalfStudentT: pm.HalfStudentT,
+    InverseGamma: pm.InverseGamma,
+    Uniform: pm.Uniform,
+}
 
 
 def build_pymc(glmm: GLMM) -> pm.Model:
@@ -96,15 +116,18 @@ def _sigma(name: str, prior: Any, dim: str | None) -> Any:
     shape = {} if dim is None else {"dims": dim}
     if isinstance(prior, HuangWand):  # its marginal, with the auxiliary integrated out
         return pm.HalfStudentT(name, nu=prior.nu, sigma=float(prior.scales(1)[0]), **shape)
-    if isinstance(prior, HalfStudentT):
-        return pm.HalfStudentT(name, nu=prior.nu, sigma=prior.sigma, **shape)
-    if isinstance(prior, HalfNormal):
-        return pm.HalfNormal(name, sigma=prior.sigma, **shape)
-    df, scale = prior.parameters(1)
-    base = name.removesuffix("_sigma")
-    variance = pm.InverseGamma(
-        f"{base}_variance", alpha=df / 2, beta=float(scale[0, 0]) / 2, **shape
-    )
+    if isinstance(prior, InverseWishart):
+        df, scale = prior.parameters(1)
+        prior = InverseGamma(df / 2, float(scale[0, 0]) / 2)
+    distribution, arguments = _DISTRIBUTIONS[type(prior)], vars(prior).copy()
+    if isinstance(prior, Uniform):
+        arguments["lower"] = 0.0
+    measured = arguments.pop("on", "sd")
+    # PyTensor keeps a Python float that fits in single precision there, and its reciprocal too
+    arguments = {key: np.asarray(value, dtype=np.float64) for key, value in arguments.items()}
+    if measured == "sd":
+        return distribution(name, **arguments, **shape)
+    variance = distribution(f"{name.removesuffix('_sigma')}_variance", **arguments, **shape)
     return pm.Deterministic(name, pt.sqrt(variance), **shape)
 
 

@@ -7,6 +7,7 @@ from scipy import stats
 from scipy.special import expit
 
 from pymc_vmrp.glmm.log_joint import log_joint
+from pymc_vmrp.glmm.priors import covariance_log_density
 
 
 def test_log_joint_adds_up_scipys_densities(survey, slopes_model):
@@ -38,5 +39,5 @@ def test_log_joint_adds_up_scipys_densities(survey, slopes_model):
         expected += stats.multivariate_normal.logpdf(u, [0, 0], slope_cov).sum()
         expected += stats.norm.logpdf(v, 0, np.sqrt(0.4)).sum()
         for group, sigma in zip(glmm.groups, covariances, strict=True):
-            expected += group.prior.log_density(sigma[:1])[0]
+            expected += covariance_log_density(group.prior, sigma[:1])[0]
         np.testing.assert_allclose(actual[s], expected, rtol=1e-10)

@@ -7,7 +7,11 @@ import pytest
 from scipy import integrate, stats
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.glmm.priors import check_covariance_prior, inverse_wishart_log_density
+from pymc_vmrp.glmm.priors import (
+    check_covariance_prior,
+    covariance_log_density,
+    inverse_wishart_log_density,
+)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -34,8 +38,8 @@ def test_half_priors_are_scipys():
 def test_huang_wand_with_one_effect_is_half_t():
     variance = np.array([0.04, 1.0, 9.0])[:, None, None]
     np.testing.assert_allclose(
-        vmrp.HuangWand(2.7, 3.0).log_density(variance),
-        vmrp.HalfStudentT(2.7, 3.0).log_density(variance),
+        covariance_log_density(vmrp.HuangWand(2.7, 3.0), variance),
+        covariance_log_density(vmrp.HalfStudentT(2.7, 3.0), variance),
         rtol=1e-12,
     )
 

@@ -25,6 +25,17 @@ CASES = {
             "1|age": vmrp.InverseWishart(3, 0.7),
         },
     ),
+    "d1_scale_priors": (
+        "y ~ x + (1|state) + (0 + x|state) + (1|age) + (1|educ) + (1|state:age) + (1|state:educ)",
+        {
+            "1|state": vmrp.HalfCauchy(0.7),
+            "x|state": vmrp.Exponential(1.5),
+            "1|age": vmrp.Uniform(9.0),
+            "1|educ": vmrp.Gamma(2.0, 1.5),
+            "1|state:age": vmrp.Gamma(1.5, 0.5, on="variance"),
+            "1|state:educ": vmrp.InverseGamma(2.0, 1.0, on="sd"),
+        },
+    ),
     "d2_huang_wand": ("y ~ x + (1 + x|state)", {"1|state": vmrp.HuangWand(3.5, [2, 5])}),
     "d2_inverse_wishart": (
         "y ~ x + (1 + x|state) + (1|age)",
