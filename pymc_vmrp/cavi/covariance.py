@@ -45,7 +45,10 @@ class CovarianceFactor(Protocol):
         ...
 
     def log_prior_of_transformed(self, transform: FloatArray) -> tuple[float, FloatArray]:
-        """E[log p(RΣR')] + log |dRΣR'/dΣ| and its gradient, both as functions of R = transform."""
+        """E[log p(RΣR')] + log |dRΣR'/dΣ| and its gradient as functions of R = transform.
+
+        Only of factors that are ``transformable``.
+        """
         ...
 
     def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
@@ -304,12 +307,7 @@ class GridFactor:
         return np.array([[self._mass @ np.exp(-2 * self.t)]])
 
     def log_prior_of_transformed(self, transform: FloatArray) -> tuple[float, FloatArray]:
-        """See :class:`CovarianceFactor`; here E log p(rσ) + log r, by central differences.
-
-        Priors with an upper limit give 0: such terms are not transformed.
-        """
-        if not self.transformable:
-            return 0.0, np.zeros((1, 1))
+        """See :class:`CovarianceFactor`; here E log p(rσ) + log r, by central differences."""
         r, step = float(transform[0, 0]), 1e-5
 
         def value(log_r: float) -> float:

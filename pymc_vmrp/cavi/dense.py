@@ -21,11 +21,10 @@ from pymc_vmrp.cavi.kernels import (
 from pymc_vmrp.cavi.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.cavi.sites import Sites
 from pymc_vmrp.glmm.spec import GLMM
-from pymc_vmrp.glmm.threads import Chunk, map_chunks, split
+from pymc_vmrp.glmm.threads import CHUNKS, Chunk, map_chunks, split
 
 FloatArray = NDArray[np.float64]
 
-_CHUNKS = 8  # fixed, so that sums come in the same order on any number of threads
 _CHUNK_MEMORY = 2**26  # bytes of all chunks' copies of P together
 
 
@@ -98,7 +97,7 @@ class DenseGaussian:
 
     def log_density(self, coefficients: FloatArray) -> FloatArray:
         """See :class:`Gaussian`."""
-        z = (coefficients - self.mean) @ np.tril(self.cholesky)
+        z = (coefficients - self.mean) @ self.cholesky
         constant = 0.5 * self.log_det_precision - 0.5 * len(self.mean) * np.log(2 * np.pi)
         return np.asarray(constant - 0.5 * (z**2).sum(1))
 
@@ -127,7 +126,7 @@ class DenseSolver:
     def chunks(self) -> tuple[Chunk, ...]:
         """Rows shared out evenly."""
         p = self.glmm.n_coefficients
-        most = max(1, min(_CHUNKS, _CHUNK_MEMORY // max(8 * p**2, 1)))
+        most = max(1, min(CHUNKS, _CHUNK_MEMORY // max(8 * p**2, 1)))
         return split(np.ones(self.glmm.n_cells), most)
 
     def row_products(self, vector: FloatArray) -> FloatArray:

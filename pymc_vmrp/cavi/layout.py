@@ -144,7 +144,7 @@ def lay_out(glmm: GLMM, partition: Partition) -> Layout:
     at = {}
     for j, slots in _slots(glmm, crossed, k):
         group, pair = glmm.groups[j], pairs[j]
-        at[j] = before + 0
+        at[j] = before.copy()
         rank = pair.index - pair.starts[row_block]
         for a, slot in enumerate(slots):
             border[:, slot] = before[row_block] + rank * group.d + a

@@ -35,12 +35,11 @@ from pymc_vmrp.cavi.layout import Layout
 from pymc_vmrp.cavi.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.cavi.sites import Sites
 from pymc_vmrp.glmm.spec import GLMM
-from pymc_vmrp.glmm.threads import Chunk, map_chunks, split
+from pymc_vmrp.glmm.threads import CHUNKS, Chunk, map_chunks, split
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_CHUNKS = 8  # keeps a few cores busy; fixed, so that sums come in the same order
 _CHUNK_MEMORY = 2**27  # bytes of what all chunks add up for the border: two matrices each
 _LARGEST_BY_LOOPS = 128  # coefficients of a block; LAPACK factors larger ones faster
 _DRAWS = 128  # taken through the blocks at a time
@@ -85,7 +84,7 @@ class PartitionedSolver:
     def chunks(self) -> tuple[Chunk, ...]:
         """Blocks shared out by their work."""
         n_border = len(self.layout.border)
-        most = max(1, min(_CHUNKS, _CHUNK_MEMORY // max(16 * n_border**2, 1)))
+        most = max(1, min(CHUNKS, _CHUNK_MEMORY // max(16 * n_border**2, 1)))
         return split(self._work, most)
 
     @cached_property
@@ -431,7 +430,7 @@ class PartitionedGaussian:
         for at in range(0, len(coefficients), _DRAWS):
             part = np.ascontiguousarray((coefficients[at : at + _DRAWS] - self.mean).T)
             border, own = part[layout.border], part[layout.coefficients]
-            total = (np.tril(arrow.border_factor).T @ border) ** 2
+            total = (arrow.border_factor.T @ border) ** 2
             size = part.shape[1]
             quadratic[at : at + size] = total.sum(0)
             for block in self._map_blocks(block_quadratics, border, own, sums=size):

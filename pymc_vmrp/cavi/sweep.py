@@ -125,10 +125,12 @@ def under_bound(setup: Setup, state: State) -> State:
     """The same q under the bound of ``setup``."""
     glmm = setup.glmm
     evaluation = setup.bound.evaluate(glmm.response, state.mean, state.variance)
+    target = Point(state.target.precisions, evaluation.sites)
+    expanded = state.image is not state.target
     return replace(
         state,
-        target=Point(state.target.precisions, evaluation.sites),
-        image=Point(state.image.precisions, evaluation.sites),
+        target=target,
+        image=Point(state.image.precisions, evaluation.sites) if expanded else target,
         elbo=evidence_lower_bound(
             glmm, evaluation.expected_log_likelihood, state.gaussian, state.factors
         ),

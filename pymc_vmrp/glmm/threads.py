@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 Chunk = tuple[int, int]
 
+CHUNKS = 8  # keep a few cores busy; fixed, so that sums come in the same order
+
 _OPERATIONS = 4e6  # below which starting threads costs more than it saves
 
 
