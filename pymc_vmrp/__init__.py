@@ -24,6 +24,7 @@ from pymc_vmrp.glmm.scale_priors import (
     HalfNormal,
     HalfStudentT,
     InverseGamma,
+    LogNormal,
     Uniform,
 )
 from pymc_vmrp.model import Model
@@ -47,6 +48,7 @@ __all__ = [
     "HuangWand",
     "InverseGamma",
     "InverseWishart",
+    "LogNormal",
     "Model",
     "Normal",
     "PriorError",

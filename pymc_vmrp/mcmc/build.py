@@ -16,6 +16,7 @@ from pymc_vmrp.glmm.scale_priors import (
     HalfNormal,
     HalfStudentT,
     InverseGamma,
+    LogNormal,
     Uniform,
 )
 from pymc_vmrp.glmm.spec import GLMM, CommonTerm, FamilyParameter, GroupEffects
@@ -39,6 +40,7 @@ _DISTRIBUTIONS = {
     HalfNormal: pm.HalfNormal,
     HalfStudentT: pm.HalfStudentT,
     InverseGamma: pm.InverseGamma,
+    LogNormal: pm.LogNormal,
     Uniform: pm.Uniform,
 }
 

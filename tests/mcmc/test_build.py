@@ -26,7 +26,8 @@ CASES = {
         },
     ),
     "d1_scale_priors": (
-        "y ~ x + (1|state) + (0 + x|state) + (1|age) + (1|educ) + (1|state:age) + (1|state:educ)",
+        "y ~ x + (1|state) + (0 + x|state) + (1|age) + (1|educ) + (1|state:age) + (1|state:educ)"
+        " + (1|age:educ)",
         {
             "1|state": vmrp.HalfCauchy(0.7),
             "x|state": vmrp.Exponential(1.5),
@@ -34,6 +35,7 @@ CASES = {
             "1|educ": vmrp.Gamma(2.0, 1.5),
             "1|state:age": vmrp.Gamma(1.5, 0.5, on="variance"),
             "1|state:educ": vmrp.InverseGamma(2.0, 1.0, on="sd"),
+            "1|age:educ": vmrp.LogNormal(-0.7, 1.3),
         },
     ),
     "d2_huang_wand": ("y ~ x + (1 + x|state)", {"1|state": vmrp.HuangWand(3.5, [2, 5])}),
