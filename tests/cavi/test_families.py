@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 import pymc_vmrp as vmrp
+from benchmarks.simulated_families import CASES, PARAMETERS, simulate
 from pymc_vmrp.cavi.run import Options, run
 from pymc_vmrp.glmm.families import get_family
-from tests.families_data import CASES, PARAMETERS, simulate
 
 EVERY = pytest.mark.parametrize(("family", "link"), CASES)
 TIGHT = {"tol": 1e-7, "max_iter": 2000}
