@@ -150,7 +150,7 @@ class Model:
         accelerate: str = "anderson",
         expansion: str = "translation",
         hyperparameters: str = "mean_field",
-        theta_ess: float = 300.0,
+        theta_ess: float = 200.0,
         progressbar: bool | None = None,
     ) -> VariationalPosterior | MixturePosterior:
         """Fit q(β, u) Π_j q(Σ_j) by coordinate ascent, or q(θ)q(β, u | θ) by integration over θ.

@@ -37,13 +37,11 @@ FloatArray = NDArray[np.float64]
 START_TOL = 0.02  # of the mean-field fit to start from
 
 _SEED = 20180611  # of the exploration, so that repeated fits are equal
-_PILOT = 64  # points of the first round
-_MOST_ROUNDS = 10
+_MOST_ROUNDS = 20
 _MISSED = 0.4  # sd of the surrogate's error, above which it is fitted again
 # tails weigh in the variances of effects with few levels: draws are from a density that is a little
 # flatter than the surrogate; the first ones, from a rough surrogate, from one much flatter
 _FLATTER, _FLATTER_FIRST = 0.8, 1.6
-_SAME = 1e-7  # distance of ψ below which a θ is one of the points
 _MOST_MEMORY = 2**29  # bytes of Gaussians that are kept; others are solved for again
 
 
@@ -131,6 +129,11 @@ class IntegratedFit:
         """All θ."""
         return self.coordinates.decode(self.exploration.psi)
 
+    @cached_property
+    def _points(self) -> dict[bytes, int]:
+        """Which point a θ is."""
+        return {_key(self.theta[i]): i for i in range(len(self.exploration.psi))}
+
     def gaussian(self, i: int) -> Gaussian:
         """q(β, u | θ_i), solved for again where it was not kept."""
         kept = self.exploration.conditionals[i].gaussian
@@ -143,15 +146,19 @@ class IntegratedFit:
     def at(self, theta: Theta) -> tuple[Gaussian, float]:
         """q(β, u | θ) at any θ, and log p̂(y | θ)p(θ) in terms of Σ and φ."""
         exploration, coordinates = self.exploration, self.coordinates
+        point = self._points.get(_key(theta))
+        if point is not None:
+            psi, value = exploration.psi[point], float(exploration.log_density[point])
+            return self.gaussian(point), value - float(coordinates.log_jacobian(psi))
         psi = coordinates.encode(theta)
-        nearest = int(np.argmin(np.abs(exploration.psi - psi).max(1)))
-        if np.abs(exploration.psi[nearest] - psi).max() < _SAME:
-            value = float(exploration.log_density[nearest])
-            return self.gaussian(nearest), value - float(coordinates.log_jacobian(psi))
         found = self.model.fit(theta, exploration.starts(psi))
         assert found.gaussian is not None
         value = found.log_evidence + float(coordinates.log_prior(psi))
         return found.gaussian, value - float(coordinates.log_jacobian(psi))
+
+
+def _key(theta: Theta) -> bytes:
+    return b"".join(part.tobytes() for part in (*theta.covariances, theta.parameters))
 
 
 def integrate(
@@ -218,7 +225,7 @@ def explore(target: Target, start: FloatArray, ess: float) -> Exploration:
     frame, around = survey(target, mode)
     known += around
     proposal = propose(rng, target.coordinates, frame, known, None, _FLATTER_FIRST)
-    known += _evaluate(target, frame, proposal.predictor, proposal.draws[-1, :_PILOT])
+    known += _evaluate(target, frame, proposal.predictor, proposal.draws[-1])
     samples: list[Sample] = []
     batches: list[FloatArray] = []
     stopped = "max_points"

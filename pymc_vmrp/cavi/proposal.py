@@ -21,10 +21,10 @@ from pymc_vmrp.cavi.weights import calibrate, effective_size, importance_weights
 
 FloatArray = NDArray[np.float64]
 
-_BATCHES = 4  # of draws that are far enough apart
-_CHAINS = 128  # that draw from the surrogate
+_BATCHES = 8  # of draws that are far enough apart
+_CHAINS = 64  # that draw from the surrogate
 _BURN_IN = 30
-_APART = 10  # states of a chain between two batches
+_APART = 6  # states of a chain between two batches
 _TAIL = 0.999  # of the draws, beyond which σ² is cut off when moments are matched
 _NEAR = 3.0  # log density below what draws have, beyond which marginals are not regressed
 _FARTHEST, _GRID = 25.0, 2501  # grid of x on which priors are tabulated
@@ -65,11 +65,22 @@ class Proposal:
 
     def calibrated(self, x: FloatArray) -> FloatArray:
         """Weights of some of the draws under which they have the moments of all."""
-        flat = self.draws.reshape(-1, x.shape[1])
-        most = np.quantile(self._sizes(flat), _TAIL, axis=0)
-        moments = [np.hstack([at, at**2, np.minimum(self._sizes(at), most)]) for at in (x, flat)]
-        target = _normalised(self.log_tilt(flat)) @ moments[1]
-        return calibrate(moments[0], target, _normalised(self.log_tilt(x)))
+        return calibrate(self._moments(x), self._target, _normalised(self.log_tilt(x)))
+
+    @cached_property
+    def _flat(self) -> FloatArray:
+        return self.draws.reshape(-1, self.draws.shape[-1])
+
+    @cached_property
+    def _target(self) -> FloatArray:
+        return np.asarray(_normalised(self.log_tilt(self._flat)) @ self._moments(self._flat))
+
+    @cached_property
+    def _most(self) -> FloatArray:
+        return np.asarray(np.quantile(self._sizes(self._flat), _TAIL, axis=0))
+
+    def _moments(self, x: FloatArray) -> FloatArray:
+        return np.hstack([x, x**2, np.minimum(self._sizes(x), self._most)])
 
     def _sizes(self, x: FloatArray) -> FloatArray:
         """Variances σ² in units of c², of which most coefficients' variances are functions."""
@@ -91,11 +102,19 @@ class Sample:
         return Sample(self.proposal, np.concatenate([self.x, x]), self.points + points)
 
     @cached_property
-    def _log_ratio(self) -> FloatArray:
-        """Weights that make up for the surrogate's errors, from draws made to have its moments."""
+    def _base(self) -> FloatArray:
+        """Weights that make the draws ones from the surrogate."""
+        return self.proposal.calibrated(self.x)
+
+    @cached_property
+    def _errors(self) -> FloatArray:
+        """What the surrogate missed."""
         values = np.array([e.value for e in self.points])
-        missed = values - self.proposal.surrogate.log_density(self.x)[0]
-        return np.asarray(np.log(self.proposal.calibrated(self.x)) + missed)
+        return np.asarray(values - self.proposal.surrogate.log_density(self.x)[0])
+
+    @property
+    def _log_ratio(self) -> FloatArray:
+        return np.asarray(np.log(self._base) + self._errors)
 
     @cached_property
     def weights(self) -> FloatArray:
@@ -115,10 +134,8 @@ class Sample:
     @property
     def missed(self) -> float:
         """By how much the surrogate errs: standard deviation over its draws."""
-        values = np.array([e.value for e in self.points])
-        missed = values - self.proposal.surrogate.log_density(self.x)[0]
-        weights = self.proposal.calibrated(self.x)
-        return float(np.sqrt(weights @ (missed - weights @ missed) ** 2))
+        errors = self._errors - self._base @ self._errors
+        return float(np.sqrt(self._base @ errors**2))
 
 
 def propose(
