@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from pymc_vmrp.cavi.blas import one_blas_thread
-from pymc_vmrp.cavi.choose import choose_solver
+from pymc_vmrp.cavi.choose import choose_solver, physical_memory
 from pymc_vmrp.cavi.conditional import Conditional, ConditionalModel, Marginals, Theta
 from pymc_vmrp.cavi.gaussian import Gaussian
 from pymc_vmrp.cavi.hyper import HyperCoordinates
@@ -42,7 +42,7 @@ _MISSED = 0.4  # sd of the surrogate's error, above which it is fitted again
 # tails weigh in the variances of effects with few levels: draws are from a density that is a little
 # flatter than the surrogate; the first ones, from a rough surrogate, from one much flatter
 _FLATTER, _FLATTER_FIRST = 0.8, 1.6
-_MOST_MEMORY = 2**29  # bytes of Gaussians that are kept; others are solved for again
+_MEMORY_SHARE = 0.1  # of physical memory, for Gaussians that are kept; others are solved for again
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def explore(target: Target, start: FloatArray, ess: float) -> Exploration:
     frame, around = survey(target, mode)
     known += around
     proposal = propose(rng, target.coordinates, frame, known, None, _FLATTER_FIRST)
-    known += _evaluate(target, frame, proposal.predictor, proposal.draws[-1])
+    known += _evaluate(target, frame, proposal.predictor, proposal.batches[0])
     samples: list[Sample] = []
     batches: list[FloatArray] = []
     stopped = "max_points"
@@ -235,7 +235,7 @@ def explore(target: Target, start: FloatArray, ess: float) -> Exploration:
             if fresh:
                 proposal = propose(rng, target.coordinates, frame, known, proposal, _FLATTER)
                 batches = proposal.batches
-            x = batches.pop()
+            x = batches.pop(0)
             kept = sum(len(sample.points) for sample in samples)
             points = _evaluate(target, frame, proposal.predictor, x, _keeper(kept))
             known += points
@@ -296,7 +296,7 @@ def _keeper(kept: int) -> Callable[[Conditional], Conditional]:
 
     def slim(fit: Conditional) -> Conditional:
         count[0] += 1
-        room = count[0] * array_bytes(fit.gaussian) <= _MOST_MEMORY
+        room = count[0] * array_bytes(fit.gaussian) <= _MEMORY_SHARE * physical_memory()
         return replace(fit, marginals=None, gaussian=fit.gaussian if room else None)
 
     return slim

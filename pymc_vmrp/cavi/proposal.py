@@ -21,10 +21,10 @@ from pymc_vmrp.cavi.weights import calibrate, effective_size, importance_weights
 
 FloatArray = NDArray[np.float64]
 
-_BATCHES = 8  # of draws that are far enough apart
-_CHAINS = 64  # that draw from the surrogate
+_CHAINS, _STATES = 256, 32  # that draw from the surrogate, and what is kept of each
+_BATCH = 64  # draws that are evaluated at a time
 _BURN_IN = 30
-_APART = 6  # states of a chain between two batches
+_APART = 16  # states of a chain between two that are evaluated
 _TAIL = 0.999  # of the draws, beyond which σ² is cut off when moments are matched
 _NEAR = 3.0  # log density below what draws have, beyond which marginals are not regressed
 _FARTHEST, _GRID = 25.0, 2501  # grid of x on which priors are tabulated
@@ -56,8 +56,9 @@ class Proposal:
 
     @property
     def batches(self) -> list[FloatArray]:
-        """Draws that are far enough apart to be evaluated, each of shape (chains, d)."""
-        return list(self.draws[_APART - 1 :: _APART])
+        """Draws that are far enough apart to be evaluated, some at a time, shape (n, d) each."""
+        states = self.draws[::-_APART]
+        return [s[at : at + _BATCH] for s in states for at in range(0, s.shape[0], _BATCH)]
 
     def log_tilt(self, x: FloatArray) -> FloatArray:
         """Log weights that turn the draws into ones from the surrogate."""
@@ -173,7 +174,7 @@ def propose(
         begin = rng.standard_normal((_CHAINS, len(mirror))) @ frame.factor.T
         kept, burn_in = 1, _BURN_IN
     else:
-        begin, kept, burn_in = before.draws[-1], _APART * _BATCHES, _BURN_IN // 2
+        begin, kept, burn_in = before.draws[-1], _STATES, _BURN_IN // 2
     draws = surrogate.sample(
         rng, np.minimum(begin, limit), frame.factor, kept, burn_in, temperature
     )

@@ -22,7 +22,7 @@ _NOISE, _NOISE_BELOW = 0.03, 0.3  # sd of values; grows with the distance below 
 _TRUSTED = 8.0  # most distance below the expected drop, of points that the box contains
 _MARGIN = 0.5  # beyond those points, where the functions are still trusted
 _SLOPE, _CURVATURE = 1.0, 0.05  # of the decline beyond, at least
-_LEAPFROGS = 6
+_LEAPFROGS = 5
 
 
 @dataclass(frozen=True)
