@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from pymc_vmrp.cavi.conditional import Conditional
 from pymc_vmrp.cavi.features import Features
 from pymc_vmrp.cavi.hyper import HyperCoordinates
-from pymc_vmrp.cavi.surrogate import Known, Surrogate, fit_surrogate
+from pymc_vmrp.cavi.surrogate import Surrogate, Table, fit_surrogate
 from pymc_vmrp.cavi.survey import Evaluation, Frame
 from pymc_vmrp.cavi.warm_start import Predictor, fit_predictor
 from pymc_vmrp.cavi.weights import calibrate, effective_size, importance_weights, log_normaliser
@@ -167,8 +167,8 @@ def propose(
     gradients = np.array([e.gradient for e in finite]) * frame.sd
     mirror, limit = frame.to_x(np.zeros(coordinates.size)), frame.to_x(coordinates.upper)
     features = Features(frame.mode, frame.sd, coordinates.folded)
-    known_before = _known(coordinates, frame)
-    surrogate = fit_surrogate(features, known_before, x, values, gradients, mirror, limit)
+    prior = _prior_table(coordinates, frame)
+    surrogate = fit_surrogate(features, prior, x, values, gradients, mirror)
     temperature = 1 + flatter / np.sqrt(len(mirror))
     if before is None:
         begin = rng.standard_normal((_CHAINS, len(mirror))) @ frame.factor.T
@@ -191,14 +191,14 @@ def _predictor(x: FloatArray, values: FloatArray, fits: Sequence[Conditional]) -
     return fit_predictor(centre, x[chosen], [fits[i] for i in chosen])
 
 
-def _known(coordinates: HyperCoordinates, frame: Frame) -> Known:
+def _prior_table(coordinates: HyperCoordinates, frame: Frame) -> Table:
     """The priors of what has one coordinate, on a grid."""
     low = np.where(coordinates.folded, frame.to_x(np.zeros(coordinates.size)), -_FARTHEST)
     step = (_FARTHEST - low) / (_GRID - 1)
     x = low[:, None] + step[:, None] * np.arange(_GRID)
     psi = frame.mode[:, None] + frame.sd[:, None] * x
     psi = np.where(coordinates.folded[:, None], np.maximum(psi, 1e-3), psi)
-    return Known(low, step, coordinates.separate_log_priors(psi))
+    return Table(low, step, coordinates.separate_log_priors(psi)[None])
 
 
 def _normaliser(

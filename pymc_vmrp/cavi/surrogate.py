@@ -26,14 +26,14 @@ _LEAPFROGS = 5
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of a log density beforehand: a sum of functions of one coordinate each.
+class Table:
+    """Functions of one coordinate each, on an even grid of x.
 
     Attributes
     ----------
     low, step : ndarray, shape (d,)
-        Where the grid of each coordinate x starts, and the distance of its points.
-    values : ndarray, shape (d, points)
+        Where the grid of each coordinate starts, and the distance of its points.
+    values : ndarray, shape (functions, d, points)
         −inf marks where there is no mass.
     """
 
@@ -41,44 +41,44 @@ class Known:
     step: FloatArray
     values: FloatArray
 
+    @property
+    def grid(self) -> FloatArray:
+        """Points of the grid, shape (points, d)."""
+        points = np.arange(self.values.shape[2])
+        return np.asarray(self.low + points[:, None] * self.step)
+
     def __call__(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Values, shape (n,), and gradients, shape (n, d), by linear interpolation."""
-        at = np.clip((x - self.low) / self.step, 0, self.values.shape[1] - 2 - 1e-9)
+        """Values and slopes by linear interpolation, shape (functions, n, d) each."""
+        at = np.clip((x - self.low) / self.step, 0, self.values.shape[2] - 1.000001)
         index = at.astype(np.int64)
         rows = np.arange(len(self.low))
-        left, right = self.values[rows, index], self.values[rows, index + 1]
+        left, right = self.values[:, rows, index], self.values[:, rows, index + 1]
         slope = right - left
-        slope = np.where(np.isfinite(slope), slope, 0.0)
-        return (left + (at - index) * slope).sum(1), slope / self.step
+        return left + (at - index) * slope, np.where(np.isfinite(slope), slope, 0.0) / self.step
 
 
 @dataclass(frozen=True)
 class Surrogate:
-    """Log density of x: c + Σ_j a_j·own(x_j) + ½ pair(x)'C pair(x) + what is known beforehand.
+    """Log density of x: c + Σ_j own_j(x_j) + ½ pair(x)'C pair(x).
 
     Attributes
     ----------
     features : Features
-    known : Known
+        Of which it is made.
+    table : Table
+        First ``own``, priors of one coordinate included, then each of the functions for pairs.
     constant : float
-    own : ndarray, shape (d, n_own)
-    pair : ndarray, shape (d·n_pair, d·n_pair)
-        Symmetric, with blocks of zeros on the diagonal.
-    low, high : ndarray, shape (d,)
-        Beyond these the functions are held and a steady decline is added.
-    mirror, limit : ndarray, shape (d,)
-        Where folded coordinates have their mirror, and above what there is no mass.
+    pair : ndarray, shape (n_pair·d, n_pair·d)
+        Symmetric.
+    mirror : ndarray, shape (d,)
+        Where folded coordinates have their mirror.
     """
 
     features: Features
-    known: Known
+    table: Table
     constant: float
-    own: FloatArray
     pair: FloatArray
-    low: FloatArray
-    high: FloatArray
     mirror: FloatArray
-    limit: FloatArray
 
     def fold(self, x: FloatArray) -> FloatArray:
         """The mirror image of x where it lies behind a mirror."""
@@ -87,25 +87,12 @@ class Surrogate:
     def log_density(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Values, shape (n,), and gradients, shape (n, d), at folded points x of shape (n, d)."""
         n, d = x.shape
-        inside = np.clip(x, self.low, self.high)
-        beyond = x - inside
-        own, own_slopes, pair, pair_slopes = self.features(inside)
-        products = pair.reshape(n, -1) @ self.pair
-        value = self.constant + own.reshape(n, -1) @ self.own.ravel()
-        value += 0.5 * (products * pair.reshape(n, -1)).sum(1)
-        gradient = (own_slopes * self.own).sum(2) + (products.reshape(n, d, -1) * pair_slopes).sum(
-            2
-        )
-        # beyond the box: the slope at its edge goes on, if it falls, and gets steeper
-        distance = np.abs(beyond)
-        outwards = np.minimum(gradient * np.sign(beyond), -_SLOPE)
-        value += (outwards * distance - 0.5 * _CURVATURE * distance**2).sum(1)
-        # of the other coordinates' slopes this leaves out what the edge's slope changes by: enough
-        # for trajectories, whose ends are accepted by value
-        outside = (outwards - _CURVATURE * distance) * np.sign(beyond)
-        known, known_slope = self.known(x)
-        value = np.where((x > self.limit).any(1), -np.inf, value + known)
-        return value, np.where(beyond == 0, gradient, outside) + known_slope
+        values, slopes = self.table(x)
+        pair = np.swapaxes(values[1:], 0, 1).reshape(n, -1)
+        products = pair @ self.pair
+        value = self.constant + values[0].sum(1) + 0.5 * (products * pair).sum(1)
+        by_pair = np.swapaxes(products.reshape(n, -1, d), 0, 1)
+        return np.where(np.isnan(value), -np.inf, value), slopes[0] + (by_pair * slopes[1:]).sum(0)
 
     def sample(
         self,
@@ -183,12 +170,11 @@ class Surrogate:
 
 def fit_surrogate(
     features: Features,
-    known: Known,
+    prior: Table,
     x: FloatArray,
     values: FloatArray,
     gradients: FloatArray,
     mirror: FloatArray,
-    limit: FloatArray,
 ) -> Surrogate:
     """Regress log densities and their gradients on the features.
 
@@ -197,56 +183,85 @@ def fit_surrogate(
     Parameters
     ----------
     features : Features
-    known : Known
+    prior : Table
+        What is known beforehand: one function of each coordinate.
     x : ndarray, shape (n, d)
         In units in which the posterior has about unit sds.
     values : ndarray, shape (n,)
     gradients : ndarray, shape (n, d)
-    mirror, limit : ndarray, shape (d,)
+    mirror : ndarray, shape (d,)
         See :class:`Surrogate`.
     """
     n, d = x.shape
     top = values.max()
-    prior, prior_slopes = known(x)
-    own, own_slopes, pair, pair_slopes = features(x)
-    first, second = (index[:, None] for index in np.triu_indices(d, 1))
-    k = np.arange(features.n_pair**2)
-    one, other = k // features.n_pair, k % features.n_pair
-    products = pair[:, first, one] * pair[:, second, other]
-    matrix = np.hstack([np.ones((n, 1)), own.reshape(n, -1), products.reshape(n, -1)])
+    known, known_slopes = prior(x)
     below = np.maximum(top - values - d, 0.0)
     weight = 1 / (_NOISE + _NOISE_BELOW * below)
-    stacked = [matrix * weight[:, None]]
-    wanted = [weight * (values - top - prior)]
+    first, second = np.triu_indices(d, 1)
+    pairs = _Pairs(first[:, None], second[:, None], features.n_pair)
+    own, own_slopes, pair, pair_slopes = features(x)
+    rows = [np.hstack([np.ones((n, 1)), own.reshape(n, -1), pairs.products(pair, pair)])]
+    wanted = [values - top - known[0].sum(1)]
     for j in range(d):
-        of_own = np.zeros(own.shape)
-        of_own[:, j] = own_slopes[:, j]
-        of_products = (first == j) * pair_slopes[:, first, one] * pair[:, second, other]
-        of_products = (
-            of_products + (second == j) * pair_slopes[:, second, other] * pair[:, first, one]
-        )
-        slopes = np.hstack([np.zeros((n, 1)), of_own.reshape(n, -1), of_products.reshape(n, -1)])
-        stacked.append(_GRADIENT_WEIGHT * slopes * weight[:, None])
-        wanted.append(_GRADIENT_WEIGHT * weight * (gradients[:, j] - prior_slopes[:, j]))
-    a, b = np.concatenate(stacked), np.concatenate(wanted)
-    pair_sds = features.pair_sds[first, one] * features.pair_sds[second, other]
-    sds = np.concatenate([[1e4], features.own_sds.ravel(), pair_sds.ravel()])
-    normal = (a * sds).T @ (a * sds)
+        here = np.arange(d)[:, None] == j
+        of_pairs = pairs.products(pair_slopes * here, pair)
+        of_pairs += pairs.products(pair, pair_slopes * here)
+        slopes = [np.zeros((n, 1)), (own_slopes * here).reshape(n, -1), of_pairs]
+        rows.append(_GRADIENT_WEIGHT * np.hstack(slopes))
+        wanted.append(_GRADIENT_WEIGHT * (gradients[:, j] - known_slopes[0, :, j]))
+    of_pair_sds = pairs.products(features.pair_sds[None], features.pair_sds[None])[0]
+    sds = np.concatenate([[1e4], features.own_sds.ravel(), of_pair_sds])
+    a = np.concatenate([part * weight[:, None] for part in rows]) * sds
+    b = np.concatenate([part * weight for part in wanted])
+    normal = a.T @ a
     normal[np.diag_indices_from(normal)] += 1.0
-    solution = sds * np.linalg.solve(normal, sds * (a.T @ b))
+    solution = sds * np.linalg.solve(normal, a.T @ b)
     size = d * features.n_own
-    pairs = np.zeros((d, features.n_pair, d, features.n_pair))
-    pairs[first, one, second, other] = solution[1 + size :].reshape(products.shape[1:])
-    flat = pairs.reshape(d * features.n_pair, -1)
-    trusted = below <= _TRUSTED
+    trusted = x[below <= _TRUSTED]
+    box = trusted.min(0) - _MARGIN, trusted.max(0) + _MARGIN
     return Surrogate(
         features=features,
-        known=known,
+        table=_tabulate(features, prior, solution[1 : 1 + size].reshape(d, -1), box),
         constant=float(solution[0] + top),
-        own=solution[1 : 1 + size].reshape(d, -1),
-        pair=flat + flat.T,
-        low=x[trusted].min(0) - _MARGIN,
-        high=x[trusted].max(0) + _MARGIN,
+        pair=pairs.matrix(solution[1 + size :], d),
         mirror=mirror,
-        limit=limit,
     )
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """All pairs of coordinates, and of functions for pairs."""
+
+    first: NDArray[np.int64]  # shape (pairs, 1)
+    second: NDArray[np.int64]
+    n_pair: int
+
+    def products(self, one: FloatArray, other: FloatArray) -> FloatArray:
+        """Shape (n, pairs·n_pair²), of functions of shape (n, d, n_pair)."""
+        k = np.arange(self.n_pair**2)
+        left = one[:, self.first, k // self.n_pair]
+        return (left * other[:, self.second, k % self.n_pair]).reshape(len(one), -1)
+
+    def matrix(self, coefficients: FloatArray, d: int) -> FloatArray:
+        """C of :class:`Surrogate`."""
+        k = np.arange(self.n_pair**2)
+        out = np.zeros((self.n_pair, d, self.n_pair, d))
+        at = (k // self.n_pair, self.first, k % self.n_pair, self.second)
+        out[at] = coefficients.reshape(len(self.first), -1)
+        flat = out.reshape(self.n_pair * d, -1)
+        return np.asarray(flat + flat.T)
+
+
+def _tabulate(
+    features: Features, prior: Table, own: FloatArray, box: tuple[FloatArray, FloatArray]
+) -> Table:
+    """The fitted functions; beyond the box they are held, and a steady decline is added."""
+    x = prior.grid
+    inside = np.clip(x, *box)
+    functions, slopes, pair, _ = features(inside)
+    distance, sign = np.abs(x - inside), np.sign(x - inside)
+    # the slope at the box's edge goes on, if it falls, and gets steeper
+    outwards = np.minimum((slopes * own).sum(2) * sign, -_SLOPE)
+    value = (functions * own).sum(2) + outwards * distance - 0.5 * _CURVATURE * distance**2
+    tables = [value.T + prior.values[0], *np.moveaxis(pair, (0, 1, 2), (2, 1, 0))]
+    return Table(prior.low, prior.step, np.array(tables))
