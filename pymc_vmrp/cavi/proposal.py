@@ -28,6 +28,7 @@ _APART = 16  # states of a chain between two that are evaluated
 _TAIL = 0.999  # of the draws, beyond which σ² is cut off when moments are matched
 _NEAR = 3.0  # log density below what draws have, beyond which marginals are not regressed
 _FARTHEST, _GRID = 25.0, 2501  # grid of x on which priors are tabulated
+_INSIDE = 0.1  # distance of chains' starts from the end of a prior's support
 _REFERENCE = 4000  # draws of the Gaussian that the surrogate's normaliser is measured with
 _LARGEST = 20.0  # of ψ of a standard deviation
 
@@ -176,7 +177,12 @@ def propose(
     else:
         begin, kept, burn_in = before.draws[-1], _STATES, _BURN_IN // 2
     draws = surrogate.sample(
-        rng, np.minimum(begin, limit), frame.factor, kept, burn_in, temperature
+        rng,
+        np.minimum(surrogate.fold(begin), limit - _INSIDE),
+        frame.factor,
+        kept,
+        burn_in,
+        temperature,
     )
     predictor = _predictor(x, values, [e.conditional for e in finite])
     log_normaliser = _normaliser(rng, surrogate, draws, temperature) if kept > 1 else np.nan

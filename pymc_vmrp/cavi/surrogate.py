@@ -53,8 +53,10 @@ class Table:
         index = at.astype(np.int64)
         rows = np.arange(len(self.low))
         left, right = self.values[:, rows, index], self.values[:, rows, index + 1]
-        slope = right - left
-        return left + (at - index) * slope, np.where(np.isfinite(slope), slope, 0.0) / self.step
+        inside = np.isfinite(left) & np.isfinite(right)
+        slope = np.where(inside, right, 0.0) - np.where(inside, left, 0.0)
+        values = np.where(inside, left + (at - index) * slope, -np.inf)
+        return values, slope / self.step
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Surrogate:
         products = pair @ self.pair
         value = self.constant + values[0].sum(1) + 0.5 * (products * pair).sum(1)
         by_pair = np.swapaxes(products.reshape(n, -1, d), 0, 1)
-        return np.where(np.isnan(value), -np.inf, value), slopes[0] + (by_pair * slopes[1:]).sum(0)
+        return value, slopes[0] + (by_pair * slopes[1:]).sum(0)
 
     def sample(
         self,
@@ -134,6 +136,7 @@ class Surrogate:
             )
             energy = (there - value) / temperature
             energy += 0.5 * ((momentum**2).sum(1) - (moving**2).sum(1))
+            energy = np.where(np.isnan(energy), -np.inf, energy)  # from outside to outside
             accepted = np.log(rng.random(len(x))) < energy
             x = np.where(accepted[:, None], position, x)
             slope = np.where(accepted[:, None], there_slope, slope)
@@ -192,6 +195,9 @@ def fit_surrogate(
     mirror : ndarray, shape (d,)
         See :class:`Surrogate`.
     """
+    # next to a limit of the prior its table has no mass
+    usable = np.isfinite(prior(x)[0][0]).all(1)
+    x, values, gradients = x[usable], values[usable], gradients[usable]
     n, d = x.shape
     top = values.max()
     known, known_slopes = prior(x)
@@ -247,7 +253,7 @@ class _Pairs:
         k = np.arange(self.n_pair**2)
         out = np.zeros((self.n_pair, d, self.n_pair, d))
         at = (k // self.n_pair, self.first, k % self.n_pair, self.second)
-        out[at] = coefficients.reshape(len(self.first), -1)
+        out[at] = coefficients.reshape(len(self.first), self.n_pair**2)
         flat = out.reshape(self.n_pair * d, -1)
         return np.asarray(flat + flat.T)
 

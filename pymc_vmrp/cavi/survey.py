@@ -24,6 +24,7 @@ _AXIS_STEP = 1.5  # of the points along the axes, in conditional sds
 _TOWARDS_LIMIT = 0.9  # most of the way to the end of a prior's support
 _LEAST_CURVATURE = 0.1  # along any direction, where each coordinate's own is 1
 _LEAST_PRECISION = 0.2  # of a coordinate of ψ
+_SHARE_OF_SUPPORT = 0.3  # most sd of a coordinate whose prior ends somewhere
 _LEAST_INFORMATION = 0.01  # of the data about an effect, relative to its prior's precision
 
 
@@ -187,7 +188,9 @@ def survey(target: Target, mode: Evaluation) -> tuple[Frame, list[Evaluation]]:
     assert centre is not None
     first = target.evaluate(mode.psi + np.diag(unit), lambda _: centre)
     hessian = np.array([e.gradient - mode.gradient for e in first]) / unit[:, None]
-    covariance, conditional = _covariance(-0.5 * (hessian + hessian.T))
+    # no wider than the support
+    least = np.maximum(_LEAST_PRECISION, (_SHARE_OF_SUPPORT * coordinates.upper) ** -2.0)
+    covariance, conditional = _covariance(-0.5 * (hessian + hessian.T), least)
     sd = np.sqrt(np.diag(covariance))
     frame = Frame(mode.psi, sd, np.linalg.cholesky(covariance / np.outer(sd, sd)))
     at = np.array([frame.to_x(e.psi) for e in first])
@@ -213,9 +216,9 @@ def _first_sds(coordinates: HyperCoordinates, psi: FloatArray) -> FloatArray:
     return np.concatenate([*parts, np.full(coordinates.size - at, 0.1)])
 
 
-def _covariance(precision: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _covariance(precision: FloatArray, least: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Inverse of a precision made definite, and the conditional sd of each coordinate."""
-    scale = np.sqrt(np.maximum(np.diag(precision), _LEAST_PRECISION))
+    scale = np.sqrt(np.maximum(np.diag(precision), least))
     values, vectors = np.linalg.eigh(precision / np.outer(scale, scale))
     inverse = (vectors / np.maximum(values, _LEAST_CURVATURE)) @ vectors.T
     return inverse / np.outer(scale, scale), 1 / scale
