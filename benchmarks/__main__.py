@@ -12,7 +12,7 @@ import pandas as pd
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import accelerators, accuracy, engine, speed
+from benchmarks import accelerators, accuracy, engine, hyperparameters, speed
 from benchmarks import baselines as methods
 from benchmarks.cases import CASES, Case
 from benchmarks.data import SHARED
@@ -55,6 +55,15 @@ def reference(shared: _SHARED = SHARED, deep: bool = False) -> None:
     _report("nuts_terms", accuracy.nuts_terms(shared))
     models = (1, 4, 7, 9) if deep else (1, 4)
     _report("ghitza_gelman", accuracy.ghitza_gelman(shared, models))
+
+
+@app.command("hyperparameters")
+def hyperparameters_command(shared: _SHARED = SHARED, deep: bool = False) -> None:
+    """Integrated hyperparameters beside mean-field ones. --deep adds Ghitza-Gelman 7 and 9."""
+    _report("hyperparameters_surveys", hyperparameters.surveys(shared))
+    _report("hyperparameters_small", hyperparameters.small(shared))
+    models = (1, 4, 7, 9) if deep else (1, 4)
+    _report("hyperparameters_ghitza_gelman", hyperparameters.ghitza_gelman(shared, models))
 
 
 @app.command("engine")
