@@ -37,11 +37,12 @@ FloatArray = NDArray[np.float64]
 START_TOL = 0.02  # of the mean-field fit to start from
 
 _SEED = 20180611  # of the exploration, so that repeated fits are equal
+_PILOT, _PILOT_BY_DIMENSION = 32, 4  # points of the first round, as far as there are so many
 _MOST_ROUNDS = 20
 _MISSED = 0.4  # sd of the surrogate's error, above which it is fitted again
 # tails weigh in the variances of effects with few levels: draws are from a density that is a little
 # flatter than the surrogate; the first ones, from a rough surrogate, from one much flatter
-_FLATTER, _FLATTER_FIRST = 0.8, 1.6
+_FLATTER, _FLATTER_FIRST = 0.65, 1.6
 _MEMORY_SHARE = 0.1  # of physical memory, for Gaussians that are kept; others are solved for again
 
 
@@ -225,7 +226,8 @@ def explore(target: Target, start: FloatArray, ess: float) -> Exploration:
     frame, around = survey(target, mode)
     known += around
     proposal = propose(rng, target.coordinates, frame, known, None, _FLATTER_FIRST)
-    known += _evaluate(target, frame, proposal.predictor, proposal.batches[0])
+    pilot = max(_PILOT, _PILOT_BY_DIMENSION * len(start))
+    known += _evaluate(target, frame, proposal.predictor, proposal.batches[0][:pilot])
     samples: list[Sample] = []
     batches: list[FloatArray] = []
     stopped = "max_points"
