@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -26,14 +27,16 @@ def sweep_progress(show: bool | None) -> Iterator[Callable[[int, float, float], 
     progress = Progress(
         SpinnerColumn(),
         TextColumn("CAVI sweep {task.completed}"),
-        TextColumn("ELBO {task.fields[elbo]:.3f}  change {task.fields[change]:.1e}"),
+        TextColumn("ELBO {task.fields[elbo]:.3f}  {task.fields[note]}"),
         TimeElapsedColumn(),
     )
-    task = progress.add_task("cavi", total=None, elbo=float("nan"), change=float("nan"))
+    task = progress.add_task("cavi", total=None, elbo=float("nan"), note="")
     start = time.monotonic()
 
     def update(step: int, elbo: float, change: float) -> None:
-        progress.update(task, completed=step, elbo=elbo, change=change)
+        # there is no change from sweep to sweep where each belongs to other hyperparameters
+        note = "hyperparameters" if math.isnan(change) else f"change {change:.1e}"
+        progress.update(task, completed=step, elbo=elbo, note=note)
         if not progress.live.is_started and (show or time.monotonic() - start > _PATIENCE):
             progress.start()
 

@@ -38,7 +38,7 @@ START_TOL = 0.02  # of the mean-field fit to start from
 
 _SEED = 20180611  # of the exploration, so that repeated fits are equal
 _PILOT, _PILOT_BY_DIMENSION = 32, 4  # points of the first round, as far as there are so many
-_MOST_ROUNDS = 20
+_MOST_ROUNDS, _ROUNDS_BY_DRAW = 20, 0.05  # the larger of the two, in draws that are asked for
 _MISSED = 0.4  # sd of the surrogate's error, above which it is fitted again
 # tails weigh in the variances of effects with few levels: draws are from a density that is a little
 # flatter than the surrogate; the first ones, from a rough surrogate, from one much flatter
@@ -232,7 +232,7 @@ def explore(target: Target, start: FloatArray, ess: float) -> Exploration:
     batches: list[FloatArray] = []
     stopped = "max_points"
     try:
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(max(_MOST_ROUNDS, int(_ROUNDS_BY_DRAW * ess))):
             fresh = not batches
             if fresh:
                 proposal = propose(rng, target.coordinates, frame, known, proposal, _FLATTER)

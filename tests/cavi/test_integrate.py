@@ -199,6 +199,7 @@ def test_ctrl_c_before_that_leaves_a_mean_field_fit(intercepts_model, monkeypatc
 
 def test_too_few_rounds_are_admitted(intercepts_model, monkeypatch):
     monkeypatch.setattr(integrate, "_MOST_ROUNDS", 1)
+    monkeypatch.setattr(integrate, "_ROUNDS_BY_DRAW", 0.0)
     with pytest.warns(ConvergenceWarning, match="independent draws"):
         q = integrated(intercepts_model, theta_ess=500)
     assert q.fit.stopped == "max_points"
