@@ -29,6 +29,7 @@ _TAIL = 0.999  # of the draws, beyond which σ² is cut off when moments are mat
 _NEAR = 3.0  # log density below what draws have, beyond which marginals are not regressed
 _FARTHEST, _GRID = 25.0, 2501  # grid of x on which priors are tabulated
 _INSIDE = 0.1  # distance of chains' starts from the end of a prior's support
+_ROUNDING = 1e-7
 _REFERENCE = 4000  # draws of the Gaussian that the surrogate's normaliser is measured with
 _LARGEST = 20.0  # of ψ of a standard deviation
 
@@ -200,7 +201,9 @@ def _predictor(x: FloatArray, values: FloatArray, fits: Sequence[Conditional]) -
 def _prior_table(coordinates: HyperCoordinates, frame: Frame) -> Table:
     """The priors of what has one coordinate, on a grid."""
     low = np.where(coordinates.folded, frame.to_x(np.zeros(coordinates.size)), -_FARTHEST)
-    step = (_FARTHEST - low) / (_GRID - 1)
+    # a grid that ends where the prior does
+    high = np.minimum(frame.to_x(coordinates.upper) - _ROUNDING, _FARTHEST)
+    step = (high - low) / (_GRID - 1)
     x = low[:, None] + step[:, None] * np.arange(_GRID)
     psi = frame.mode[:, None] + frame.sd[:, None] * x
     psi = np.where(coordinates.folded[:, None], np.maximum(psi, 1e-3), psi)

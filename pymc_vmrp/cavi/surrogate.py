@@ -42,6 +42,11 @@ class Table:
     values: FloatArray
 
     @property
+    def high(self) -> FloatArray:
+        """Where the grid of each coordinate ends, shape (d,)."""
+        return np.asarray(self.low + (self.values.shape[2] - 1) * self.step)
+
+    @property
     def grid(self) -> FloatArray:
         """Points of the grid, shape (points, d)."""
         points = np.arange(self.values.shape[2])
@@ -94,6 +99,7 @@ class Surrogate:
         products = pair @ self.pair
         value = self.constant + values[0].sum(1) + 0.5 * (products * pair).sum(1)
         by_pair = np.swapaxes(products.reshape(n, -1, d), 0, 1)
+        value = np.where((x > self.table.high).any(1), -np.inf, value)
         return value, slopes[0] + (by_pair * slopes[1:]).sum(0)
 
     def sample(
