@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -163,14 +162,7 @@ def start_values(
     glmm: GLMM, warm_start: xr.DataTree, chains: int, random_seed: int | None
 ) -> list[Mapping[str, Any]]:
     """One start per chain: distinct draws of ``warm_start`` as values of the free variables."""
-    sample = read_draws(glmm, warm_start)
-    flat = Draws(
-        sample.coefficients.reshape(-1, glmm.n_coefficients),
-        tuple(c.reshape(-1, *c.shape[2:]) for c in sample.covariances),
-        sample.parameters.reshape(
-            math.prod(sample.parameters.shape[:2]), len(glmm.free_parameters)
-        ),
-    )
+    flat = read_draws(glmm, warm_start).flat()
     rng = np.random.default_rng(random_seed)
     chosen = rng.choice(len(flat), size=chains, replace=len(flat) < chains)
     return [free_values(glmm, flat, int(s)) for s in chosen]

@@ -36,6 +36,15 @@ class Draws:
     def __len__(self) -> int:
         return len(self.coefficients)
 
+    def flat(self) -> Draws:
+        """Draws of shape (chain, draw, ...) with the chains one after the other."""
+        chains, draws = self.coefficients.shape[:2]
+        return Draws(
+            self.coefficients.reshape(chains * draws, -1),
+            tuple(c.reshape(-1, *c.shape[2:]) for c in self.covariances),
+            self.parameters.reshape(chains * draws, self.parameters.shape[-1]),
+        )
+
 
 @dataclass(frozen=True)
 class VariationalPosterior:
