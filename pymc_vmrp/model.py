@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,12 @@ from pymc_vmrp.glmm.families.family import Family
 from pymc_vmrp.glmm.spec import GLMM
 
 if TYPE_CHECKING:
+    import numpy as np
     import pymc as pm
     import xarray as xr
 
     from pymc_vmrp.frontends.design import Encoder
+    from pymc_vmrp.frontends.response import KnownArgument
     from pymc_vmrp.glmm.spec import Observations
     from pymc_vmrp.results.posterior import VariationalPosterior
 
@@ -125,6 +127,11 @@ class Model:
     def observations(self) -> Observations:
         """The response of each row of the data that was used."""
         return self._assembled.observations
+
+    @property
+    def known_argument(self) -> KnownArgument | None:
+        """Trials or known sds in the response, which new responses are drawn with."""
+        return self._assembled.known
 
     def approximate(
         self,
@@ -314,6 +321,78 @@ class Model:
                 **kwargs,
             )
         return self._signed(tree, inference_method)
+
+    def predict(
+        self,
+        idata: xr.DataTree,
+        kind: str = "response_params",
+        data: pd.DataFrame | None = None,
+        inplace: bool = True,
+        include_group_specific: bool = True,
+        sample_new_groups: bool = False,
+        random_seed: int | np.random.Generator | None = None,
+        *,
+        exclude: str | Sequence[str] | None = None,
+        terms: bool = False,
+        progressbar: bool | None = None,
+    ) -> xr.DataTree | None:
+        """Predict the rows of the model's own data, or of new data; arguments as in Bambi.
+
+        Parameters
+        ----------
+        idata : DataTree
+            A fit of this model, by any inference method.
+        kind : {"response_params", "response"}
+            The mean response of each row, or draws of new responses besides.
+        data : DataFrame, optional
+            New rows, with every column that the predictors need and, to draw responses to
+            ``p(successes, trials)`` or ``se(y, sd)``, the trials or sds. None is the model's data.
+        inplace : bool
+            Whether to add to ``idata``, or to return a copy with the predictions (which shares the
+            draws with ``idata``).
+        include_group_specific : bool
+            Whether group-specific terms take part; False sets their effects to zero.
+        sample_new_groups : bool
+            Whether levels of a grouping factor that the model never saw get draws from N(0, Σ),
+            one per level and posterior draw, shared by its rows. By default they are an error.
+        random_seed : int or Generator, optional
+            For new levels and new responses.
+        exclude : str or sequence of str, optional
+            Terms left out of the linear predictor, under the names of their variables:
+            ``"Intercept"``, ``"x"``, ``"1|state"``, ``"x|state"``; ``"1+x|state"`` for the whole
+            term, and ``"offset"``. Columns that only they need may be missing from ``data``.
+        terms : bool
+            Whether to add what each term contributes.
+        progressbar : bool, optional
+            None shows a bar once the work has taken two seconds.
+
+        Returns
+        -------
+        DataTree or None
+            ``posterior`` gains the mean, called ``p`` (a probability; bernoulli and binomial) or
+            ``mu``, with dimensions (chain, draw, __obs__); of counted successes it is that of one
+            trial. For ``kind="response"`` the group ``posterior_predictive`` holds new responses
+            under the name of the response. With ``terms=True`` the group ``terms`` holds what each
+            term adds to the linear predictor, under its name, and their sum as
+            ``linear_predictor``. Earlier predictions are overwritten. ``__obs__`` is the index of
+            the data frame.
+
+        Raises
+        ------
+        DataError
+            Where columns are missing, a level was never seen, or memory would not do.
+
+        Examples
+        --------
+        >>> model.predict(idata, data=new)  # doctest: +SKIP
+        >>> idata["posterior"]["p"].mean(("chain", "draw"))  # doctest: +SKIP
+        """
+        from pymc_vmrp.prediction.predict import predict
+
+        return predict(
+            self, idata, kind, data, inplace, include_group_specific, sample_new_groups,
+            random_seed, exclude=exclude, terms=terms, progressbar=progressbar,
+        )  # fmt: skip
 
     def _check_memory_of_draws(self, draws: int, log_likelihood: bool) -> None:
         """Refuse before the fit what would run out of memory after it."""

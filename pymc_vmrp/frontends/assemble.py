@@ -33,7 +33,13 @@ from pymc_vmrp.frontends.design import (
 )
 from pymc_vmrp.frontends.formula import ParsedFormula
 from pymc_vmrp.frontends.identify import check_identified, warn_of_single_answers
-from pymc_vmrp.frontends.response import is_proportion, proportion_arguments, read_response
+from pymc_vmrp.frontends.response import (
+    KnownArgument,
+    is_proportion,
+    known_argument,
+    proportion_arguments,
+    read_response,
+)
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.priors import (
     CoefficientPrior,
@@ -69,6 +75,7 @@ class Assembled:
     encoder: Encoder
     event: str  # what is modelled, in words
     observations: Observations
+    known: KnownArgument | None  # trials or sds, which new responses are drawn with
 
 
 def assemble(
@@ -85,7 +92,8 @@ def assemble(
     frame = check_frame(data, "data")
     env = formula_environment(env)
     predictors = needed_columns(parsed, frame, env)
-    columns = [*response_columns(parsed, frame, env), *predictors, *_weight_columns(weights, frame)]
+    of_response = response_columns(parsed, frame, env)
+    columns = [*of_response, *predictors, *_weight_columns(weights, frame)]
     _check_response_is_no_predictor(parsed, predictors)
     frame = drop_or_refuse_missing(frame, list(dict.fromkeys(columns)), "data", dropna)
     check_name(parsed.response.name)
@@ -146,7 +154,8 @@ def assemble(
         cells.index,
         partial(storable_labels, frame.index),
     )
-    return Assembled(glmm, encoder, response.event, observations)
+    known = known_argument(parsed.response, of_response, env)
+    return Assembled(glmm, encoder, response.event, observations, known)
 
 
 def _weight_columns(weights: str | None, frame: pd.DataFrame) -> list[str]:

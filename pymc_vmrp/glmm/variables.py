@@ -110,20 +110,22 @@ def coords(glmm: GLMM) -> dict[str, list[str]]:
     return out
 
 
-def repeated_name(glmm: GLMM) -> str | None:
-    """A name that two variables, or a variable and a dimension, would share; None if all differ."""
-    names = ["chain", "draw", *coords(glmm)]
-    if glmm.common.intercept:
-        names.append("Intercept")
+def posterior_names(glmm: GLMM) -> list[str]:
+    """Names of every variable of the posterior; of a faulty model some appear twice."""
+    names = ["Intercept"] if glmm.common.intercept else []
     names += [term.name for term in glmm.common.terms]
     for group in glmm.groups:
         for variable in effect_variables(glmm, group):
             names += [variable.name, f"{variable.name}_sigma"]
         if group.d > 1:
             names.append(correlation_name(group))
-    names += [parameter.name for parameter in glmm.free_parameters]
+    return names + [parameter.name for parameter in glmm.free_parameters]
+
+
+def repeated_name(glmm: GLMM) -> str | None:
+    """A name that two variables, or a variable and a dimension, would share; None if all differ."""
     seen: set[str] = set()
-    for name in names:
+    for name in ["chain", "draw", *coords(glmm), *posterior_names(glmm)]:
         if name in seen:
             return name
         seen.add(name)

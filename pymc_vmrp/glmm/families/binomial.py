@@ -209,6 +209,7 @@ def _family(name: str, link: str) -> Family:
         draw=_draw(functions["inverse_link"]),
         constants=no_constants if name == "bernoulli" else _log_coefficients,
         pools=True,
+        parent="p",
         **functions,
     )
 

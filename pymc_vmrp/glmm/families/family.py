@@ -141,6 +141,8 @@ class Family:
         Whether η is on the scale of the response, so that default priors grow with its sd.
     centre : callable, optional
         Where the intercept's default prior lies, given the statistics; without it at 0.
+    parent : str
+        Bambi's name of the mean, under which predictions store it.
     """
 
     name: str
@@ -161,6 +163,7 @@ class Family:
     absorbs_offset: bool = False
     scaled: bool = False
     centre: Callable[[Statistics], float] | None = None
+    parent: str = "mu"
 
     def __repr__(self) -> str:
         return f"Family({self.name!r}, link={self.link!r})"
