@@ -31,7 +31,9 @@ from pymc_vmrp.model import Model
 if TYPE_CHECKING:
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
+    from pymc_vmrp.results.checks import ppc_by_group
     from pymc_vmrp.results.compare import compare
+    from pymc_vmrp.results.summary import fixef, icc, ranef, varcorr
     from pymc_vmrp.simulation import Simulation, simulate
 
 __all__ = [
@@ -55,18 +57,28 @@ __all__ = [
     "Uniform",
     "VmrpError",
     "compare",
+    "fixef",
+    "icc",
     "plot_compare",
     "poststratify",
+    "ppc_by_group",
+    "ranef",
     "simulate",
+    "varcorr",
 ]
 
 # Imported when first used, so that importing the package stays quick.
 _LAZY = {
     "Simulation": "pymc_vmrp.simulation",
     "compare": "pymc_vmrp.results.compare",
+    "fixef": "pymc_vmrp.results.summary",
+    "icc": "pymc_vmrp.results.summary",
     "plot_compare": "pymc_vmrp.plots",
     "poststratify": "pymc_vmrp.mrp.poststratify",
+    "ppc_by_group": "pymc_vmrp.results.checks",
+    "ranef": "pymc_vmrp.results.summary",
     "simulate": "pymc_vmrp.simulation",
+    "varcorr": "pymc_vmrp.results.summary",
 }
 
 

@@ -394,6 +394,31 @@ class Model:
             random_seed, exclude=exclude, terms=terms, progressbar=progressbar,
         )  # fmt: skip
 
+    def summary(self, idata: xr.DataTree, ci_prob: float = 0.9) -> pd.DataFrame:
+        """Common effects, variance components and the likelihood's parameters, in one table.
+
+        Parameters
+        ----------
+        idata : DataTree
+            A fit of this model, by any inference method.
+        ci_prob : float
+            Probability of the central intervals.
+
+        Returns
+        -------
+        DataFrame
+            Rows by ``part`` (``common``, ``group_specific``: sds and correlations, ``likelihood``)
+            and ``parameter``, named as in the posterior; columns ``mean``, ``sd``, and
+            ``eti90_lb``, ``eti90_ub`` for ``ci_prob=0.9``.
+
+        See Also
+        --------
+        pymc_vmrp.fixef, pymc_vmrp.ranef, pymc_vmrp.varcorr, pymc_vmrp.icc
+        """
+        from pymc_vmrp.results.summary import summary
+
+        return summary(self, idata, ci_prob)
+
     def _check_memory_of_draws(self, draws: int, log_likelihood: bool) -> None:
         """Refuse before the fit what would run out of memory after it."""
         from pymc_vmrp.cavi.choose import physical_memory
