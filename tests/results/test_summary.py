@@ -213,6 +213,14 @@ def test_arviz_draws_posterior_predictive_checks(replicated):
     az.plot_ppc_pava(replicated)
 
 
+def test_arviz_draws_rootograms_of_counts():
+    simulated = simulate("poisson", "log", 200, seed=1)
+    model = vmrp.Model(simulated.formula, simulated.data, family="poisson")
+    idata = model.fit(50, random_seed=1)
+    model.predict(idata, "response", random_seed=1)
+    az.plot_ppc_rootogram(idata)
+
+
 def test_check_by_group(replicated, survey):
     table = vmrp.ppc_by_group(replicated, survey["state"])
     y = replicated["posterior_predictive"]["y"].to_numpy()[0].astype(float)
