@@ -334,8 +334,11 @@ class Model:
         tree.attrs |= {
             "formula": self.formula,
             "family": self.family,
+            "link": self.link,
             "inference_method": inference_method,
         }
+        if self.weights is not None:
+            tree.attrs["weights"] = self.weights
         return tree
 
     def to_pymc(self) -> pm.Model:

@@ -143,7 +143,7 @@ def poststratify(
     }
     _warn_of_unseen(encoder, frame, named)
     tree = _datatree(estimate, groups, chains, n_draws, named)
-    carried = ("formula", "family", "inference_method", "data_digest")
+    carried = ("formula", "family", "link", "inference_method", "data_digest")
     tree.attrs |= {name: idata.attrs[name] for name in carried if name in idata.attrs}
     tree.attrs |= {"weights": weights, "by": json.dumps(columns)}
     return tree
