@@ -20,8 +20,8 @@ _SMALLEST_PRECISION = 1e-290  # of a site: cells without trials have none, and n
 class Coordinates:
     """Points as vectors, for acceleration.
 
-    First the log-Cholesky coordinates of each E[Σ_j⁻¹]; then log w of each site and, where the
-    shift varies, k in units of 1/``scale``.
+    First the log-Cholesky coordinates of each E[Σ_j⁻¹] and of each E[1/λ²]; then log w of each site
+    and, where the shift varies, k in units of 1/``scale``.
 
     Attributes
     ----------
@@ -37,8 +37,12 @@ class Coordinates:
 
     @property
     def n_hyper(self) -> int:
-        """How many coordinates belong to the covariances."""
-        return sum(group.d * (group.d + 1) // 2 for group in self.glmm.groups)
+        """How many coordinates belong to the covariances, and to the scales of β."""
+        return sum(g.d * (g.d + 1) // 2 for g in self.glmm.groups) + self._n_scales
+
+    @property
+    def _n_scales(self) -> int:
+        return sum(len(mixture.index) for mixture in self.glmm.common.mixtures)
 
     @property
     def size(self) -> int:
@@ -48,6 +52,7 @@ class Coordinates:
     def encode(self, point: Point) -> FloatArray:
         """Coordinates of ``point``."""
         parts = [_log_cholesky(precision) for precision in point.precisions]
+        parts.append(0.5 * np.log(point.scales))
         parts.append(np.log(np.maximum(point.sites.precision, _SMALLEST_PRECISION)))
         if not self.bound.constant_shift:
             parts.append(point.sites.shift * self.scale)
@@ -61,9 +66,11 @@ class Coordinates:
             size = group.d * (group.d + 1) // 2
             precisions.append(_from_log_cholesky(z[at : at + size], group.d))
             at += size
+        scales = np.exp(2 * z[at : at + self._n_scales])
+        at += self._n_scales
         n = self.glmm.n_cells
         shift = like.sites.shift if self.bound.constant_shift else z[at + n :] / self.scale
-        return Point(tuple(precisions), Sites(np.exp(z[at : at + n]), shift))
+        return Point(tuple(precisions), Sites(np.exp(z[at : at + n]), shift), scales)
 
     def change(self, state: State) -> float:
         """What the next plain sweep would change.
@@ -75,6 +82,8 @@ class Coordinates:
         hyper = 0.0
         for a, b in zip(now.precisions, then.precisions, strict=True):
             hyper = max(hyper, float(np.abs(_log_cholesky(b) - _log_cholesky(a)).max()))
+        scales = 0.5 * np.abs(np.log(then.scales / now.scales))
+        hyper = max(hyper, float(scales.max(initial=0.0)))
         precision = then.sites.precision - now.sites.precision
         gradient = then.sites.shift - now.sites.shift - precision * state.mean
         response = state.gaussian.row_response(gradient)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.priors import HuangWand, covariance_log_density
 from pymc_vmrp.glmm.spec import GLMM
 
 FloatArray = NDArray[np.float64]
+Scales = tuple[FloatArray, FloatArray]
 
 
 def log_joint(
@@ -18,6 +20,7 @@ def log_joint(
     coefficients: FloatArray,
     covariances: Sequence[FloatArray],
     aux: Sequence[FloatArray | None] | None = None,
+    scales: Sequence[Scales | None] | None = None,
 ) -> FloatArray:
     """Log p(y, β, u, Σ) at given values of everything unknown.
 
@@ -31,6 +34,9 @@ def log_joint(
     aux : sequence of (ndarray of shape (draws, d) or None), optional
         Huang–Wand auxiliaries a of each block. Where given, p(Σ | a) p(a) takes the place of the
         marginal p(Σ).
+    scales : sequence of (pair of ndarray, shapes (draws, k) and (draws,), or None), optional
+        Local and global scales of each horseshoe prior, in the order of ``common.mixtures``. Where
+        given, p(β | λ, τ) p(λ, τ) takes the place of the marginal p(β).
 
     Returns
     -------
@@ -38,7 +44,7 @@ def log_joint(
         Normalised but for flat priors, which count as 1.
     """
     likelihood = log_likelihood(glmm, coefficients)
-    return likelihood + log_prior(glmm, coefficients, covariances, aux)
+    return likelihood + log_prior(glmm, coefficients, covariances, aux, scales)
 
 
 def log_likelihood(glmm: GLMM, coefficients: FloatArray) -> FloatArray:
@@ -61,12 +67,21 @@ def log_prior(
     coefficients: FloatArray,
     covariances: Sequence[FloatArray],
     aux: Sequence[FloatArray | None] | None = None,
+    scales: Sequence[Scales | None] | None = None,
 ) -> FloatArray:
     """Log p(β, u, Σ), shape (draws,); see :func:`log_joint`."""
     common = glmm.common
     proper = np.isfinite(common.prior_sd)
     z = (coefficients[:, : common.size] - common.prior_mean)[:, proper] / common.prior_sd[proper]
     total = -0.5 * (z**2).sum(1) - np.log(common.prior_sd[proper] * np.sqrt(2 * np.pi)).sum()
+    for i, mixture in enumerate(common.mixtures):
+        index = list(mixture.index)
+        deviation = coefficients[:, index] - common.prior_mean[index]
+        given = None if scales is None else scales[i]
+        if given is not None and isinstance(mixture.prior, Horseshoe):
+            total += mixture.prior.log_density_augmented(deviation, *given)
+        else:
+            total += mixture.prior.log_density_of_squares(deviation**2)
     for j, group in enumerate(glmm.groups):
         sigma = covariances[j]
         u = coefficients[:, glmm.group_slice(j)].reshape(len(coefficients), -1, group.d)
