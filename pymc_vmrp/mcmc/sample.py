@@ -15,6 +15,7 @@ from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects, Observations
 from pymc_vmrp.glmm.variables import effect_variables, posterior_variables
 from pymc_vmrp.mcmc.build import build_pymc
+from pymc_vmrp.mcmc.coefficients import free_coefficients
 from pymc_vmrp.results.idata import datatree, read_draws
 from pymc_vmrp.results.posterior import Draws
 
@@ -176,9 +177,10 @@ def free_values(glmm: GLMM, draws: Draws, s: int) -> dict[str, FloatArray]:
     """Free variables of the pm.Model at draw ``s``; auxiliaries at their conditional mode."""
     theta = draws.coefficients[s]
     named = posterior_variables(glmm, theta, tuple(c[s] for c in draws.covariances))
-    values: dict[str, FloatArray] = {term.name: named[term.name][1] for term in glmm.common.terms}
+    beta = {term.name: named[term.name][1] for term in glmm.common.terms}
     if glmm.common.intercept:
-        values["Intercept"] = np.asarray(theta[0])  # the pm.Model's intercept is the centred one
+        beta["Intercept"] = np.asarray(theta[0])  # the pm.Model's intercept is the centred one
+    values = free_coefficients(glmm.common, theta[: glmm.common.size], beta)
     for j, group in enumerate(glmm.groups):
         u = theta[glmm.group_slice(j)].reshape(-1, group.d)
         values |= _free_block(glmm, group, u, draws.covariances[j][s])
