@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pymc_vmrp.errors import PriorError
+from pymc_vmrp.glmm.prior_arguments import numbers
 from pymc_vmrp.glmm.prior_support import refuse_unknown
 from pymc_vmrp.glmm.priors import CoefficientPrior, Flat, Normal
 from pymc_vmrp.glmm.scale_mixtures import Cauchy, Laplace, StudentT
@@ -80,7 +81,7 @@ def scale_prior(prior: Any, term: str) -> ScalePrior:
 def _inner(prior: Any, term: str) -> Any:
     _check_arguments(prior, term, ("mu", "sigma"))
     mu = prior.args.get("mu", 0.0)
-    if is_bambi_prior(mu) or np.any(np.asarray(mu, dtype=float) != 0):
+    if is_bambi_prior(mu) or np.any(numbers(f"The prior of {term!r}: mu", mu) != 0):
         raise PriorError(
             f"The prior of {term!r} is {prior}, but group-specific effects have mean 0: their mean "
             f"is a common term. Write {_NESTED} and give the common term its prior."

@@ -66,6 +66,13 @@ def test_mixtures_are_placed_and_a_horseshoe_ties_what_one_key_gives(survey):
     ]  # fmt: skip
 
 
+def test_a_column_may_not_be_called_as_a_scale_of_a_horseshoe(survey):
+    frame = survey.assign(x_lambda=survey["x"] ** 2)
+    vmrp.Model("y ~ x + x_lambda", frame)
+    with pytest.raises(vmrp.FormulaError, match="x_lambda"):
+        vmrp.Model("y ~ x + x_lambda", frame, priors={"x": vmrp.Horseshoe(1)})
+
+
 @pytest.mark.parametrize("key", ["1+x|state", "1|state", "x|state"])
 def test_a_correlated_term_answers_to_any_of_its_effects(survey, key):
     prior = vmrp.HuangWand(2, [1, 3])

@@ -137,6 +137,8 @@ def nested(name, **arguments):
         ("1|age", Prior("Normal", {"mu": 1, "sigma": Prior("HalfNormal")}), r"1\|age.*mean 0"),
         ("1|age", Prior("Normal", {"mu": Prior("Normal")}), r"1\|age.*mean 0"),
         ("1|age", nested("Uniform", lower=0.5, upper=2), "lower must be 0"),
+        ("1|age", nested("Uniform", lower="a", upper=2), "lower must be a number"),
+        ("1|age", Prior("Normal", {"mu": "a", "sigma": 1}), r"1\|age.*mu must be a number"),
         ("1|age", nested("Uniform", upper=np.inf), "Uniform: upper must be finite"),
         ("1+x|state", nested("HalfNormal"), r"2 correlated effects.*Neither.*\|\|"),
     ],
