@@ -115,7 +115,8 @@ def _translate(prior: Any, term: str, forms: Mapping[str, _Form], what: str) -> 
     missing = [argument for argument in form.arguments if argument not in values]
     if missing:
         raise PriorError(f"The prior of {term!r} is {prior}: give {missing[0]} a value.")
-    if prior.name == "Uniform" and np.any(np.asarray(values.pop("lower"), dtype=float) != 0):
+    lower = numbers(f"The prior of {term!r}: lower", values.pop("lower", 0.0))
+    if np.any(lower != 0):
         raise PriorError(
             f"The prior of {term!r} is {prior}: lower must be 0 for the prior of a sd."
         )

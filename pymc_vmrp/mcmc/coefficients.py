@@ -104,6 +104,8 @@ def _normal_or_flat(name: str, mean: Any, sd: Any, dims: str | None) -> Any:
 
 def _marginal(name: str, prior: StudentT | Cauchy | Laplace, dims: str | None) -> Any:
     arguments = {key: float64(value) for key, value in vars(prior).items()}
+    if dims is None:  # one value may be written as a sequence
+        arguments = {key: value.reshape(()) for key, value in arguments.items()}
     return _DISTRIBUTIONS[type(prior)](name, **arguments, dims=dims)
 
 

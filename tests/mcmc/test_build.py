@@ -46,7 +46,7 @@ CASES = {
         "y ~ x + male + educ + age + (1|state)",
         {
             "Intercept": vmrp.StudentT(5, 0.2, 1.5),
-            "x": vmrp.Laplace(0.1, 0.7),
+            "x": vmrp.Laplace([0.1], [0.7]),
             "male": vmrp.Cauchy(-0.1, 1.3),
             "educ": vmrp.Horseshoe(0.3),
             "age": vmrp.StudentT(3, 0.1, (0.5, 0.8)),
@@ -156,6 +156,11 @@ def test_joint_density_equals_glmm(model):
     y, n = model.glmm.response.successes, model.glmm.response.trials
     constant = (gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1)).sum()
     assert np.mean(differences) == pytest.approx(constant, abs=1e-6)
+
+
+def test_one_coefficient_is_a_scalar_also_under_a_prior_written_as_a_sequence(survey):
+    model = vmrp.Model("y ~ x", survey, priors={"x": vmrp.StudentT(3, [0.1], [0.7])})
+    assert model.to_pymc()["x"].ndim == 0
 
 
 def test_names_are_bambis(slopes_model):
