@@ -344,12 +344,13 @@ def _raw_means(
     model: Model, survey: pd.DataFrame, cells: pd.DataFrame, by: list[str]
 ) -> pd.DataFrame | None:
     """Respondents (or trials) and raw mean of each group, where the survey has the columns."""
-    observed = model.observations
-    if not by or len(survey) != len(observed.trials) or not set(by) <= set(survey.columns):
+    observed = model.observations.rows
+    if not by or len(survey) != len(observed.y) or not set(by) <= set(survey.columns):
         return None
     if any(survey[name].dtype != cells[name].dtype for name in by):
         return None  # their values could not be matched
-    frame = survey[by].assign(answers=observed.trials, raw=observed.successes)
+    trials = observed.ones if observed.trials is None else observed.weighted(observed.trials)
+    frame = survey[by].assign(answers=trials, raw=observed.weighted(observed.y))
     sums = frame.groupby(by, observed=True)[["answers", "raw"]].sum()
     return sums.assign(raw=sums["raw"] / sums["answers"], answers=sums["answers"].astype(int))
 

@@ -12,6 +12,7 @@ from pymc_vmrp.cavi.elbo import evidence_lower_bound
 from pymc_vmrp.cavi.expand import recentre, translate
 from pymc_vmrp.cavi.gaussian import Gaussian, Solver
 from pymc_vmrp.cavi.mixtures import expected_scales, prior_precision, starting_scales
+from pymc_vmrp.cavi.parameters import ParameterFactor
 from pymc_vmrp.cavi.sites import Bound, Sites
 from pymc_vmrp.glmm.spec import GLMM
 
@@ -63,8 +64,10 @@ class State:
     gaussian : Gaussian
     factors : tuple of CovarianceFactor
         The optimal q(Σ_j) for this q(β, u).
+    parameters : ParameterFactor or None
+        The optimal q(φ) of the likelihood's free parameters for this q(β, u).
     mean, variance : ndarray, shape (N,)
-        Marginals of η in each cell.
+        Marginals of η in each cell, its offset left out.
     target : Point
         The optimal E[Σ_j⁻¹] and sites for this q: where a plain sweep would go next. The way there
         is the natural gradient of the ELBO (Khan & Lin 2017), so that a short step always climbs.
@@ -76,6 +79,7 @@ class State:
     point: Point
     gaussian: Gaussian
     factors: tuple[CovarianceFactor, ...]
+    parameters: ParameterFactor | None
     mean: FloatArray
     variance: FloatArray
     target: Point
@@ -84,11 +88,14 @@ class State:
 
 
 def start(setup: Setup) -> Point:
-    """Where the first sweep starts: moderate effects, every η ~ N(0, 1)."""
+    """Where the first sweep starts: moderate effects, and marginals of η as the family likes."""
     glmm = setup.glmm
-    precisions = tuple(np.eye(group.d) / _START_SD**2 for group in glmm.groups)
-    n = glmm.n_cells
-    sites = setup.bound.evaluate(glmm.response, np.zeros(n), np.ones(n)).sites
+    mean, variance = glmm.family.start(glmm.response.statistics)
+    scale = float(np.sqrt(variance.mean())) if glmm.family.scaled else 1.0
+    precisions = tuple(np.eye(group.d) / (_START_SD * scale) ** 2 for group in glmm.groups)
+    if glmm.response.offset is not None:
+        mean = mean - glmm.response.offset
+    sites = setup.bound.evaluate(glmm, mean, variance).sites
     return Point(precisions, sites, starting_scales(glmm.common))
 
 
@@ -102,7 +109,7 @@ def sweep(setup: Setup, point: Point) -> State:
         for j, group in enumerate(glmm.groups)
     )
     mean, variance = gaussian.row_moments()
-    evaluation = setup.bound.evaluate(glmm.response, mean, variance)
+    evaluation = setup.bound.evaluate(glmm, mean, variance)
     target = Point(
         tuple(factor.expected_precision for factor in factors),
         evaluation.sites,
@@ -113,6 +120,7 @@ def sweep(setup: Setup, point: Point) -> State:
         point=point,
         gaussian=gaussian,
         factors=factors,
+        parameters=evaluation.parameters,
         mean=mean,
         variance=variance,
         target=target,
@@ -135,11 +143,12 @@ def _expanded_precisions(
 def under_bound(setup: Setup, state: State) -> State:
     """The same q under the bound of ``setup``."""
     glmm = setup.glmm
-    evaluation = setup.bound.evaluate(glmm.response, state.mean, state.variance)
+    evaluation = setup.bound.evaluate(glmm, state.mean, state.variance)
     target = replace(state.target, sites=evaluation.sites)
     expanded = state.image is not state.target
     return replace(
         state,
+        parameters=evaluation.parameters,
         target=target,
         image=replace(state.image, sites=evaluation.sites) if expanded else target,
         elbo=evidence_lower_bound(

@@ -78,6 +78,11 @@ def scale_prior(prior: Any, term: str) -> ScalePrior:
     return _translate(prior, term, _SCALES, "the sd of a group-specific term")
 
 
+def parameter_prior(prior: Any, name: str) -> ScalePrior:
+    """The prior of a positive parameter of the likelihood."""
+    return _translate(prior, name, _SCALES, "a parameter of the likelihood")
+
+
 def _inner(prior: Any, term: str) -> Any:
     _check_arguments(prior, term, ("mu", "sigma"))
     mu = prior.args.get("mu", 0.0)

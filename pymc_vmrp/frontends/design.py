@@ -20,7 +20,13 @@ from formulae.terms.variable import Variable
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError
-from pymc_vmrp.frontends.calls import check_finite, check_rowwise, evaluate_calls, formulae_errors
+from pymc_vmrp.frontends.calls import (
+    call_values,
+    check_finite,
+    check_rowwise,
+    evaluate_calls,
+    formulae_errors,
+)
 from pymc_vmrp.frontends.checks import abbreviate, check_columns, kind_of, tidy_column
 from pymc_vmrp.frontends.factors import (
     Factor,
@@ -52,11 +58,12 @@ class Block:
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Design of some rows: raw common columns, and codes and values of each block."""
+    """Design of some rows: raw common columns, codes and values of each block, and the offset."""
 
     common: FloatArray
     codes: tuple[IntArray, ...]
     values: tuple[FloatArray, ...]
+    offset: FloatArray | None
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,8 @@ class Encoder:
         Data columns the predictors need, with the terms that need them.
     kinds : dict
         What each needed column held: numbers, true/false or text.
+    offsets : tuple of Call
+        Known parts of the linear predictor.
     """
 
     terms: tuple[Term, ...]
@@ -82,6 +91,7 @@ class Encoder:
     blocks: tuple[Block, ...]
     needed: dict[str, str]
     kinds: dict[str, str]
+    offsets: tuple[Call, ...] = ()
 
     def prepare(self, data: pd.DataFrame, what: str) -> pd.DataFrame:
         """The needed columns of new data, checked and tidied."""
@@ -124,7 +134,18 @@ class Encoder:
                 coded[name] = encode_factor(block.factor, frame, new_levels)
             values.append(_block_values(block.expressions, len(frame), frame))
         codes = tuple(coded[block.factor.name] for block in self.blocks)
-        return EncodedRows(common, codes, tuple(values))
+        return EncodedRows(common, codes, tuple(values), self.offset(frame, what))
+
+    def offset(self, frame: pd.DataFrame, what: str) -> FloatArray | None:
+        """Sum of the offsets of prepared rows; None without offsets."""
+        if not self.offsets:
+            return None
+        total = np.zeros(len(frame))
+        for call in self.offsets:
+            with formulae_errors(call.name, what):
+                total += call_values(call.call.eval(frame, call.env), len(frame))
+        check_finite(total, "offset", what)
+        return total
 
     def _common_columns(self, frame: pd.DataFrame, what: str) -> FloatArray:
         pieces = [np.empty((len(frame), 0))]
@@ -136,9 +157,33 @@ class Encoder:
         return np.column_stack(pieces).astype(float)
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What a formula learns from data.
+
+    Attributes
+    ----------
+    encoder : Encoder
+    cells : Cells
+        Which rows share a cell.
+    rows : EncodedRows
+        The design of one row per cell; its offset is None where the family absorbs offsets.
+    offset : ndarray, shape (rows of the data,), or None
+    """
+
+    encoder: Encoder
+    cells: Cells
+    rows: EncodedRows
+    offset: FloatArray | None
+
+
 def fit_encoder(
-    parsed: ParsedFormula, data: pd.DataFrame, env: Environment
-) -> tuple[Encoder, Cells, EncodedRows]:
+    parsed: ParsedFormula,
+    data: pd.DataFrame,
+    env: Environment,
+    keys: Sequence[NDArray[Any]] = (),
+    absorbs_offset: bool = False,
+) -> Learned:
     """Learn the design from the data.
 
     Parameters
@@ -148,23 +193,24 @@ def fit_encoder(
         Checked data without missing values in the needed columns.
     env : Environment
         Where functions and constants of the formula are looked up.
-
-    Returns
-    -------
-    encoder : Encoder
-    cells : Cells
-        Which rows share a design row.
-    rows : EncodedRows
-        The design of one row per cell.
+    keys : sequence of ndarray
+        Further columns in which the rows of a cell agree, such as the response.
+    absorbs_offset : bool
+        Whether rows of a cell may differ in their offset.
     """
     needed = needed_columns(parsed, data, env)
     frame = pd.DataFrame(
         {name: tidy_column(data[name], "data") for name in needed}, index=data.index, copy=False
     )
     calls = evaluate_calls(parsed, frame, env)
-    coded = {name: encode_column(frame[name]) for name in frame.columns}
-    cells = collapse(list(coded.values()), len(frame))
     roles = _column_roles(parsed, frame, env)
+    offset_calls = tuple(term.components[0] for term in parsed.offsets)
+    offset = _sum_of_offsets(calls, offset_calls)
+    if offset is not None and not absorbs_offset:
+        keys = [*keys, offset]
+    coded = {name: encode_column(frame[name]) for name in frame.columns if name in roles.design}
+    others = [encode_column(pd.Series(key, copy=False)) for key in keys]
+    cells = collapse([*coded.values(), *others], len(frame))
     coded = {name: codes.take(cells.first) for name, codes in coded.items() if name in roles.coded}
     cell_frame = _cell_frame(frame, cells, coded, roles)
 
@@ -193,9 +239,18 @@ def fit_encoder(
         blocks=tuple(blocks),
         needed=needed,
         kinds={name: kind_of(frame[name]) for name in needed},
+        offsets=offset_calls,
     )
     codes = tuple(fitted[block.factor.name][1] for block in blocks)
-    return encoder, cells, EncodedRows(common, codes, tuple(values))
+    of_cells = None if offset is None or absorbs_offset else offset[cells.first]
+    return Learned(encoder, cells, EncodedRows(common, codes, tuple(values), of_cells), offset)
+
+
+def _sum_of_offsets(
+    calls: list[tuple[str, Call, Any]], offset_calls: tuple[Call, ...]
+) -> FloatArray | None:
+    values = [value for _, call, value in calls if any(call is o for o in offset_calls)]
+    return np.sum(values, axis=0) if values else None
 
 
 def needed_columns(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -> dict[str, str]:
@@ -224,6 +279,11 @@ class _Roles:
     calls: set[str]
 
     @property
+    def design(self) -> set[str]:
+        """Columns that decide which cell a row belongs to: all but those of offsets alone."""
+        return self.variables | self.factors | self.calls
+
+    @property
     def coded(self) -> set[str]:
         """Columns whose codes are of use once the cells are known."""
         return self.factors | (self.variables - self.calls)
@@ -233,6 +293,8 @@ def _column_roles(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -
     factors = {id(bar.factor) for bar in parsed.bars}
     roles = _Roles(set(), set(), set())
     for _, term in predictor_terms(parsed):
+        if term in parsed.offsets:
+            continue
         names = {c.name for c in term.components if isinstance(c, Variable)}
         (roles.factors if id(term) in factors else roles.variables).update(names)
         calls = Term(*(c for c in term.components if isinstance(c, Call)))

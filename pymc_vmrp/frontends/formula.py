@@ -14,6 +14,7 @@ from typing import Any
 from formulae.parser import Parser
 from formulae.resolver import Resolver
 from formulae.scanner import Scanner
+from formulae.terms.call import Call
 from formulae.terms.terms import Intercept, NegatedIntercept, Response, Term
 from formulae.terms.terms import Model as TermSet
 
@@ -49,6 +50,7 @@ class ParsedFormula:
     response: Term
     common: TermSet
     bars: tuple[Bar, ...]
+    offsets: tuple[Term, ...] = ()
 
 
 def parse_formula(formula: str) -> ParsedFormula:
@@ -78,7 +80,30 @@ def parse_formula(formula: str) -> ParsedFormula:
             f"The formula {formula!r} cannot be read ({error or type(error).__name__}): {_EXAMPLE}."
         ) from error
     _check_duplicates(bars)
-    return ParsedFormula(formula, response, common, tuple(bars))
+    common, offsets = _split_offsets(common)
+    return ParsedFormula(formula, response, common, tuple(bars), offsets)
+
+
+def is_offset(component: Any) -> bool:
+    """Whether a term's component is a call of ``offset``."""
+    return isinstance(component, Call) and component.call.callee == "offset"
+
+
+def _split_offsets(common: TermSet) -> tuple[TermSet, tuple[Term, ...]]:
+    """Common terms without the offsets, and the offsets."""
+    plain, offsets = [], []
+    for term in common.common_terms:
+        components = term.components if isinstance(term, Term) else []
+        if not any(is_offset(component) for component in components):
+            plain.append(term)
+        elif len(components) == 1:
+            offsets.append(term)
+        else:
+            raise FormulaError(
+                f"offset(...) is a known part of the linear predictor and has no interactions: "
+                f"write {term.name!r} as one offset of the product."
+            )
+    return TermSet(*plain), tuple(offsets)
 
 
 def _parse(formula: str) -> Any:
@@ -232,7 +257,7 @@ def expression_name(expression: Any) -> str:
 
 def predictor_terms(parsed: ParsedFormula) -> Iterator[tuple[str, Term]]:
     """Every term that reads predictors, under the name an error message gives it."""
-    for term in parsed.common.common_terms:
+    for term in (*parsed.common.common_terms, *parsed.offsets):
         if isinstance(term, Term):
             yield term.name, term
     for bar in parsed.bars:

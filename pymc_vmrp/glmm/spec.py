@@ -7,7 +7,7 @@ N_d(0, Σ_j) for each level g of grouping factor j. Coefficients are laid out in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.glmm.families import Family
+from pymc_vmrp.glmm.families.family import Family, Rows, Statistics
 from pymc_vmrp.glmm.priors import CovariancePrior
 from pymc_vmrp.glmm.scale_mixtures import ScaleMixture
+from pymc_vmrp.glmm.scale_priors import ScalePrior
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
@@ -31,17 +32,19 @@ class Response:
     ----------
     name : str
         Name of the response as the formula writes it.
-    successes, trials : ndarray, shape (N,)
-        Sums of y and of the number of trials over the rows of each cell.
+    statistics : tuple of ndarray, shape (N,) each
+        What the family's functions take: of counted successes, (successes, trials).
     log_base : float
-        Log of the factors of the likelihood that do not depend on η, such as Σ log C(n_i, y_i)
-        over the original rows (0 for Bernoulli rows).
+        Log of the factors of the likelihood that depend on the response alone, such as
+        Σ log C(n_i, y_i) over the original rows (0 for Bernoulli rows).
+    offset : ndarray, shape (N,), or None
+        Known part of η.
     """
 
     name: str
-    successes: FloatArray
-    trials: FloatArray
+    statistics: Statistics
     log_base: float = 0.0
+    offset: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,10 @@ class Observations:
     Attributes
     ----------
     name : str
-    successes, trials : ndarray, shape (rows,)
+    rows : Rows
         Of any numeric dtype: 0/1 responses are held as int8, and all trials as one number.
+    offset : ndarray, shape (rows,), or None
+        Known part of each row's η that ``rows`` has not absorbed.
     cell : ndarray of integers, shape (rows,)
         Which cell of the GLMM each row fell into.
     labels : callable
@@ -60,8 +65,8 @@ class Observations:
     """
 
     name: str
-    successes: NDArray[Any]
-    trials: NDArray[Any]
+    rows: Rows
+    offset: FloatArray | None
     cell: NDArray[np.integer[Any]]
     labels: Callable[[], NDArray[Any]]
 
@@ -69,6 +74,25 @@ class Observations:
     def index(self) -> NDArray[Any]:
         """Labels of the rows, the data frame's own index."""
         return self.labels()
+
+
+@dataclass(frozen=True)
+class FamilyParameter:
+    """An auxiliary parameter of the likelihood, such as σ.
+
+    Attributes
+    ----------
+    name : str
+        Bambi's name; also that of its variable in the DataTree.
+    prior : ScalePrior or float
+        A number fixes the parameter.
+    span : (float, float)
+        Where its logarithm is looked for at first.
+    """
+
+    name: str
+    prior: ScalePrior | float
+    span: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -255,11 +279,24 @@ class GLMM:
     response: Response
     common: CommonEffects
     groups: tuple[GroupEffects, ...]
+    parameters: tuple[FamilyParameter, ...] = ()
 
     @property
     def n_cells(self) -> int:
         """Number of distinct design rows."""
-        return len(self.response.trials)
+        return len(self.response.statistics[0])
+
+    @cached_property
+    def free_parameters(self) -> tuple[FamilyParameter, ...]:
+        """The auxiliary parameters of the likelihood that are not fixed."""
+        return tuple(p for p in self.parameters if isinstance(p.prior, ScalePrior))
+
+    def family_arguments(self, free: Iterable[Any]) -> tuple[Any, ...]:
+        """φ as the family's functions take it: the fixed parameters beside the ``free`` ones."""
+        values = iter(free)
+        return tuple(
+            next(values) if isinstance(p.prior, ScalePrior) else p.prior for p in self.parameters
+        )
 
     @property
     def n_coefficients(self) -> int:

@@ -123,6 +123,7 @@ def repeated_name(glmm: GLMM) -> str | None:
         if group.d > 1:
             names.append(correlation_name(group))
     names += horseshoe_names(glmm.common)
+    names += [parameter.name for parameter in glmm.free_parameters]
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -197,7 +198,10 @@ def covariance_variables(glmm: GLMM, group: GroupEffects, covariance: FloatArray
 
 
 def posterior_variables(
-    glmm: GLMM, coefficients: FloatArray, covariances: tuple[FloatArray, ...]
+    glmm: GLMM,
+    coefficients: FloatArray,
+    covariances: tuple[FloatArray, ...],
+    parameters: FloatArray,
 ) -> Variables:
     """Every variable of the posterior.
 
@@ -207,6 +211,8 @@ def posterior_variables(
     coefficients : ndarray, shape (..., p)
         ``[β, u]`` with the centred intercept; the reported one is un-centred.
     covariances : tuple of ndarray, each of shape (..., d, d)
+    parameters : ndarray, shape (..., k)
+        The likelihood's free parameters.
     """
     common = glmm.common
     beta = coefficients[..., : common.size]
@@ -217,7 +223,20 @@ def posterior_variables(
         shape = (*effects.shape[:-1], len(group.levels), group.d)
         out |= group_variables(glmm, group, effects.reshape(shape))
         out |= covariance_variables(glmm, group, covariances[j])
-    return out
+    return out | parameter_variables(glmm, parameters)
+
+
+def parameter_variables(glmm: GLMM, parameters: FloatArray) -> Variables:
+    """Name the likelihood's free parameters, shape (..., k)."""
+    return {p.name: ((), parameters[..., i]) for i, p in enumerate(glmm.free_parameters)}
+
+
+def parameters_from_variables(
+    glmm: GLMM, variables: Mapping[str, FloatArray], shape: tuple[int, ...]
+) -> FloatArray:
+    """The likelihood's free parameters, shape (..., k), from named variables."""
+    values = [variables[p.name] for p in glmm.free_parameters]
+    return np.stack(values, axis=-1) if values else np.empty((*shape, 0))
 
 
 def coefficients_from_variables(

@@ -18,7 +18,7 @@ from pymc_vmrp.glmm.scale_priors import (
     InverseGamma,
     Uniform,
 )
-from pymc_vmrp.glmm.spec import GLMM, GroupEffects
+from pymc_vmrp.glmm.spec import GLMM, FamilyParameter, GroupEffects
 from pymc_vmrp.glmm.variables import (
     coords,
     correlation_dim,
@@ -58,15 +58,19 @@ def build_pymc(glmm: GLMM) -> pm.Model:
         eta = _common(glmm)
         for group in glmm.groups:
             eta = eta + (_scalar_block(glmm, group) if group.d == 1 else _vector_block(glmm, group))
+        if glmm.response.offset is not None:
+            eta = eta + glmm.response.offset
+        phi = {p.name: _parameter(p) for p in glmm.parameters}
         response = glmm.response
-        pm.Binomial(
-            response.name,
-            n=response.trials.astype(np.int64),
-            logit_p=eta,
-            observed=response.successes.astype(np.int64),
-            dims=CELL_DIM,
-        )
+        glmm.family.likelihood(response.name, eta, response.statistics, phi, CELL_DIM)
     return model
+
+
+def _parameter(parameter: FamilyParameter) -> Any:
+    """An auxiliary parameter of the likelihood: a variable, or the number it is fixed at."""
+    if isinstance(parameter.prior, float):
+        return np.asarray(parameter.prior)
+    return _sigma(parameter.name, parameter.prior, None)
 
 
 def _effect_dim(group: GroupEffects) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pymc_vmrp.cavi.sites import PolyaGamma, Quadrature
 from pymc_vmrp.glmm.families import get_family
 from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
@@ -20,6 +21,8 @@ from pymc_vmrp.glmm.spec import (
     Mixture,
     Response,
 )
+
+BOUNDS = {"quadrature": Quadrature(), "polya-gamma": PolyaGamma()}
 
 
 def random_glmm(seed: int, states: int | None = None) -> GLMM:
@@ -60,7 +63,7 @@ def random_glmm(seed: int, states: int | None = None) -> GLMM:
     size = common.size
     prior = {"prior_mean": rng.normal(size=size), "prior_sd": rng.uniform(0.5, 3, size)}
     common = CommonEffects(**{**vars(common), **prior})
-    response = Response("y", rng.binomial(trials.astype(int), 0.4).astype(float), trials)
+    response = Response("y", (rng.binomial(trials.astype(int), 0.4).astype(float), trials))
     return GLMM(get_family("binomial"), response, common, tuple(groups))
 
 

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from pymc_vmrp.cavi.coordinates import Coordinates
 from pymc_vmrp.cavi.dense import DenseSolver
-from pymc_vmrp.cavi.sites import BOUNDS
 from pymc_vmrp.cavi.sweep import Setup, start, sweep
-from tests.cavi.designs import random_glmm, with_mixtures
+from tests.cavi.designs import BOUNDS, random_glmm, with_mixtures
 
 
 @settings(max_examples=20, deadline=None)

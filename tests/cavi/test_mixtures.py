@@ -13,10 +13,9 @@ import pymc_vmrp as vmrp
 from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.mixtures import expected_scales, prior_precision
 from pymc_vmrp.cavi.run import Options, run
-from pymc_vmrp.cavi.sites import BOUNDS
 from pymc_vmrp.cavi.sweep import Setup, start, sweep
 from pymc_vmrp.glmm.log_joint import log_joint
-from tests.cavi.designs import random_glmm, with_mixtures
+from tests.cavi.designs import BOUNDS, random_glmm, with_mixtures
 
 PRIORS = [
     vmrp.StudentT(3, 0.5, 0.4),

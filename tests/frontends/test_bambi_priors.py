@@ -98,6 +98,17 @@ def test_they_are_accepted_wherever_ours_are(survey):
     assert [g.prior for g in a.groups] == [g.prior for g in b.groups]
 
 
+def test_parameters_of_the_likelihood(survey):
+    frame = survey.assign(z=survey["x"] + survey["y"])
+    prior = Prior("HalfStudentT", {"nu": np.array(4.0), "sigma": np.array(2.0)})
+    glmm = vmrp.Model("z ~ male", frame, family="gaussian", priors={"sigma": prior}).glmm
+    assert glmm.parameters[0].prior == vmrp.HalfStudentT(4, 2)
+    with pytest.raises(
+        vmrp.PriorError, match=r"'sigma' is LogNormal.*a parameter of the likelihood"
+    ):
+        vmrp.Model("z ~ male", frame, family="gaussian", priors={"sigma": Prior("LogNormal")})
+
+
 def test_bambi_is_not_imported_for_it():
     code = """
 import sys, types, pandas as pd, pymc_vmrp as vmrp

@@ -99,7 +99,7 @@ def log_density_in_pymc_coordinates(glmm, named):
         aux.append(a)
         log_jacobian += jacobian + 0.5 * len(group.levels) * np.linalg.slogdet(sigma)[1]
     scales, jacobian = horseshoe_scales(glmm, named)
-    value = log_joint(glmm, np.concatenate(coefficients)[None], covariances, aux, scales)
+    value = log_joint(glmm, np.concatenate(coefficients)[None], covariances, aux, scales=scales)
     return float(value[0]) + log_jacobian + jacobian
 
 
@@ -153,7 +153,7 @@ def test_joint_density_equals_glmm(model):
     ]
     # "up to one constant": the binomial coefficients of the cells, which Bernoulli rows lack
     np.testing.assert_allclose(differences, np.mean(differences), rtol=0, atol=1e-8)
-    y, n = model.glmm.response.successes, model.glmm.response.trials
+    y, n = model.glmm.response.statistics[0], model.glmm.response.statistics[1]
     constant = (gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1)).sum()
     assert np.mean(differences) == pytest.approx(constant, abs=1e-6)
 
@@ -175,4 +175,4 @@ def test_binomial_response_is_observed_per_cell(intercepts_model):
     pm_model = intercepts_model.to_pymc()
     assert pm_model.observed_RVs[0].name == "y"
     observed = pm_model.rvs_to_values[pm_model.observed_RVs[0]].eval()
-    assert observed.sum() == intercepts_model.glmm.response.successes.sum()
+    assert observed.sum() == intercepts_model.glmm.response.statistics[0].sum()
