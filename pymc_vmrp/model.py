@@ -47,12 +47,14 @@ class Model:
         How the response varies around its mean; see docs/families.md.
     priors : dict, optional
         Priors by term: ``"Intercept"``, a common term's name or ``"common"`` for all of them
-        (:class:`Normal`, :class:`Flat` or ``"flat"``); a group-specific term's name such as
+        (:class:`Normal`, :class:`Flat` or ``"flat"``, :class:`StudentT`, :class:`Cauchy`,
+        :class:`Laplace`, :class:`Horseshoe`); a group-specific term's name such as
         ``"1|state"``, or ``"group_specific"`` for all of them (:class:`HuangWand`,
         :class:`InverseWishart`; for terms with one effect also :class:`HalfStudentT`,
         :class:`HalfCauchy`, :class:`HalfNormal`, :class:`Exponential`, :class:`Uniform`,
-        :class:`Gamma`, :class:`InverseGamma`). Defaults: Normal(0, 2.5/sd(x)) for slopes,
-        Normal(0, 2.5) for the intercept, HuangWand(2, 5) for group-specific terms.
+        :class:`Gamma`, :class:`InverseGamma`). ``bambi.Prior`` objects will do as well. Defaults:
+        Normal(0, 2.5/sd(x)) for slopes, Normal(0, 2.5) for the intercept, HuangWand(2, 5) for
+        group-specific terms.
     center_predictors : bool
         Whether the intercept's prior holds at the mean of the predictors, as in Bambi and
         rstanarm. The intercept that results report is that of the formula as written. Means and
@@ -438,8 +440,11 @@ class Model:
         tree.attrs |= {
             "formula": self.formula,
             "family": self.family,
+            "link": self.link,
             "inference_method": inference_method,
         }
+        if self.weights is not None:
+            tree.attrs["weights"] = self.weights
         return tree
 
     def to_pymc(self) -> pm.Model:

@@ -33,7 +33,7 @@ _SPACING = 1.3  # distance of the last nodes in sds
 _DROP = 11.0  # log density, relative to the mode, where the nodes end
 _LEAST_CURVATURE = 0.7  # of the log density of log φ: priors have tails, which fall like 1/φ
 _MOST_NODES = 40  # along an axis, on each side of the mode
-_NEGLIGIBLE = 1e-9  # mass of a node that sites need not average over
+_NEGLIGIBLE = 1e-7  # mass of a node that sites need not average over
 _EDGE = 1e-5  # most mass of the outermost nodes
 _MOVED = 1.0  # distance of the mode, in sds, from where it was when nodes were placed
 

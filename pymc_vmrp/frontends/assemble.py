@@ -14,6 +14,12 @@ from formulae.environment import Environment
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError, PriorError
+from pymc_vmrp.frontends.bambi_priors import (
+    coefficient_prior,
+    is_bambi_prior,
+    parameter_prior,
+    scale_prior,
+)
 from pymc_vmrp.frontends.calls import formula_environment
 from pymc_vmrp.frontends.checks import (
     abbreviate,
@@ -41,13 +47,14 @@ from pymc_vmrp.frontends.response import (
     read_response,
 )
 from pymc_vmrp.glmm.families.family import Family, Rows
+from pymc_vmrp.glmm.horseshoe import Horseshoe
+from pymc_vmrp.glmm.prior_support import check_covariance_prior
 from pymc_vmrp.glmm.priors import (
     CoefficientPrior,
     CovariancePrior,
     Flat,
     HuangWand,
     Normal,
-    check_covariance_prior,
 )
 from pymc_vmrp.glmm.scale_priors import ScalePrior
 from pymc_vmrp.glmm.spec import (
@@ -56,6 +63,7 @@ from pymc_vmrp.glmm.spec import (
     CommonTerm,
     FamilyParameter,
     GroupEffects,
+    Mixture,
     Observations,
     Response,
 )
@@ -187,6 +195,8 @@ def _parameters(
     out = []
     for parameter in family.parameters:
         prior = given.get(parameter.name, parameter.prior(scale))
+        if is_bambi_prior(prior):
+            prior = parameter_prior(prior, parameter.name)
         if fixed and parameter.name in given:
             raise PriorError(
                 f"{parameter.name!r} is known from the response's standard deviations: give it no "
@@ -263,8 +273,10 @@ def _checked_priors(
             )
         if isinstance(prior, str) and prior.lower() == "flat":
             prior = Flat()
+        elif is_bambi_prior(prior):
+            prior = (coefficient_prior if key in common else scale_prior)(prior, key)
         kind, wanted = (
-            (CoefficientPrior, "Normal or Flat")
+            (CoefficientPrior, "Normal, Flat, StudentT, Laplace, Cauchy or Horseshoe")
             if key in common
             else (
                 CovariancePrior,
@@ -314,25 +326,36 @@ def _common_effects(
     squares = [share @ (column - mean) ** 2 for column, mean in zip(columns.T, means, strict=True)]
     sds = np.sqrt(np.array(squares, dtype=float))
     center = means if center_predictors and encoder.intercept else np.zeros(columns.shape[1])
-    mean: list[float] = []
-    sd: list[float] = []
+    given = []
     if encoder.intercept:
-        prior = priors.get("Intercept", Normal(centre, DEFAULT_SCALE * scale))
-        _append_prior(mean, sd, prior, 1, "Intercept")
+        intercept = priors.get("Intercept", Normal(centre, DEFAULT_SCALE * scale))
+        given.append(_GivenPrior("Intercept", "Intercept", intercept, 1))
     for term in encoder.common_terms:
-        width = term.stop - term.start
-        prior = priors.get(term.name, priors.get("common"))
+        key = term.name if term.name in priors else "common"
+        prior = priors.get(key)
         if prior is None:
             prior = _default_prior(term, sds[term.start : term.stop], scale)
-        _append_prior(mean, sd, prior, width, term.name)
+        given.append(_GivenPrior(term.name, key, prior, term.stop - term.start))
+    locations_and_sds = [_location_and_sd(one) for one in given]
     return CommonEffects(
         columns=columns,
         terms=encoder.common_terms,
         intercept=encoder.intercept,
         center=center,
-        prior_mean=np.array(mean),
-        prior_sd=np.array(sd),
+        prior_mean=np.concatenate([np.empty(0), *(mean for mean, _ in locations_and_sds)]),
+        prior_sd=np.concatenate([np.empty(0), *(sd for _, sd in locations_and_sds)]),
+        mixtures=_mixtures(given),
     )
+
+
+@dataclass(frozen=True)
+class _GivenPrior:
+    """The prior of a term with ``width`` columns, and the key it was given under."""
+
+    name: str
+    key: str
+    prior: CoefficientPrior
+    width: int
 
 
 def _default_prior(term: CommonTerm, sds: FloatArray, scale: float) -> Normal:
@@ -343,17 +366,37 @@ def _default_prior(term: CommonTerm, sds: FloatArray, scale: float) -> Normal:
     return Normal(0, tuple((DEFAULT_SCALE * scale / sds).tolist()))
 
 
-def _append_prior(
-    mean: list[float], sd: list[float], prior: CoefficientPrior, width: int, name: str
-) -> None:
+def _location_and_sd(given: _GivenPrior) -> tuple[FloatArray, FloatArray]:
+    """``prior_mean`` and ``prior_sd`` of a term, shape (width,) each."""
+    prior = given.prior
     if isinstance(prior, Flat):
-        mean.extend([0.0] * width)
-        sd.extend([np.inf] * width)
-        return
-    for target, value in ((mean, prior.mu), (sd, prior.sigma)):
-        array = np.asarray(value, dtype=float)
-        if array.ndim and array.shape != (width,):
-            raise PriorError(
-                f"The prior of {name!r} has {array.size} values, but the term has {width} columns."
-            )
-        target.extend(np.broadcast_to(array, width).tolist())
+        return np.zeros(given.width), np.full(given.width, np.inf)
+    if isinstance(prior, Normal):
+        return _per_column(given, prior.mu), _per_column(given, prior.sigma)
+    _per_column(given, prior.scale)
+    return _per_column(given, prior.location), np.full(given.width, np.nan)
+
+
+def _per_column(given: _GivenPrior, value: Any) -> FloatArray:
+    array = np.asarray(value, dtype=float)
+    if array.ndim and array.shape != (given.width,):
+        raise PriorError(
+            f"The prior of {given.name!r} has {array.size} values, but the term has {given.width} "
+            "columns."
+        )
+    return np.broadcast_to(array, given.width)
+
+
+def _mixtures(given: list[_GivenPrior]) -> tuple[Mixture, ...]:
+    """One per term; a horseshoe ties the columns of all terms that it is given to under one key."""
+    mixtures: dict[str, Mixture] = {}
+    start = 0
+    for one in given:
+        index = tuple(range(start, start + one.width))
+        start += one.width
+        if isinstance(one.prior, Normal | Flat):
+            continue
+        name = one.key if isinstance(one.prior, Horseshoe) else one.name
+        tied = mixtures[name].index if name in mixtures else ()
+        mixtures[name] = Mixture(name, tied + index, one.prior)
+    return tuple(mixtures.values())

@@ -43,7 +43,7 @@ def evaluate_calls(
                 continue
             with formulae_errors(name, "data"):
                 component.set_type(frame, env)
-            if component.kind == "offset" and term not in parsed.offsets:
+            if component.kind == "offset" and not parsed.is_offset(term):
                 raise FormulaError(
                     "offset(...) stands by itself, not inside a group-specific term."
                 )

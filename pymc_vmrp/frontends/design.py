@@ -293,7 +293,7 @@ def _column_roles(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -
     factors = {id(bar.factor) for bar in parsed.bars}
     roles = _Roles(set(), set(), set())
     for _, term in predictor_terms(parsed):
-        if term in parsed.offsets:
+        if parsed.is_offset(term):
             continue
         names = {c.name for c in term.components if isinstance(c, Variable)}
         (roles.factors if id(term) in factors else roles.variables).update(names)

@@ -52,6 +52,10 @@ class ParsedFormula:
     bars: tuple[Bar, ...]
     offsets: tuple[Term, ...] = ()
 
+    def is_offset(self, term: Term) -> bool:
+        """Whether ``term`` is one of the offsets; formulae cannot compare any two calls."""
+        return any(term is offset for offset in self.offsets)
+
 
 def parse_formula(formula: str) -> ParsedFormula:
     """Parse ``formula``.
@@ -72,7 +76,7 @@ def parse_formula(formula: str) -> ParsedFormula:
         if not isinstance(response.components[0].name, str):
             raise FormulaError(f"The response of {formula!r} is a number: {_EXAMPLE}.")
         _check_powers(tree.right)
-        common, bars = _terms(tree.right)
+        common, bars, offsets = _terms(tree.right)
     except FormulaError:
         raise
     except Exception as error:  # formulae raises many types; the user needs one
@@ -80,8 +84,8 @@ def parse_formula(formula: str) -> ParsedFormula:
             f"The formula {formula!r} cannot be read ({error or type(error).__name__}): {_EXAMPLE}."
         ) from error
     _check_duplicates(bars)
-    common, offsets = _split_offsets(common)
-    return ParsedFormula(formula, response, common, tuple(bars), offsets)
+    _check_offsets(common)
+    return ParsedFormula(formula, response, common, tuple(bars), tuple(offsets))
 
 
 def is_offset(component: Any) -> bool:
@@ -89,21 +93,23 @@ def is_offset(component: Any) -> bool:
     return isinstance(component, Call) and component.call.callee == "offset"
 
 
-def _split_offsets(common: TermSet) -> tuple[TermSet, tuple[Term, ...]]:
-    """Common terms without the offsets, and the offsets."""
-    plain, offsets = [], []
+def _offset(node: Any) -> Term | None:
+    """The term of an addend that is one call of ``offset``."""
+    node = _strip(node)
+    if type(node).__name__ != "Call" or node.callee.name.lexeme != "offset":
+        return None
+    term: Term = Resolver(node).resolve()
+    return term
+
+
+def _check_offsets(common: TermSet) -> None:
+    """Refuse offsets that are part of another term."""
     for term in common.common_terms:
-        components = term.components if isinstance(term, Term) else []
-        if not any(is_offset(component) for component in components):
-            plain.append(term)
-        elif len(components) == 1:
-            offsets.append(term)
-        else:
+        if any(is_offset(component) for component in getattr(term, "components", [])):
             raise FormulaError(
                 f"offset(...) is a known part of the linear predictor and has no interactions: "
                 f"write {term.name!r} as one offset of the product."
             )
-    return TermSet(*plain), tuple(offsets)
 
 
 def _parse(formula: str) -> Any:
@@ -135,8 +141,9 @@ def _merge_double_bars(tokens: list[Any]) -> list[Any]:
     return merged
 
 
-def _terms(tree: Any) -> tuple[TermSet, list[Bar]]:
+def _terms(tree: Any) -> tuple[TermSet, list[Bar], list[Term]]:
     bars: list[Bar] = []
+    offsets: list[Term] = []
     plain = []
     for sign, node in _addends(tree):
         if _is_bar(node):
@@ -147,9 +154,13 @@ def _terms(tree: Any) -> tuple[TermSet, list[Bar]]:
             raise FormulaError(
                 "A group-specific term such as (1|group) can only be added to other terms."
             )
+        elif (offset := _offset(node)) is not None:
+            if sign < 0:
+                raise FormulaError("An offset cannot be subtracted: write offset(-x).")
+            offsets.append(offset)
         else:
             plain.append((sign, node))
-    return _sum(TermSet(), plain), bars
+    return _sum(TermSet(), plain), bars, offsets
 
 
 def _sum(start: TermSet, addends: list[tuple[int, Any]]) -> TermSet:

@@ -55,7 +55,7 @@ def check_identified(common: CommonEffects, family: Family, statistics: Statisti
     (2007), Linear programming algorithms for detecting separated data in binary logistic
     regression models, DPhil thesis, University of Oxford.
     """
-    flat = ~np.isfinite(common.prior_sd)
+    flat = np.isinf(common.prior_sd)
     if not flat.any():
         return
     names = np.array(_column_names(common))[flat]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.glmm.families.family import Family, Rows, Statistics
 from pymc_vmrp.glmm.priors import CovariancePrior
+from pymc_vmrp.glmm.scale_mixtures import ScaleMixture
 from pymc_vmrp.glmm.scale_priors import ScalePrior
 
 FloatArray = NDArray[np.float64]
@@ -115,6 +116,24 @@ class CommonTerm:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """A prior of coefficients of β that is a normal distribution of random variance.
+
+    Attributes
+    ----------
+    name : str
+        The term it belongs to, or ``"common"`` where it ties the columns of several terms.
+    index : tuple of int
+        Its coefficients in β.
+    prior : ScaleMixture
+    """
+
+    name: str
+    index: tuple[int, ...]
+    prior: ScaleMixture
+
+
+@dataclass(frozen=True)
 class CommonEffects:
     """Intercept and common ("fixed") effects.
 
@@ -129,7 +148,10 @@ class CommonEffects:
         What is subtracted from each column (zeros when predictors are not centred). The prior
         of the intercept holds at this point of the predictors.
     prior_mean, prior_sd : ndarray, shape (intercept + k,)
-        Normal prior of β; ``inf`` in ``prior_sd`` marks a flat prior.
+        Location of the prior of β, and the sd of normal priors: ``inf`` marks a flat prior, and
+        ``nan`` one in ``mixtures``.
+    mixtures : tuple of Mixture
+        Priors that are neither normal nor flat.
     """
 
     columns: FloatArray
@@ -138,11 +160,17 @@ class CommonEffects:
     center: FloatArray
     prior_mean: FloatArray
     prior_sd: FloatArray
+    mixtures: tuple[Mixture, ...] = ()
 
     @property
     def size(self) -> int:
         """Number of coefficients, the intercept included."""
         return int(self.intercept) + self.center.size
+
+    @property
+    def normal_precision(self) -> FloatArray:
+        """Precision of normal priors, shape (size,): 0 for flat ones, nan for mixtures."""
+        return np.asarray(self.prior_sd**-2.0)
 
     def design(self, columns: FloatArray) -> FloatArray:
         """X̃ for the given raw columns: the intercept's ones and the centred columns."""

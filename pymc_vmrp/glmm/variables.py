@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.glmm.spec import GLMM, CommonTerm, GroupEffects
+from pymc_vmrp.glmm.horseshoe import Horseshoe
+from pymc_vmrp.glmm.spec import GLMM, CommonEffects, CommonTerm, GroupEffects
 
 FloatArray = NDArray[np.float64]
 Variables = dict[str, tuple[tuple[str, ...], FloatArray]]
@@ -119,6 +120,7 @@ def posterior_names(glmm: GLMM) -> list[str]:
             names += [variable.name, f"{variable.name}_sigma"]
         if group.d > 1:
             names.append(correlation_name(group))
+    names += horseshoe_names(glmm.common)
     return names + [parameter.name for parameter in glmm.free_parameters]
 
 
@@ -130,6 +132,20 @@ def repeated_name(glmm: GLMM) -> str | None:
             return name
         seen.add(name)
     return None
+
+
+def horseshoe_names(common: CommonEffects) -> list[str]:
+    """Variables that a pm.Model keeps for the horseshoe priors of common effects."""
+    first, names = int(common.intercept), []
+    starts = {term.name: first + term.start for term in common.terms}
+    if common.intercept:
+        starts["Intercept"] = 0
+    for mixture in common.mixtures:
+        if isinstance(mixture.prior, Horseshoe):
+            names.append(f"{mixture.name}_tau")
+            own = [name for name, start in starts.items() if start in mixture.index]
+            names += [f"{name}_{part}" for name in own for part in ("lambda", "offset")]
+    return names
 
 
 def common_variables(glmm: GLMM, intercept: FloatArray | None, slopes: FloatArray) -> Variables:

@@ -16,11 +16,11 @@ from pymc_vmrp.glmm.scale_priors import (
     HalfNormal,
     HalfStudentT,
     InverseGamma,
+    LogNormal,
     Uniform,
 )
-from pymc_vmrp.glmm.spec import GLMM, CommonTerm, FamilyParameter, GroupEffects
+from pymc_vmrp.glmm.spec import GLMM, FamilyParameter, GroupEffects
 from pymc_vmrp.glmm.variables import (
-    common_dim,
     coords,
     correlation_dim,
     correlation_name,
@@ -28,6 +28,7 @@ from pymc_vmrp.glmm.variables import (
     effect_variables,
     factor_dim,
 )
+from pymc_vmrp.mcmc.coefficients import coefficients, float64
 
 CELL_DIM = "__cell__"
 
@@ -39,6 +40,7 @@ _DISTRIBUTIONS = {
     HalfNormal: pm.HalfNormal,
     HalfStudentT: pm.HalfStudentT,
     InverseGamma: pm.InverseGamma,
+    LogNormal: pm.LogNormal,
     Uniform: pm.Uniform,
 }
 
@@ -79,29 +81,15 @@ def _effect_dim(group: GroupEffects) -> str:
 
 def _common(glmm: GLMM) -> Any:
     common = glmm.common
+    beta = coefficients(common)
     eta: Any = np.zeros(glmm.n_cells)
-    first = int(common.intercept)
     if common.intercept:
-        eta = eta + _coefficient("Intercept", common.prior_mean[0], common.prior_sd[0], None)
+        eta = eta + beta["Intercept"]
     centred = common.columns - common.center
     for term in common.terms:
-        own = slice(first + term.start, first + term.stop)
-        beta = _term(term, common.prior_mean[own], common.prior_sd[own])
-        columns = centred[:, term.start : term.stop]
-        eta = eta + (columns[:, 0] * beta if term.labels is None else pt.dot(columns, beta))
+        own, columns = beta[term.name], centred[:, term.start : term.stop]
+        eta = eta + (columns[:, 0] * own if term.labels is None else pt.dot(columns, own))
     return eta
-
-
-def _term(term: CommonTerm, mean: np.ndarray, sd: np.ndarray) -> Any:
-    if term.labels is None:
-        return _coefficient(term.name, mean[0], sd[0], None)
-    return _coefficient(term.name, mean, sd, common_dim(term))
-
-
-def _coefficient(name: str, mean: Any, sd: Any, dims: str | None) -> Any:
-    if not np.isfinite(sd).all():  # a term is flat as a whole or not at all
-        return pm.Flat(name, dims=dims)
-    return pm.Normal(name, mu=mean, sigma=sd, dims=dims)
 
 
 def _scalar_block(glmm: GLMM, group: GroupEffects) -> Any:
@@ -127,8 +115,7 @@ def _sigma(name: str, prior: Any, dim: str | None) -> Any:
     if isinstance(prior, Uniform):
         arguments["lower"] = 0.0
     measured = arguments.pop("on", "sd")
-    # PyTensor keeps a Python float that fits in single precision there, and its reciprocal too
-    arguments = {key: np.asarray(value, dtype=np.float64) for key, value in arguments.items()}
+    arguments = {key: float64(value) for key, value in arguments.items()}
     if measured == "sd":
         return distribution(name, **arguments, **shape)
     variance = distribution(f"{name.removesuffix('_sigma')}_variance", **arguments, **shape)

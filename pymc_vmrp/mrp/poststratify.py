@@ -123,7 +123,7 @@ def poststratify(
     unseen = rows.unseen_levels
     _warn_of_unseen(model.encoder, frame, unseen)
     tree = _datatree(estimate, groups, chains, n_draws, unseen)
-    carried = ("formula", "family", "inference_method", "data_digest")
+    carried = ("formula", "family", "link", "inference_method", "data_digest")
     tree.attrs |= {name: idata.attrs[name] for name in carried if name in idata.attrs}
     tree.attrs |= {"weights": weights, "by": json.dumps(columns)}
     return tree
