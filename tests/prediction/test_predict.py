@@ -9,9 +9,9 @@ import xarray as xr
 from scipy.special import expit
 
 import pymc_vmrp as vmrp
+from benchmarks.simulated_families import CASES, simulate
 from pymc_vmrp.glmm.families import get_family
 from pymc_vmrp.prediction import predict as module
-from tests.families_data import CASES, simulate
 
 FORMULA = "y ~ x + educ + (1 + x|state) + (1|age) + (1|state:age)"
 

@@ -9,9 +9,9 @@ import pytest
 import xarray as xr
 
 import pymc_vmrp as vmrp
+from benchmarks.simulated_families import simulate
 from pymc_vmrp.results.posterior import Draws
 from pymc_vmrp.results.variance import between_variances, expected_counts, residual_variance
-from tests.families_data import simulate
 
 
 @pytest.fixture(scope="module")
