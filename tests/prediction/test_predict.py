@@ -128,6 +128,18 @@ def test_columns_of_excluded_terms_may_be_missing(model, idata, survey):
         model.predict(idata, data=survey[["educ"]], include_group_specific=False)
 
 
+def test_effects_in_separate_bars_are_excluded_one_by_one(survey):
+    model = vmrp.Model("y ~ x + (1 + x||state)", survey)
+    idata = model.fit(20, random_seed=1)
+    new = survey.iloc[:10]
+    full = predicted(model, idata, data=new, terms=True)["terms"].to_dataset()
+    part = predicted(model, idata, data=new, terms=True, exclude="1|state")["terms"]
+    np.testing.assert_allclose(
+        part["linear_predictor"], full["linear_predictor"] - full["1|state"], atol=1e-12
+    )
+    assert "1|state" not in part
+
+
 def test_everything_excluded_leaves_zero(model, idata):
     names = ["Intercept", "x", "educ"]
     tree = predicted(model, idata, exclude=names, include_group_specific=False)

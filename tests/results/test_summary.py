@@ -98,6 +98,17 @@ def test_categories_that_vary_by_group_and_saved_fits(survey, tmp_path):
     pd.testing.assert_frame_equal(model.summary(read), model.summary(idata))
 
 
+@pytest.mark.filterwarnings("error::pandas.errors.PerformanceWarning")
+def test_independent_effects_of_one_factor(survey):
+    model = vmrp.Model("y ~ x + (1|state) + (1|age) + (0 + x|state)", survey)
+    idata = model.fit(50, random_seed=1)
+    wide = vmrp.ranef(model, idata).loc["state"]["mean"].unstack("effect")
+    expected = idata["posterior"]["x|state"].mean(("chain", "draw"))
+    np.testing.assert_allclose(wide["x"], expected)
+    assert list(vmrp.varcorr(model, idata).loc["state"].index) == ["sd(1)", "sd(x)"]
+    assert list(vmrp.icc(model, idata).index) == ["1|state", "1|age", "x|state", "all"]
+
+
 def test_models_without_groups(survey):
     model = vmrp.Model("y ~ x", survey)
     idata = model.fit(50, random_seed=1)
