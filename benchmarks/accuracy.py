@@ -41,16 +41,27 @@ def cces_samples(shared: Path, samples: int = 20, n: int = 5000) -> pd.DataFrame
     return table
 
 
-def published_algorithm(shared: Path) -> pd.DataFrame:
-    """The Pólya–Gamma bound under flat β against vglmer's "weak" fit, by coefficient."""
+VGLMER_NAMES = {"joint": "weak", "partial": "partial", "strong": "strong"}
+
+
+def published_algorithm(shared: Path, factorization: str = "joint") -> pd.DataFrame:
+    """The Pólya–Gamma bound under flat β against vglmer's fit, by coefficient.
+
+    Predictors are not centred, as in vglmer: where q(β) is independent of q(u) that matters.
+    """
     survey = data.simulated_5k(shared).survey
     model = vmrp.Model(
-        f"y ~ {data.PREDICTORS}", survey, priors={"Intercept": "flat", "common": "flat"}
+        f"y ~ {data.PREDICTORS}",
+        survey,
+        priors={"Intercept": "flat", "common": "flat"},
+        center_predictors=False,
     )
-    idata = model.fit(2, bound="polya-gamma", tol=1e-6, random_seed=0)
+    options = {"bound": "polya-gamma", "factorization": factorization, "tol": 1e-6}
+    idata = model.fit(2, random_seed=0, **options)
     mean, sd = (idata[f"fit/{which}"].to_dataset() for which in ("mean", "sd"))
     rows = []
-    reference = pd.read_csv(shared / "simulated_5k" / "vglmer_weak.csv").set_index("name")
+    path = shared / "simulated_5k" / f"vglmer_{VGLMER_NAMES[factorization]}.csv"
+    reference = pd.read_csv(path).set_index("name")
     for name, expected in reference.iterrows():
         variable, level = _from_vglmer(str(name))
         element = {} if level is None else {mean[variable].dims[-1]: level}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.cavi.accelerate import ACCELERATORS, Accelerator
 from pymc_vmrp.cavi.blas import one_blas_thread
-from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.coordinates import Coordinates
+from pymc_vmrp.cavi.factorize import factorized_solver
 from pymc_vmrp.cavi.sites import BOUNDS, PolyaGamma
 from pymc_vmrp.cavi.sweep import Setup, State, start, sweep, under_bound
 from pymc_vmrp.errors import VmrpError
@@ -35,6 +35,8 @@ class Options:
     solver: str = "auto"
     accelerate: str = "anderson"
     expansion: str = "translation"
+    factorization: str = "joint"
+    kept: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Fit:
     change : float
         Last change, in the units of ``tol``.
     seconds : float
-    bound, solver, accelerator, expansion : str
+    bound, solver, accelerator, expansion, factorization : str
     """
 
     state: State
@@ -69,6 +71,7 @@ class Fit:
     solver: str
     accelerator: str
     expansion: str
+    factorization: str = "joint"
 
     @property
     def converged(self) -> bool:
@@ -82,9 +85,10 @@ class Fit:
 
 
 def run(glmm: GLMM, options: Options, callback: Callback | None = None) -> Fit:
-    """Fit q(β, u) Π q(Σ_j) q(a_j) to the posterior of ``glmm``."""
+    """Fit q(β, u) Π q(Σ_j) q(a_j) to the posterior of ``glmm``; q(β, u) as factorized."""
     began = time.perf_counter()
-    solver = choose_solver(glmm, options.solver, expand=options.expansion == "translation")
+    expand = options.expansion == "translation"
+    solver = factorized_solver(glmm, options.factorization, options.kept, options.solver, expand)
     bound = BOUNDS[options.bound]
     setup = Setup(glmm, solver, bound, options.expansion)
     first = setup if isinstance(bound, PolyaGamma) else replace(setup, bound=PolyaGamma())
@@ -105,7 +109,7 @@ def run(glmm: GLMM, options: Options, callback: Callback | None = None) -> Fit:
                     fit = _continue(setup, fit, options, callback)
                 except KeyboardInterrupt:  # between the sweeps of the two bounds
                     fit = replace(fit, stopped="interrupted")
-    return replace(fit, seconds=time.perf_counter() - began)
+    return replace(fit, seconds=time.perf_counter() - began, factorization=options.factorization)
 
 
 def _continue(setup: Setup, first: Fit, options: Options, callback: Callback | None) -> Fit:

@@ -228,7 +228,7 @@ def _add_fit(tree: xr.DataTree, posterior: VariationalPosterior) -> xr.DataTree:
         "polya_gamma_steps": fit.warmup,
         "change": fit.change,
         "seconds": fit.seconds,
-        "factorization": "joint",
+        "factorization": fit.factorization,
         "bound": fit.bound,
         "solver": fit.solver,
         "accelerator": fit.accelerator,

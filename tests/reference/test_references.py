@@ -7,8 +7,9 @@ import pytest
 from benchmarks import accuracy, data
 
 
-def test_polya_gamma_is_the_published_algorithm(shared):
-    table = accuracy.published_algorithm(shared)
+@pytest.mark.parametrize("factorization", sorted(accuracy.VGLMER_NAMES))
+def test_polya_gamma_is_the_published_algorithm(shared, factorization):
+    table = accuracy.published_algorithm(shared, factorization)
     assert len(table) == 129
     assert table["shift"].abs().max() <= 0.02
     assert (table["sd_ratio"] - 1).abs().max() <= 0.01

@@ -1,0 +1,106 @@
+"""Coefficients of the collapsed factorization: which are kept, and the levels of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_vmrp.glmm.spec import GLMM
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CollapsedLayout:
+    """Coefficients that are kept, and all others by level.
+
+    Attributes
+    ----------
+    kept_at, rest_at : ndarray
+        Where they lie in the coefficient vector.
+    kept, rest : ndarray, shape (p,)
+        Number of each coefficient among them, −1 elsewhere.
+    level, effect : ndarray, shape (len(rest_at),)
+        A number for each level of each term, and which of its effects the coefficient is.
+    sizes : tuple of (int, int)
+        Levels and effects of each term that is not kept, in order.
+    """
+
+    kept_at: IntArray
+    rest_at: IntArray
+    kept: IntArray
+    rest: IntArray
+    level: IntArray
+    effect: IntArray
+    sizes: tuple[tuple[int, int], ...]
+
+    @property
+    def width(self) -> int:
+        """Most effects of a term that is not kept."""
+        return max((d for _, d in self.sizes), default=1)
+
+    @property
+    def arrays(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        """What compiled loops need."""
+        return self.kept, self.rest, self.level, self.effect
+
+    def terms(self) -> Iterator[tuple[slice, int]]:
+        """Where each term lies among the coefficients not kept, and its number of effects."""
+        start = 0
+        for levels, d in self.sizes:
+            yield slice(start, start + levels * d), d
+            start += levels * d
+
+    def times(self, blocks: FloatArray, right: FloatArray) -> FloatArray:
+        """A block-diagonal matrix, held as one row of its block a coefficient, times ``right``."""
+        out = np.empty_like(right)
+        for where, d in self.terms():
+            if d == 1:
+                out[where] = (blocks[where, 0] * right[where].T).T
+                continue
+            part = right[where].reshape((where.stop - where.start) // d, d, *right.shape[1:])
+            product = np.einsum("gab,gb...->ga...", blocks[where, :d].reshape(-1, d, d), part)
+            out[where] = product.reshape(right[where].shape)
+        return out
+
+
+def lay_out(glmm: GLMM, kept: Sequence[int]) -> CollapsedLayout:
+    """Number the coefficients; the common effects are always kept."""
+    p = glmm.n_coefficients
+    is_kept = np.zeros(p, dtype=bool)
+    is_kept[: glmm.common.size] = True
+    for j in kept:
+        is_kept[glmm.group_slice(j)] = True
+    sizes, levels, effects, first = [], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
+    for j, group in enumerate(glmm.groups):
+        if j in kept:
+            continue
+        n, d = len(group.levels), group.d
+        sizes.append((n, d))
+        levels.append(first + np.repeat(np.arange(n), d))
+        effects.append(np.tile(np.arange(d), n))
+        first += n
+    return CollapsedLayout(
+        np.flatnonzero(is_kept),
+        np.flatnonzero(~is_kept),
+        np.where(is_kept, np.cumsum(is_kept) - 1, -1),
+        np.where(is_kept, -1, np.cumsum(~is_kept) - 1),
+        np.concatenate(levels),
+        np.concatenate(effects),
+        tuple(sizes),
+    )
+
+
+def prior_blocks(glmm: GLMM, precisions: Sequence[FloatArray]) -> FloatArray:
+    """Prior precision of each coefficient with each of its level, shape (p, most effects)."""
+    out = np.zeros((glmm.n_coefficients, max((len(one) for one in precisions), default=1)))
+    out[: glmm.common.size, 0] = glmm.common.prior_sd**-2.0
+    for j, precision in enumerate(precisions):
+        out[glmm.group_slice(j), : len(precision)] = np.tile(
+            precision, (len(glmm.groups[j].levels), 1)
+        )
+    return out
