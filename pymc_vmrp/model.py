@@ -47,8 +47,10 @@ class Model:
         ``"1|state"``, or ``"group_specific"`` for all of them (:class:`HuangWand`,
         :class:`InverseWishart`; for terms with one effect also :class:`HalfStudentT`,
         :class:`HalfCauchy`, :class:`HalfNormal`, :class:`Exponential`, :class:`Uniform`,
-        :class:`Gamma`, :class:`InverseGamma`). Defaults: Normal(0, 2.5/sd(x)) for slopes,
-        Normal(0, 2.5) for the intercept, HuangWand(2, 5) for group-specific terms.
+        :class:`Gamma`, :class:`InverseGamma`), or the name of one of vglmer's: ``"mean_exists"``,
+        and the improper ``"jeffreys"``, ``"limit"`` and ``"uniform"`` (for CAVI alone). Defaults:
+        Normal(0, 2.5/sd(x)) for slopes, Normal(0, 2.5) for the intercept, HuangWand(2, 5) for
+        group-specific terms.
     center_predictors : bool
         Whether the intercept's prior holds at the mean of the predictors, as in Bambi and
         rstanarm. The intercept that results report is that of the formula as written. Means and

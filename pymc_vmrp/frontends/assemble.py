@@ -31,6 +31,7 @@ from pymc_vmrp.frontends.formula import ParsedFormula
 from pymc_vmrp.frontends.identify import check_identified, warn_of_single_answers
 from pymc_vmrp.frontends.response import is_proportion, proportion_arguments, read_response
 from pymc_vmrp.glmm.families import Family, log_binomial_coefficients
+from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart, check_improper
 from pymc_vmrp.glmm.priors import (
     CoefficientPrior,
     CovariancePrior,
@@ -38,6 +39,7 @@ from pymc_vmrp.glmm.priors import (
     HuangWand,
     Normal,
     check_covariance_prior,
+    named_covariance_prior,
 )
 from pymc_vmrp.glmm.spec import (
     GLMM,
@@ -175,14 +177,17 @@ def _checked_priors(priors: Mapping[str, Any] | None, encoder: Encoder) -> dict[
                 f"priors has the key {key!r}, but the model has no such term. Its terms are "
                 f"{', '.join(map(repr, sorted(common | group)))}."
             )
-        if isinstance(prior, str) and prior.lower() == "flat":
+        if isinstance(prior, str) and key in common and prior.lower() == "flat":
             prior = Flat()
+        elif isinstance(prior, str) and key in group:
+            prior = named_covariance_prior(prior.lower()) or prior
         kind, wanted = (
             (CoefficientPrior, "Normal or Flat")
             if key in common
             else (
                 CovariancePrior,
-                "HuangWand, InverseWishart or a prior on one sd",
+                "HuangWand, InverseWishart, a prior on one sd, or one of 'mean_exists', "
+                "'jeffreys', 'limit' and 'uniform'",
             )
         )
         if not isinstance(prior, kind):
@@ -206,6 +211,8 @@ def _covariance_prior(block: Block, priors: dict[str, Any]) -> CovariancePrior:
     default = priors.get("group_specific", DEFAULT_COVARIANCE_PRIOR)
     prior: CovariancePrior = given[0] if given else default
     check_covariance_prior(prior, len(block.effects), name)
+    if isinstance(prior, ImproperInverseWishart):
+        check_improper(prior, len(block.effects), len(block.factor.levels), name)
     return prior
 
 
