@@ -278,7 +278,8 @@ class CollapsedGaussian:
         def task(first: int, last: int) -> FloatArray:
             out = np.zeros((size, size))
             kernels.add_curvature(
-                first, last, rows.columns, rows.values, self.sites.precision, solver.slots,
+                first, last, rows.columns, rows.values, self.sites.precision,
+                solver.slots[rows.columns[0]],
                 self.mean, *self._covariance_arrays, out,
             )  # fmt: skip
             return out

@@ -7,6 +7,7 @@ others (−1 elsewhere); ``level`` and ``effect`` tell of the latter which level
 from __future__ import annotations
 
 import numba
+import numpy as np
 
 
 @numba.njit(cache=True, nogil=True)
@@ -35,18 +36,28 @@ def add_products(  # type: ignore[no-untyped-def]
                     blocks[rest[row], effect[rest[column]]] += wa * values[i, b]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _covariance(i, j, kept, rest, level, effect, border, cross, blocks):  # type: ignore[no-untyped-def]
-    """V[i, j]: zero between different levels of what is not kept."""
-    if kept[i] >= 0:
-        if kept[j] >= 0:
-            return border[kept[i], kept[j]]
-        return cross[rest[j], kept[i]]
-    if kept[j] >= 0:
-        return cross[rest[i], kept[j]]
-    if level[rest[i]] == level[rest[j]]:
-        return blocks[rest[i], effect[rest[j]]]
-    return 0.0
+@numba.njit(cache=True, nogil=True)
+def _row_covariance(  # type: ignore[no-untyped-def]
+    row, kept, rest, level, effect, border, cross, blocks, out
+):
+    """Write V[row, row] to ``out``: zero between different levels of what is not kept."""
+    for a in range(len(row)):
+        p = row[a]
+        k = kept[p]
+        for b in range(a + 1):
+            q = row[b]
+            m = kept[q]
+            v = 0.0
+            if k >= 0 and m >= 0:
+                v = border[k, m]
+            elif k >= 0:
+                v = cross[rest[q], k]
+            elif m >= 0:
+                v = cross[rest[p], m]
+            elif level[rest[p]] == level[rest[q]]:
+                v = blocks[rest[p], effect[rest[q]]]
+            out[a, b] = v
+            out[b, a] = v
 
 
 @numba.njit(cache=True, nogil=True)
@@ -55,19 +66,16 @@ def row_variances(  # type: ignore[no-untyped-def]
 ):
     """Write x_i' V x_i to ``out``."""
     width = columns.shape[1]
+    own = np.empty((width, width))
     for i in range(first, last):
+        _row_covariance(columns[i], kept, rest, level, effect, border, cross, blocks, own)
         total = 0.0
         for a in range(width):
-            x = values[i, a]
-            if x == 0.0:
-                continue
-            p = columns[i, a]
-            total += x * x * _covariance(p, p, kept, rest, level, effect, border, cross, blocks)
+            part = 0.5 * own[a, a] * values[i, a]
             for b in range(a):
-                q = columns[i, b]
-                v = _covariance(p, q, kept, rest, level, effect, border, cross, blocks)
-                total += 2.0 * x * values[i, b] * v
-        out[i] = total
+                part += own[a, b] * values[i, b]
+            total += values[i, a] * part
+        out[i] = 2.0 * total
 
 
 @numba.njit(cache=True, nogil=True)
@@ -75,25 +83,31 @@ def add_curvature(  # type: ignore[no-untyped-def]
     first, last, columns, values, weights, slots, mean,
     kept, rest, level, effect, border, cross, blocks, out,
 ):  # fmt: skip
-    """Add Σ_i w_i E[φ_i φ_i'] to ``out``, φ being the products z_a u_b of a row."""
+    """Add Σ_i w_i E[φ_i φ_i'] to ``out``, φ being the products z_a u_b of a row.
+
+    ``slots`` holds for each entry of a row its effect, how many effects its term has, and the
+    term's first product; entries of a level come one after the other.
+    """
     width = columns.shape[1]
+    own = np.empty((width, width))
     for i in range(first, last):
         w = weights[i]
+        if w == 0.0:
+            continue
+        _row_covariance(columns[i], kept, rest, level, effect, border, cross, blocks, own)
+        for a in range(width):
+            for b in range(width):
+                own[a, b] += mean[columns[i, a]] * mean[columns[i, b]]
         for q in range(width):
             wx = w * values[i, q]
             if wx == 0.0:
                 continue
-            p = columns[i, q]
-            a, size, start = slots[p, 0], slots[p, 1], slots[p, 2]
+            a, size, start = slots[q, 0], slots[q, 1], slots[q, 2]
             for r in range(width):
-                s = columns[i, r]
-                c, other_size, other_start = slots[s, 0], slots[s, 1], slots[s, 2]
+                c, other_size, other_start = slots[r, 0], slots[r, 1], slots[r, 2]
                 x = wx * values[i, r]
                 for b in range(size):
-                    u = p - a + b
                     for d in range(other_size):
-                        t = s - c + d
-                        v = _covariance(u, t, kept, rest, level, effect, border, cross, blocks)
-                        out[start + b * size + a, other_start + d * other_size + c] += x * (
-                            v + mean[u] * mean[t]
+                        out[start + b * size + a, other_start + d * other_size + c] += (
+                            x * own[q - a + b, r - c + d]
                         )
