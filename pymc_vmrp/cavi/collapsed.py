@@ -31,6 +31,13 @@ from scipy.linalg import cho_solve, solve_triangular
 
 from pymc_vmrp.cavi import collapsed_kernels as kernels
 from pymc_vmrp.cavi.collapsed_layout import CollapsedLayout, lay_out, prior_blocks
+from pymc_vmrp.cavi.collapsed_pairs import (
+    Elimination,
+    Pairs,
+    eliminate,
+    find_pairs,
+    pair_moments,
+)
 from pymc_vmrp.cavi.conjugate import conjugate_gradients
 from pymc_vmrp.cavi.dense import DenseSolver, prior_shift
 from pymc_vmrp.cavi.factor import factor_and_invert, singular
@@ -57,17 +64,25 @@ class CollapsedSolver:
     ----------
     glmm : GLMM
     kept : tuple of int
-        Group-specific terms that are kept besides the common effects.
+        Group-specific terms that are kept besides the common effects, in one dense border.
+    by_level : int, optional
+        One more kept term, of any number of levels; no row may belong to two of them.
     """
 
     glmm: GLMM
     kept: tuple[int, ...] = ()
+    by_level: int | None = None
     name: str = "conjugate-gradients"
 
     @cached_property
     def layout(self) -> CollapsedLayout:
         """Which coefficients are kept, and the levels of the others."""
-        return lay_out(self.glmm, self.kept)
+        return lay_out(self.glmm, self.kept, self.by_level)
+
+    @cached_property
+    def pairs(self) -> Pairs | None:
+        """What rows tie to the kept term of many levels, if there is one."""
+        return None if self.by_level is None else find_pairs(self.layout, self.glmm.rows)
 
     @cached_property
     def slots(self) -> IntArray:
@@ -100,24 +115,36 @@ class CollapsedSolver:
             first, size = at - self.slots[at, 0], self.slots[at, 1]
             border[q, layout.kept[first : first + size]] += prior[at, :size]
         blocks += prior[layout.rest_at, : blocks.shape[1]]
+        eliminated = None
+        if self.pairs is not None:
+            eliminated = eliminate(self.pairs, glmm.rows, sites.precision, border, cross, blocks)
         factor, inverse = factor_and_invert(border)
         inverse = inverse + np.tril(inverse, -1).T
         loadings = _solve(factor, cross.T).T  # G', one row a coefficient
         schur, own, log_det = _levels(layout, blocks, cross, loadings)
         log_det += 2 * float(np.log(np.diag(factor)).sum())
-        parts = Parts(factor, cross, loadings, schur, own, prior[layout.rest_at])
+        parts = Parts(factor, cross, loadings, schur, own, prior[layout.rest_at], eliminated)
         right = self.design.transposed_product(sites.shift)
         shift = right.copy()
         shift[: glmm.common.size] += prior_shift(glmm)
         scaled = layout.times(own, loadings)
+        border_covariance, cross_covariance = inverse + loadings.T @ scaled, -scaled
+        covariances, pairs = own, np.zeros(0)
+        if eliminated is not None:
+            moments = pair_moments(eliminated, own, border_covariance, cross_covariance)
+            cross_covariance[layout.own] = moments.cross
+            covariances, pairs = own.copy(), moments.pairs
+            covariances[layout.own] = moments.blocks
         return CollapsedGaussian(
             solver=self,
             sites=sites,
             parts=parts,
             right=right,
             mean=self.solve_joint(parts, sites.precision, shift, _TOLERANCE),
-            border_covariance=inverse + loadings.T @ scaled,
-            cross_covariance=-scaled,
+            border_covariance=border_covariance,
+            cross_covariance=cross_covariance,
+            covariances=covariances,
+            pairs=pairs,
             log_det_precision=log_det,
         )
 
@@ -125,25 +152,37 @@ class CollapsedSolver:
         self, parts: Parts, weights: FloatArray, right: FloatArray, tolerance: float
     ) -> FloatArray:
         """P⁻¹ right, by conjugate gradients once C is eliminated."""
-        layout = self.layout
-        kept_right = right[layout.kept_at]
-        reduced = right[layout.rest_at] - parts.loadings @ kept_right
+        layout, eliminated = self.layout, parts.eliminated
+        kept, rest = right[layout.kept_at], right[layout.rest_at]
+        own = layout.times(parts.covariances, rest)[layout.own]  # A⁻¹ of its right-hand side
+        if eliminated is not None:
+            kept = kept - eliminated.border.T @ rest[layout.own]
+            rest = rest - eliminated.matrix.T @ rest[layout.own]
+            rest[layout.own] = 0.0
+        reduced = rest - parts.loadings @ kept
+
+        def complete(b: FloatArray, v: FloatArray, out: FloatArray) -> None:
+            """All coefficients from those of the border and of the terms not kept."""
+            out[layout.kept_at], out[layout.rest_at] = b, v
+            if eliminated is not None:
+                out[layout.rest_at[layout.own]] = -eliminated.expected(b, v)
+
         out = np.empty(self.glmm.n_coefficients)
 
         def multiply(v: FloatArray) -> FloatArray:
-            out[layout.rest_at] = v
-            out[layout.kept_at] = -(parts.loadings.T @ v)
+            complete(-(parts.loadings.T @ v), v, out)
             rows = weights * self.design.row_products(out)
             product = self.design.transposed_product(rows)[layout.rest_at]
             product += layout.times(parts.prior, v)
+            product[layout.own] = 0.0
             return product
 
-        rest = conjugate_gradients(
+        v = conjugate_gradients(
             multiply, reduced, lambda v: layout.times(parts.covariances, v), tolerance
         )
         solution = np.empty_like(out)
-        solution[layout.rest_at] = rest
-        solution[layout.kept_at] = _solve(parts.factor, kept_right - parts.cross.T @ rest)
+        complete(_solve(parts.factor, kept - parts.cross.T @ v), v, solution)
+        solution[layout.rest_at[layout.own]] += own
         return solution
 
     def _products(self, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -154,8 +193,9 @@ class CollapsedSolver:
         def task(first: int, last: int) -> tuple[FloatArray, FloatArray, FloatArray]:
             out = np.zeros((b, b)), np.zeros((r, b)), np.zeros((r, layout.width))
             kernels.add_products(
-                first, last, rows.columns, rows.values, weights, *layout.arrays, *out
-            )
+                first, last, rows.columns, rows.values, weights,
+                layout.kept, layout.rest, layout.level, layout.effect, *out,
+            )  # fmt: skip
             return out
 
         parts = map_chunks(task, self.chunks, self.row_operations)
@@ -192,7 +232,10 @@ def _solve(factor: FloatArray, right: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Parts:
-    """What q is made of, b kept and r other coefficients.
+    """What q is made of, with b coefficients in the border and r others.
+
+    Of a kept term of many levels, ``precisions`` and ``covariances`` are those given all else, and
+    ``cross`` and ``loadings`` are zero.
 
     Attributes
     ----------
@@ -204,6 +247,7 @@ class Parts:
         S_gg and Λ_g, one row a coefficient.
     prior : ndarray, shape (r, most effects)
         See :func:`prior_blocks`; of the others alone.
+    eliminated : Elimination, optional
     """
 
     factor: FloatArray
@@ -212,6 +256,7 @@ class Parts:
     precisions: FloatArray
     covariances: FloatArray
     prior: FloatArray
+    eliminated: Elimination | None
 
 
 @dataclass(frozen=True)
@@ -224,7 +269,9 @@ class CollapsedGaussian:
     right: FloatArray = field(repr=False)  # X'k
     mean: FloatArray
     border_covariance: FloatArray
-    cross_covariance: FloatArray  # V_RC
+    cross_covariance: FloatArray  # between all others and the border
+    covariances: FloatArray  # of each coefficient outside of the border with its level
+    pairs: FloatArray = field(repr=False)  # covariances with a kept term of many levels
     log_det_precision: float
 
     def variances(self) -> FloatArray:
@@ -232,7 +279,7 @@ class CollapsedGaussian:
         layout = self.solver.layout
         out = np.empty(len(self.mean))
         out[layout.kept_at] = np.diag(self.border_covariance)
-        out[layout.rest_at] = self.parts.covariances[np.arange(len(layout.effect)), layout.effect]
+        out[layout.rest_at] = self.covariances[np.arange(len(layout.effect)), layout.effect]
         return out
 
     def marginal_covariance(self, index: IntArray) -> FloatArray:
@@ -247,9 +294,35 @@ class CollapsedGaussian:
         out[np.ix_(rest, kept)] = cross
         out[np.ix_(kept, rest)] = cross.T
         same = layout.level[r][:, None] == layout.level[r]
-        pairs = self.parts.covariances[r[:, None], layout.effect[r][None, :]]
-        out[np.ix_(rest, rest)] = np.where(same, pairs, 0.0)
+        pairs = self.covariances[r[:, None], layout.effect[r][None, :]]
+        own = np.where(same, pairs, 0.0)
+        if self.parts.eliminated is not None:
+            self._add_eliminated(self.parts.eliminated, r, same, own)
+        out[np.ix_(rest, rest)] = own
         return out
+
+    def _add_eliminated(
+        self,
+        eliminated: Elimination,
+        r: IntArray,
+        same: NDArray[np.bool_],
+        out: FloatArray,
+    ) -> None:
+        """Covariances of the kept term of many levels with all of ``r``, into their places."""
+        layout = self.solver.layout
+        is_own = (r >= layout.own.start) & (r < layout.own.stop)
+        for k in np.flatnonzero(is_own):
+            i = r[k] - layout.own.start
+            loading = np.asarray(eliminated.matrix[[i]].todense())[0]
+            with_rest = -self.cross_covariance @ eliminated.border[i]
+            with_rest -= layout.times(self.parts.covariances, loading)
+            with_rest[layout.own] = 0.0
+            with_own = -(
+                eliminated.border @ self.cross_covariance[r[k]] + eliminated.matrix @ with_rest
+            )
+            values = with_rest[r]
+            values[is_own] = with_own[r[is_own] - layout.own.start]
+            out[k] = out[:, k] = np.where(same[k], out[k], values)
 
     def row_moments(self) -> tuple[FloatArray, FloatArray]:
         """See :class:`Gaussian`."""
@@ -258,7 +331,7 @@ class CollapsedGaussian:
 
         def task(first: int, last: int) -> None:
             kernels.row_variances(
-                first, last, rows.columns, rows.values, *self._covariance_arrays, variance
+                first, last, rows.columns, rows.values, *self._row_arrays, variance
             )
 
         map_chunks(task, solver.chunks, solver.row_operations)
@@ -278,9 +351,8 @@ class CollapsedGaussian:
         def task(first: int, last: int) -> FloatArray:
             out = np.zeros((size, size))
             kernels.add_curvature(
-                first, last, rows.columns, rows.values, self.sites.precision,
-                solver.slots[rows.columns[0]],
-                self.mean, *self._covariance_arrays, out,
+                first, last, rows.columns, rows.values, *self._row_arrays,
+                self.sites.precision, solver.slots[rows.columns[0]], self.mean, out,
             )  # fmt: skip
             return out
 
@@ -296,7 +368,7 @@ class CollapsedGaussian:
             index = layout.kept[where].reshape(-1, d)
             own = self.border_covariance[index[:, :, None], index[:, None, :]].sum(0)
         else:
-            own = self.parts.covariances[layout.rest[where], :d].reshape(-1, d, d).sum(0)
+            own = self.covariances[layout.rest[where], :d].reshape(-1, d, d).sum(0)
         return np.asarray(u.T @ u + own)
 
     def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
@@ -311,6 +383,8 @@ class CollapsedGaussian:
         if kept.size:
             kept = solve_triangular(parts.factor, kept, lower=True, trans="T", check_finite=False)
         kept -= parts.loadings.T @ rest
+        if parts.eliminated is not None:
+            rest[layout.own] -= parts.eliminated.expected(kept, rest)
         out = np.empty((draws, len(self.mean)))
         out[:, layout.kept_at] = kept.T
         out[:, layout.rest_at] = rest.T
@@ -320,20 +394,34 @@ class CollapsedGaussian:
         """See :class:`Gaussian`."""
         layout, parts = self.solver.layout, self.parts
         away = (coefficients - self.mean).T
-        rest = np.ascontiguousarray(away[layout.rest_at])
+        rest, border = np.ascontiguousarray(away[layout.rest_at]), away[layout.kept_at]
+        if parts.eliminated is not None:
+            rest[layout.own] += parts.eliminated.expected(border, rest)
         total = (rest * layout.times(parts.precisions, rest)).sum(0)
-        kept = away[layout.kept_at] + parts.loadings.T @ rest
+        kept = border + parts.loadings.T @ rest
         total += ((parts.factor.T @ kept) ** 2).sum(0)
         constant = 0.5 * self.log_det_precision - 0.5 * len(self.mean) * np.log(2 * np.pi)
         return np.asarray(constant - 0.5 * total)
 
     @property
-    def _covariance_arrays(
+    def _row_arrays(
         self,
-    ) -> tuple[IntArray, IntArray, IntArray, IntArray, FloatArray, FloatArray, FloatArray]:
+    ) -> tuple[
+        IntArray, IntArray, IntArray, IntArray, IntArray, IntArray,
+        FloatArray, FloatArray, FloatArray, FloatArray,
+    ]:  # fmt: skip
+        """What finds the covariances of a row's coefficients."""
+        layout, pairs = self.solver.layout, self.solver.pairs
+        none = np.full((1, self.solver.glmm.rows.columns.shape[1]), -1)
         return (
-            *self.solver.layout.arrays,
+            none if pairs is None else pairs.offsets,
+            layout.kept,
+            layout.rest,
+            layout.level,
+            layout.effect,
+            np.full(len(layout.rest_at), -1) if pairs is None else pairs.start_of,
             self.border_covariance,
             self.cross_covariance,
-            self.parts.covariances,
+            self.covariances,
+            self.pairs,
         )

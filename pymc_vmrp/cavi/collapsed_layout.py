@@ -1,9 +1,10 @@
-"""Coefficients of the collapsed factorization: which are kept, and the levels of the others."""
+"""Coefficients of the collapsed factorization: the border, and the levels of all other terms."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,9 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class CollapsedLayout:
-    """Coefficients that are kept, and all others by level.
+    """Coefficients that are kept as one border, and all others by level.
+
+    The others are those of terms that are not kept, and of one kept term of many levels.
 
     Attributes
     ----------
@@ -27,7 +30,9 @@ class CollapsedLayout:
     level, effect : ndarray, shape (len(rest_at),)
         A number for each level of each term, and which of its effects the coefficient is.
     sizes : tuple of (int, int)
-        Levels and effects of each term that is not kept, in order.
+        Levels and effects of each term outside of the border, in order.
+    own : slice
+        The kept term of many levels, numbered like ``rest``; empty where there is none.
     """
 
     kept_at: IntArray
@@ -37,19 +42,25 @@ class CollapsedLayout:
     level: IntArray
     effect: IntArray
     sizes: tuple[tuple[int, int], ...]
+    own: slice
 
     @property
     def width(self) -> int:
-        """Most effects of a term that is not kept."""
+        """Most effects of a term outside of the border."""
         return max((d for _, d in self.sizes), default=1)
 
+    @cached_property
+    def n_effects(self) -> IntArray:
+        """How many effects the term of each coefficient outside of the border has."""
+        return np.repeat([d for _, d in self.sizes], [n * d for n, d in self.sizes])
+
     @property
-    def arrays(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-        """What compiled loops need."""
-        return self.kept, self.rest, self.level, self.effect
+    def own_effects(self) -> int:
+        """Effects of the kept term of many levels."""
+        return int(self.n_effects[self.own.start])
 
     def terms(self) -> Iterator[tuple[slice, int]]:
-        """Where each term lies among the coefficients not kept, and its number of effects."""
+        """Where each term lies among the coefficients outside of the border, and its effects."""
         start = 0
         for levels, d in self.sizes:
             yield slice(start, start + levels * d), d
@@ -68,8 +79,8 @@ class CollapsedLayout:
         return out
 
 
-def lay_out(glmm: GLMM, kept: Sequence[int]) -> CollapsedLayout:
-    """Number the coefficients; the common effects are always kept."""
+def lay_out(glmm: GLMM, kept: Sequence[int], by_level: int | None = None) -> CollapsedLayout:
+    """Number the coefficients; the common effects and the terms ``kept`` are the border."""
     p = glmm.n_coefficients
     is_kept = np.zeros(p, dtype=bool)
     is_kept[: glmm.common.size] = True
@@ -92,7 +103,17 @@ def lay_out(glmm: GLMM, kept: Sequence[int]) -> CollapsedLayout:
         np.concatenate(levels),
         np.concatenate(effects),
         tuple(sizes),
+        _among(
+            np.cumsum(~is_kept), slice(0, 0) if by_level is None else glmm.group_slice(by_level)
+        ),
     )
+
+
+def _among(counts: IntArray, where: slice) -> slice:
+    """Where coefficients lie among those that ``counts`` has counted."""
+    if where.stop == where.start:
+        return slice(0, 0)
+    return slice(int(counts[where.start]) - 1, int(counts[where.stop - 1]))
 
 
 def prior_blocks(glmm: GLMM, precisions: Sequence[FloatArray]) -> FloatArray:

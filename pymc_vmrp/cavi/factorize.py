@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from pymc_vmrp.cavi.choose import choose_solver, physical_memory
 from pymc_vmrp.cavi.collapsed import CollapsedSolver
 from pymc_vmrp.cavi.gaussian import Solver
@@ -36,8 +38,10 @@ def factorized_solver(
     if factorization == "collapsed":
         names = default_kept(glmm) if kept is None else kept
         kept_terms = _kept_terms(glmm, names)
-        _check_memory(glmm, kept_terms)
-        return CollapsedSolver(glmm, kept_terms)
+        by_level = _largest_by_level(glmm, kept_terms)
+        border = tuple(j for j in kept_terms if j != by_level)
+        _check_memory(glmm, border)
+        return CollapsedSolver(glmm, border, by_level)
     if kept is not None:
         raise VmrpError("kept= goes with factorization='collapsed' only.")
     if factorization == "joint":
@@ -68,13 +72,26 @@ def _mean_solver(glmm: GLMM, solver: str) -> Solver:
 
 
 def default_kept(glmm: GLMM) -> tuple[str, ...]:
-    """Main effects, the smallest first, for as long as they have 200 coefficients together."""
-    names, size = [], 0
-    for group in sorted(glmm.groups, key=lambda group: group.size):
-        if ":" not in group.factor and size + group.size <= _MOST_KEPT:
-            names.append(group.name)
-            size += group.size
+    """Main effects: the smallest, as long as they have 200 coefficients together; the largest."""
+    main = sorted(
+        (group for group in glmm.groups if ":" not in group.factor), key=lambda group: group.size
+    )
+    sizes = np.cumsum([group.size for group in main])
+    names = [group.name for group, size in zip(main, sizes, strict=True) if size <= _MOST_KEPT]
+    if len(names) < len(main) and main[-1].size > _MOST_KEPT:
+        names.append(main[-1].name)
     return tuple(names)
+
+
+def _largest_by_level(glmm: GLMM, kept: tuple[int, ...]) -> int | None:
+    """The kept term that is too large for the border, if its levels are independent given it."""
+    large = [j for j in kept if glmm.groups[j].size > _MOST_KEPT]
+    if not large:
+        return None
+    largest = max(large, key=lambda j: glmm.groups[j].size)
+    where, first = glmm.group_slice(largest), glmm.rows.columns[0]
+    entries = np.count_nonzero((first >= where.start) & (first < where.stop))
+    return largest if entries == glmm.groups[largest].d else None  # else rows share levels
 
 
 def _check_memory(glmm: GLMM, kept: tuple[int, ...]) -> None:

