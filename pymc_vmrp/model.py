@@ -157,9 +157,9 @@ class Model:
             crossed factors too large for "joint" (Goplerud, Papaspiliopoulos & Zanella 2024).
         kept : sequence of str, optional
             For "collapsed", the names of the terms that are kept together with the common effects,
-            such as ``("1|state",)``. Their cost is cubic in their coefficients, but for the one term
-            with most levels (above 200), where it is linear. By default the main effects (terms
-            whose factor is no interaction): the smallest, up to 200 coefficients together, and the
+            such as ``("1|state",)``. The cost is cubic in their coefficients, but linear in those
+            of the largest term if it has more than 200. By default the main effects (terms whose
+            factor is no interaction): the smallest, up to 200 coefficients together, and the
             largest if it has more.
 
         Returns
