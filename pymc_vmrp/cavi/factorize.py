@@ -36,6 +36,8 @@ def factorized_solver(
         the model does not fit into memory.
     """
     if factorization == "collapsed":
+        if solver != "auto":
+            raise VmrpError("factorization='collapsed' has its own solver: leave solver='auto'.")
         names = default_kept(glmm) if kept is None else kept
         kept_terms = _kept_terms(glmm, names)
         by_level = _largest_by_level(glmm, kept_terms)

@@ -217,7 +217,7 @@ def test_plain_sweeps_never_lower_the_elbo(seed, choice):
     assert np.diff(fit.elbo).min(initial=0) >= -1e-9 * (1 + abs(fit.elbo[-1]))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(sorted(BOUNDS)))
 def test_the_finer_the_factorization_the_lower_the_elbo(seed, bound):
     glmm = random_glmm(seed)
@@ -337,6 +337,7 @@ def test_default_kept_are_main_effects():
         ({"kept": ("1|state",)}, "collapsed"),
         ({"factorization": "collapsed", "kept": ("1|county",)}, "county"),
         ({"factorization": "collapsed", "kept": "1|state"}, "sequence"),
+        ({"factorization": "collapsed", "solver": "dense"}, "own solver"),
     ],
 )
 def test_bad_options(intercepts_model, options, match):
