@@ -12,7 +12,7 @@ import pandas as pd
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import accelerators, accuracy, engine, factorization, speed
+from benchmarks import accelerators, accuracy, engine, factorization, families, gaussian, speed
 from benchmarks import baselines as methods
 from benchmarks.cases import CASES, Case
 from benchmarks.data import SHARED
@@ -62,6 +62,38 @@ def reference(shared: _SHARED = SHARED, deep: bool = False) -> None:
 def factorization_command(shared: _SHARED = SHARED, draws: int = 10_000) -> None:
     """Factorizations of q, both bounds and MAVB against NUTS, on the simulated survey."""
     _report("factorization", factorization.against_nuts(shared, draws))
+
+
+@app.command("gaussian")
+def gaussian_command(shared: _SHARED = SHARED) -> None:
+    """Gaussian models against their references: radon in Minnesota, eight schools."""
+    counties = gaussian.radon(shared)
+    _report("radon", counties.groupby("prior")[["shift", "sd_ratio"]].describe().T.reset_index())
+    _report("eight_schools", gaussian.eight_schools(shared))
+
+
+@app.command("families")
+def families_command(
+    family: Annotated[list[str] | None, typer.Option(help="Some families alone.")] = None,
+    replications: Annotated[int, typer.Option(help="Simulated surveys of each size.")] = 50,
+    nuts: Annotated[bool, typer.Option(help="Also compare one survey with NUTS.")] = True,
+) -> None:
+    """Every family on simulated surveys: coverage of 90% intervals, and agreement with NUTS.
+
+    Saves what it has as it goes.
+    """
+    covered = Measured("families_coverage", ("family", "link", "n"))
+    compared = Measured("families_nuts", ("family", "link"))
+    with _progress(covered, compared) as show:
+        for name, link in families.cases(family):
+            for n in families.SIZES:
+                covered.add(families.coverage(name, link, n, replications, show))
+            if nuts:
+                show(f"{name} {link}: NUTS")
+                compared.add(families.against_nuts(name, link))
+    _print("families_coverage", covered.table())
+    if nuts:
+        _print("families_nuts", compared.table())
 
 
 @app.command("engine")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, data, factorization
+from benchmarks import accuracy, data, factorization, gaussian
 
 
 @pytest.mark.parametrize("form", sorted(accuracy.VGLMER_NAMES))
@@ -66,3 +66,17 @@ def test_forms_of_q_against_nuts(shared):
         with_mavb["states_sd_ratio"], table["states_sd_ratio"].xs(False, level="mavb"), rtol=1e-9
     )
     assert table["states_sd_ratio"].between(0.96, 1.04).all()
+
+
+def test_eight_schools(shared):
+    """Known sampling sds and a lognormal prior: means within a tenth of a posterior sd."""
+    table = gaussian.eight_schools(shared)
+    assert table["shift"].abs().max() <= 0.1
+    assert table["sd_ratio"].between(0.9, 1.05).all()
+
+
+def test_radon_counties(shared):
+    """q(u)q(σ) costs what docs/accuracy.md says; on average over the counties, little."""
+    table = gaussian.radon(shared)
+    assert table["shift"].abs().mean() <= 0.06
+    assert table["sd_ratio"].mean() == pytest.approx(1, abs=0.03)
