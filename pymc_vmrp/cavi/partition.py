@@ -64,12 +64,13 @@ def candidates(glmm: GLMM) -> Iterator[Partition]:
     groups = glmm.groups
     seen = []
     for j, group in enumerate(groups):
-        if group.factor in (other.factor for other in groups[:j]):
+        if group.m > 1 or group.factor in (other.factor for other in groups[:j]):
             continue
         partition = _by_codes(glmm, group.factor, group.codes.astype(np.int64), len(group.levels))
         seen.append(partition)
         yield partition
-    largest = sorted(range(len(groups)), key=lambda j: -groups[j].size)[:_JOINED]
+    single = [j for j, group in enumerate(groups) if group.m == 1]
+    largest = sorted(single, key=lambda j: -groups[j].size)[:_JOINED]
     for i, j in combinations(largest, 2):
         if any(p.n_blocks > 1 and p.has(i) and p.has(j) for p in seen):
             continue  # their own factor is a term, and a candidate already
@@ -85,12 +86,13 @@ def _by_codes(glmm: GLMM, factor: str, codes: IntArray, size: int) -> Partition:
 
 
 def _nested(group: GroupEffects, codes: IntArray, size: int) -> IntArray | None:
-    """The block of each level, or None where a level meets two blocks."""
+    """The block of each level, or None where a level meets two blocks, or a cell's levels do."""
     if len(group.levels) < size:
         return None  # quickly: some block would have no level
     block = np.full(len(group.levels), -1, dtype=np.int64)
-    block[group.codes] = codes
-    if not np.array_equal(block[group.codes], codes):
+    for members in group.members.T:
+        block[members] = codes
+    if not all(np.array_equal(block[members], codes) for members in group.members.T):
         return None
     empty = np.flatnonzero(block < 0)  # no row touches these: any block will do
     block[empty] = empty % size

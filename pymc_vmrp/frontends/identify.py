@@ -31,6 +31,8 @@ def warn_of_single_answers(groups: tuple[GroupEffects, ...], trials: FloatArray)
     other effects: the result would be the approximation's, not the data's.
     """
     for group in groups:
+        if group.m > 1:
+            continue
         answers = np.bincount(group.codes, weights=trials, minlength=len(group.levels))
         if len(group.levels) > 1 and answers.max() <= 1:
             warnings.warn(

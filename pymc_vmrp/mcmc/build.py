@@ -27,6 +27,7 @@ from pymc_vmrp.glmm.variables import (
     correlation_pairs,
     effect_variables,
     factor_dim,
+    step_dim,
 )
 
 CELL_DIM = "__cell__"
@@ -52,6 +53,8 @@ def build_pymc(glmm: GLMM) -> pm.Model:
     """
     model_coords: dict[str, Any] = {**coords(glmm), CELL_DIM: np.arange(glmm.n_cells)}
     for group in glmm.groups:
+        if group.report is not None:
+            model_coords[step_dim(group)] = list(group.levels)
         if group.d > 1:
             model_coords[_effect_dim(group)] = [effect.name for effect in group.effects]
     with pm.Model(coords=model_coords) as model:
@@ -103,13 +106,30 @@ def _coefficient(name: str, mean: Any, sd: Any, dims: str | None) -> Any:
 def _scalar_block(glmm: GLMM, group: GroupEffects) -> Any:
     variable = effect_variables(glmm, group)[0]
     sigma = _sigma(f"{variable.name}_sigma", group.prior, variable.dim)
+    if group.report is not None:
+        offset = pm.Normal(f"{variable.name}_offset", 0, 1, dims=step_dim(group))
+        u = offset * sigma
+        pm.Deterministic(variable.name, pt.dot(group.report.forward, u), dims=factor_dim(group))
+        return _rows_times(group, u[None])
     offset = pm.Normal(f"{variable.name}_offset", 0, 1, dims=factor_dim(group))
     if variable.dim is None:
         u = pm.Deterministic(variable.name, offset * sigma, dims=factor_dim(group))
     else:  # an expression with one labelled column
         u = offset * sigma[0]
         pm.Deterministic(variable.name, u[None, :], dims=(variable.dim, factor_dim(group)))
-    return u[group.codes] * group.values[:, 0]
+    return _rows_times(group, u[None])
+
+
+def _rows_times(group: GroupEffects, u: Any) -> Any:
+    """Z u of a block, for effects of shape (d, L)."""
+    members, values = group.members, group.member_values
+    if group.m > 1 and group.d == 1 and (members == np.arange(len(group.levels))).all():
+        return pt.dot(values[:, :, 0], u[0])  # all rows touch all levels
+    parts = [u[:, members[:, i]] * values[:, i].T for i in range(group.m)]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total.sum(axis=0)
 
 
 def _sigma(name: str, prior: Any, dim: str | None) -> Any:
@@ -150,7 +170,7 @@ def _vector_block(glmm: GLMM, group: GroupEffects) -> Any:
     u = pt.linalg.solve_triangular(triangle.T, offset, lower=False)
     inverse = pt.linalg.solve_triangular(triangle, pt.eye(d), lower=True)
     _name_effects(glmm, group, u, pt.dot(inverse.T, inverse))
-    return (u[:, group.codes] * group.values.T).sum(axis=0)
+    return _rows_times(group, u)
 
 
 def _precision_root(group: GroupEffects, effect_dim: str) -> tuple[float, Any]:
