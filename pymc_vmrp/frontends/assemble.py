@@ -21,6 +21,7 @@ from pymc_vmrp.frontends.checks import (
 )
 from pymc_vmrp.frontends.design import (
     Block,
+    EncodedRows,
     Encoder,
     check_name,
     fit_encoder,
@@ -43,6 +44,7 @@ from pymc_vmrp.glmm.spec import (
     GLMM,
     CommonEffects,
     CommonTerm,
+    Effect,
     GroupEffects,
     Observations,
     Response,
@@ -83,8 +85,8 @@ def assemble(
     frame = drop_or_refuse_missing(frame, list(dict.fromkeys(columns)), "data", dropna)
     check_name(parsed.response.name)
     response = read_response(parsed.response, frame, env, family)
-    encoder, cells, rows = fit_encoder(parsed, frame, env)
-    if not encoder.intercept and not encoder.terms and not encoder.blocks:
+    encoder, cells, rows = fit_encoder(parsed, frame, env, response.trials)
+    if not encoder.intercept and not encoder.common_terms and not rows.codes:
         raise FormulaError(f"The formula {parsed.text!r} has nothing to estimate: add a term.")
 
     successes, trials = cells.sum(response.successes), cells.sum(response.trials)
@@ -101,8 +103,9 @@ def assemble(
             values=values,
             prior=_covariance_prior(block, priors),
         )
-        for block, codes, values in zip(encoder.blocks, rows.codes, rows.values, strict=True)
+        for block, codes, values in zip(encoder.blocks, rows.codes, rows.values, strict=False)
     )
+    groups += _smooth_groups(encoder, rows, priors)
     warn_of_single_answers(groups, trials)
     log_base = (
         log_binomial_coefficients(response.successes, response.trials)
@@ -125,6 +128,30 @@ def assemble(
             "column, or leave one of the terms out."
         )
     return Assembled(glmm, encoder, response.event, observations)
+
+
+def _smooth_groups(
+    encoder: Encoder, rows: EncodedRows, priors: dict[str, Any]
+) -> tuple[GroupEffects, ...]:
+    """The blocks of smooths, which come after those of group-specific terms."""
+    first = len(encoder.blocks)
+    named = [(smooth.name, block) for smooth in encoder.smooths for block in smooth.blocks]
+    default = priors.get("group_specific", DEFAULT_COVARIANCE_PRIOR)
+    return tuple(
+        GroupEffects(
+            factor=block.title,
+            effects=(Effect(block.title),),
+            levels=block.levels,
+            codes=codes,
+            values=values,
+            prior=priors.get(block.title, priors.get(name, default)),
+            title=block.title,
+            report=block.report,
+        )
+        for (name, block), codes, values in zip(
+            named, rows.codes[first:], rows.values[first:], strict=True
+        )
+    )
 
 
 def _check_response_is_no_predictor(parsed: ParsedFormula, predictors: dict[str, str]) -> None:
@@ -168,6 +195,8 @@ def _checked_priors(priors: Mapping[str, Any] | None, encoder: Encoder) -> dict[
     group = {"group_specific"}
     for block in encoder.blocks:
         group |= set(_prior_keys(block))
+    for smooth in encoder.smooths:
+        group |= {smooth.name, *(block.title for block in smooth.blocks)}
     checked = {}
     for key, prior in priors.items():
         if key not in common | group:

@@ -28,9 +28,13 @@ from pymc_vmrp.frontends.factors import (
     encode_factor,
     fit_factor,
     is_plain,
+    order_members,
     unseen_keys,
 )
 from pymc_vmrp.frontends.formula import Bar, ParsedFormula, expression_name, predictor_terms
+from pymc_vmrp.frontends.members import Members, fit_members
+from pymc_vmrp.frontends.smooths import Smooth, SmoothRows, fit_smooth, linear_name
+from pymc_vmrp.frontends.special import MemberTerm
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
 from pymc_vmrp.glmm.spec import CommonTerm, Effect
@@ -45,14 +49,17 @@ _RESERVED = ("Intercept", "chain", "draw", "step", "__obs__")  # names in the Da
 class Block:
     """One group-specific block: which factor it varies over, and the effects that vary."""
 
-    factor: Factor
+    factor: Factor | Members
     expressions: tuple[Any, ...]
     effects: tuple[Effect, ...]
 
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Design of some rows: raw common columns, and codes and values of each block."""
+    """Design of some rows: raw common columns, and codes and values of each block.
+
+    The blocks of smooths come after those of group-specific terms.
+    """
 
     common: FloatArray
     codes: tuple[IntArray, ...]
@@ -70,6 +77,7 @@ class Encoder:
     common_terms : tuple of CommonTerm
     intercept : bool
     blocks : tuple of Block
+    smooths : tuple of Smooth
     needed : dict
         Data columns the predictors need, with the terms that need them.
     kinds : dict
@@ -80,6 +88,7 @@ class Encoder:
     common_terms: tuple[CommonTerm, ...]
     intercept: bool
     blocks: tuple[Block, ...]
+    smooths: tuple[Smooth, ...]
     needed: dict[str, str]
     kinds: dict[str, str]
 
@@ -105,8 +114,14 @@ class Encoder:
     def unseen_levels(self, frame: pd.DataFrame) -> list[tuple[str, ...]]:
         """For each block, the sorted keys of its factor's levels that the model never saw."""
         found = {block.factor.name: block.factor for block in self.blocks}
-        keys = {name: unseen_keys(factor, frame) for name, factor in found.items()}
-        return [keys[block.factor.name] for block in self.blocks]
+        keys = {
+            name: factor.unseen(frame)
+            if isinstance(factor, Members)
+            else unseen_keys(factor, frame)
+            for name, factor in found.items()
+        }
+        of_smooths = sum(len(smooth.blocks) for smooth in self.smooths)
+        return [keys[block.factor.name] for block in self.blocks] + [()] * of_smooths
 
     def encode(
         self, frame: pd.DataFrame, unseen: Sequence[Sequence[str]], what: str
@@ -117,14 +132,21 @@ class Encoder:
         """
         common = self._common_columns(frame, what)
         coded: dict[str, IntArray] = {}
-        values = []
-        for block, new_levels in zip(self.blocks, unseen, strict=True):
-            name = block.factor.name
-            if name not in coded:
-                coded[name] = encode_factor(block.factor, frame, new_levels)
-            values.append(_block_values(block.expressions, len(frame), frame))
-        codes = tuple(coded[block.factor.name] for block in self.blocks)
-        return EncodedRows(common, codes, tuple(values))
+        codes, values = [], []
+        for block, new_levels in zip(self.blocks, unseen, strict=False):  # smooths have none
+            columns = _block_values(block.expressions, len(frame), frame)
+            if isinstance(block.factor, Members):
+                members = block.factor.encode(frame, new_levels)
+                code, columns = _members_values(*members, columns)
+            else:
+                name = block.factor.name
+                if name not in coded:
+                    coded[name] = encode_factor(block.factor, frame, new_levels)
+                code = coded[name]
+            codes.append(code)
+            values.append(columns)
+        smooths = [smooth.evaluate(frame, what) for smooth in self.smooths]
+        return _with_smooths(EncodedRows(common, tuple(codes), tuple(values)), smooths)
 
     def _common_columns(self, frame: pd.DataFrame, what: str) -> FloatArray:
         pieces = [np.empty((len(frame), 0))]
@@ -137,7 +159,10 @@ class Encoder:
 
 
 def fit_encoder(
-    parsed: ParsedFormula, data: pd.DataFrame, env: Environment
+    parsed: ParsedFormula,
+    data: pd.DataFrame,
+    env: Environment,
+    weights: NDArray[Any] | None = None,
 ) -> tuple[Encoder, Cells, EncodedRows]:
     """Learn the design from the data.
 
@@ -148,6 +173,8 @@ def fit_encoder(
         Checked data without missing values in the needed columns.
     env : Environment
         Where functions and constants of the formula are looked up.
+    weights : ndarray, shape (rows,), optional
+        How much each row counts where smooths are centred and scaled, such as its trials.
 
     Returns
     -------
@@ -173,15 +200,26 @@ def fit_encoder(
     common = _gather(terms, cells.size)
     check_factor_names(parsed.bars)
     fitted: dict[str, tuple[Factor, IntArray]] = {}
-    blocks, values = [], []
+    blocks: list[Block] = []
+    codes: list[IntArray] = []
+    values: list[FloatArray] = []
     for bar in parsed.bars:
         expressions, effects, columns = _fit_effects(bar, parsed.bars, cell_frame, env)
         name = bar.factor.name
         check_name(name)
-        if name not in fitted:
-            fitted[name] = fit_factor(bar.factor, cell_frame, coded)
-        blocks.append(Block(fitted[name][0], expressions, effects))
+        if isinstance(bar.factor, MemberTerm):
+            members, code, shares = fit_members(bar.factor, coded)
+            code, columns = _members_values(code, shares, columns)
+            blocks.append(Block(members, expressions, effects))
+        else:
+            if name not in fitted:
+                fitted[name] = fit_factor(bar.factor, cell_frame, coded)
+            factor, code = fitted[name]
+            blocks.append(Block(factor, expressions, effects))
+        codes.append(code)
         values.append(columns)
+    smooths = _fit_smooths(parsed, frame, cell_frame, coded, cells, weights)
+    common_terms += _linear_terms([smooth for smooth, _ in smooths], common.shape[1])
     check_rowwise(calls, frame)
     for _, call, _ in calls:
         call._intermediate_data = None  # as long as the data, and never read again
@@ -191,11 +229,12 @@ def fit_encoder(
         common_terms=common_terms,
         intercept=intercept,
         blocks=tuple(blocks),
+        smooths=tuple(smooth for smooth, _ in smooths),
         needed=needed,
         kinds={name: kind_of(frame[name]) for name in needed},
     )
-    codes = tuple(fitted[block.factor.name][1] for block in blocks)
-    return encoder, cells, EncodedRows(common, codes, tuple(values))
+    rows = EncodedRows(common, tuple(codes), tuple(values))
+    return encoder, cells, _with_smooths(rows, [part for _, part in smooths])
 
 
 def needed_columns(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -> dict[str, str]:
@@ -231,10 +270,12 @@ class _Roles:
 
 def _column_roles(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -> _Roles:
     factors = {id(bar.factor) for bar in parsed.bars}
+    may_be_factors = {id(term) for smooth in parsed.smooths for term in smooth.terms}
     roles = _Roles(set(), set(), set())
     for _, term in predictor_terms(parsed):
         names = {c.name for c in term.components if isinstance(c, Variable)}
         (roles.factors if id(term) in factors else roles.variables).update(names)
+        roles.factors.update(names if id(term) in may_be_factors else ())
         calls = Term(*(c for c in term.components if isinstance(c, Call)))
         roles.calls.update(_columns_of(calls, data, env))
     return roles
@@ -336,6 +377,54 @@ def _check_known_levels(term: Term, frame: pd.DataFrame, what: str) -> None:
                 )
 
 
+# --- smooths -----------------------------------------------------------------------------------
+
+
+def _fit_smooths(
+    parsed: ParsedFormula,
+    frame: pd.DataFrame,
+    cell_frame: pd.DataFrame,
+    coded: Mapping[str, Codes],
+    cells: Cells,
+    weights: NDArray[Any] | None,
+) -> list[tuple[Smooth, SmoothRows]]:
+    if not parsed.smooths:
+        return []
+    counts = cells.counts() if weights is None else cells.sum(weights)
+    kinds = dict(frame.dtypes)
+    return [fit_smooth(call, cell_frame, coded, counts, kinds) for call in parsed.smooths]
+
+
+def _linear_terms(smooths: Sequence[Smooth], start: int) -> tuple[CommonTerm, ...]:
+    """The common terms of smooths, whose columns come after all others."""
+    out = []
+    for smooth in smooths:
+        check_name(smooth.name)
+        for block in smooth.blocks:
+            check_name(block.title)
+        if smooth.linear is None:
+            continue
+        labels = None if smooth.linear == ("",) else smooth.linear
+        stop = start + len(smooth.linear)
+        out.append(CommonTerm(linear_name(smooth.name), labels, start, stop))
+        start = stop
+    return tuple(out)
+
+
+def _with_smooths(rows: EncodedRows, smooths: Sequence[SmoothRows]) -> EncodedRows:
+    if not smooths:
+        return rows
+    values = [block for smooth in smooths for block in smooth.values]
+    codes = [
+        np.broadcast_to(np.arange(block.shape[1], dtype=np.int32), block.shape) for block in values
+    ]
+    return EncodedRows(
+        np.column_stack([rows.common, *(smooth.common for smooth in smooths)]),
+        (*rows.codes, *codes),
+        (*rows.values, *(block[:, :, None] for block in values)),
+    )
+
+
 # --- group-specific terms ----------------------------------------------------------------------
 
 
@@ -372,6 +461,13 @@ def _fit_effects(
             if effect.expression != "1" and column.min() == column.max():
                 raise _constant_effect(effect.expression, bar)
     return expressions, tuple(effects), values
+
+
+def _members_values(
+    codes: IntArray, weights: FloatArray, columns: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """Levels and values of rows that belong to several levels with weights."""
+    return order_members(codes, weights[:, :, None] * columns[:, None])
 
 
 def _constant_effect(name: str, bar: Bar) -> DataError:

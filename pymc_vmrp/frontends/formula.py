@@ -18,6 +18,15 @@ from formulae.terms.terms import Intercept, NegatedIntercept, Response, Term
 from formulae.terms.terms import Model as TermSet
 
 from pymc_vmrp.errors import FormulaError
+from pymc_vmrp.frontends.special import (
+    SmoothCall,
+    contains_members,
+    contains_smooth,
+    is_members,
+    is_smooth,
+    read_members,
+    read_smooth,
+)
 
 _EXAMPLE = "write for example 'y ~ x + (1|group)'"
 
@@ -49,6 +58,7 @@ class ParsedFormula:
     response: Term
     common: TermSet
     bars: tuple[Bar, ...]
+    smooths: tuple[SmoothCall, ...] = ()
 
 
 def parse_formula(formula: str) -> ParsedFormula:
@@ -70,7 +80,7 @@ def parse_formula(formula: str) -> ParsedFormula:
         if not isinstance(response.components[0].name, str):
             raise FormulaError(f"The response of {formula!r} is a number: {_EXAMPLE}.")
         _check_powers(tree.right)
-        common, bars = _terms(tree.right)
+        common, bars, smooths = _terms(tree.right)
     except FormulaError:
         raise
     except Exception as error:  # formulae raises many types; the user needs one
@@ -78,7 +88,7 @@ def parse_formula(formula: str) -> ParsedFormula:
             f"The formula {formula!r} cannot be read ({error or type(error).__name__}): {_EXAMPLE}."
         ) from error
     _check_duplicates(bars)
-    return ParsedFormula(formula, response, common, tuple(bars))
+    return ParsedFormula(formula, response, common, tuple(bars), tuple(smooths))
 
 
 def _parse(formula: str) -> Any:
@@ -110,8 +120,9 @@ def _merge_double_bars(tokens: list[Any]) -> list[Any]:
     return merged
 
 
-def _terms(tree: Any) -> tuple[TermSet, list[Bar]]:
+def _terms(tree: Any) -> tuple[TermSet, list[Bar], list[SmoothCall]]:
     bars: list[Bar] = []
+    smooths: list[SmoothCall] = []
     plain = []
     for sign, node in _addends(tree):
         if _is_bar(node):
@@ -122,9 +133,27 @@ def _terms(tree: Any) -> tuple[TermSet, list[Bar]]:
             raise FormulaError(
                 "A group-specific term such as (1|group) can only be added to other terms."
             )
+        elif is_smooth(node):
+            if sign < 0:
+                raise FormulaError("A smooth cannot be subtracted: leave it out.")
+            smooths.append(read_smooth(node))
         else:
+            _check_no_special(node)
             plain.append((sign, node))
-    return _sum(TermSet(), plain), bars
+    for i, smooth in enumerate(smooths):
+        if smooth.name in (other.name for other in smooths[:i]):
+            raise FormulaError(f"{smooth.name} appears twice: keep one of them.")
+    return _sum(TermSet(), plain), bars, smooths
+
+
+def _check_no_special(node: Any) -> None:
+    if contains_smooth(node):
+        raise FormulaError(
+            "s(...) and rw(...) can only be added to other terms: for a smooth that differs by "
+            "group write s(x, by=g), not s(x):g, s(x)*g or (s(x)|g)."
+        )
+    if contains_members(node):
+        raise FormulaError("mm(...) stands alone right of |, as in (1|mm(a, b)).")
 
 
 def _sum(start: TermSet, addends: list[tuple[int, Any]]) -> TermSet:
@@ -147,7 +176,8 @@ def _addends(node: Any, sign: int = 1) -> list[tuple[int, Any]]:
     if operator is not None and operator.kind in ("PLUS", "MINUS") and hasattr(node, "left"):
         right_sign = sign if operator.kind == "PLUS" else -sign
         return _addends(node.left, sign) + _addends(node.right, right_sign)
-    if hasattr(node, "expression") and _contains_bar(node) and not _is_bar(node):
+    opened = hasattr(node, "expression") and (_contains_bar(node) or contains_smooth(node))
+    if opened and not _is_bar(node):
         return _addends(node.expression, sign)
     return [(sign, node)]
 
@@ -191,7 +221,12 @@ def _bars(node: Any) -> list[Bar]:
     expressions = _expressions(node.left)
     if any(sign < 0 for sign, _ in _addends(_strip(node.right))):
         raise FormulaError("Grouping columns right of | cannot be subtracted.")
-    factors = Resolver(node.right).resolve()
+    _check_no_special(node.left)
+    if is_members(node.right):
+        factors = read_members(node.right)
+    else:
+        _check_no_special(node.right)
+        factors = Resolver(node.right).resolve()
     terms = factors.common_terms if isinstance(factors, TermSet) else [factors]
     bars = []
     for factor in terms:
@@ -241,3 +276,6 @@ def predictor_terms(parsed: ParsedFormula) -> Iterator[tuple[str, Term]]:
             if isinstance(expression, Term):
                 yield name, expression
             yield name, bar.factor
+    for smooth in parsed.smooths:
+        for term in smooth.terms:
+            yield smooth.name, term

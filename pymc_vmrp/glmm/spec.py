@@ -2,8 +2,9 @@
 
 η = X̃β + Σ_j Z_j u_j, where X̃ holds the intercept and the centred common columns, and u_{j,g} ~
 N_d(0, Σ_j) for each level g of grouping factor j. A row of Z_j touches one level, or several with
-values of their own (memberships): so are splines and random walks written. Coefficients are laid out in one vector
-``[β, block 1, block 2, ...]``; inside a block they run level by level, effect by effect.
+values of their own (memberships): so are splines and random walks written. Coefficients are laid
+out in one vector ``[β, block 1, block 2, ...]``; inside a block they run level by level, effect by
+effect.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def poststratify(
     estimate = totals / groups.population[:, None]
     named = {
         block.factor.name: [level_name(key) for key in keys]
-        for block, keys in zip(encoder.blocks, unseen, strict=True)
+        for block, keys in zip(encoder.blocks, unseen, strict=False)  # smooths come last
     }
     _warn_of_unseen(encoder, frame, named)
     tree = _datatree(estimate, groups, chains, n_draws, named)
@@ -215,10 +215,12 @@ def _unseen_levels(
     encoder: Encoder, frame: pd.DataFrame, chunks: list[slice]
 ) -> list[tuple[str, ...]]:
     """Levels of each block's factor that the survey never saw, over all chunks, sorted."""
-    found: list[set[str]] = [set() for _ in encoder.blocks]
+    found: list[set[str]] = []
     for chunk in chunks:
         prepared = encoder.prepare(frame.iloc[chunk], "cells")
-        for names, new in zip(found, encoder.unseen_levels(prepared), strict=True):
+        levels = encoder.unseen_levels(prepared)
+        found = found or [set() for _ in levels]
+        for names, new in zip(found, levels, strict=True):
             names.update(new)
     return [tuple(sorted(names)) for names in found]
 

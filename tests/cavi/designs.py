@@ -15,7 +15,8 @@ def random_glmm(seed: int, states: int | None = None) -> GLMM:
     """A model of 20 to 200 cells in a few states of very different size.
 
     Terms: an intercept and a slope by state; state:age; age; perhaps a factor that crosses the
-    states; perhaps several memberships in one term; perhaps a spline; up to eight dense common columns, as of a spline. Some levels have no cell.
+    states; perhaps several memberships in one term; perhaps a spline; up to eight dense common
+    columns. Some levels have no cell.
     """
     rng = np.random.default_rng(seed)
     n = int(rng.integers(20, 200))
@@ -64,7 +65,9 @@ def _members(rng, state, n_states):
     """
     n, m, d = len(state), int(rng.integers(2, 4)), int(rng.integers(1, 3))
     nested = rng.random() < 0.5
-    codes = state[:, None] * 3 + rng.integers(0, 3, (n, m)) if nested else rng.integers(0, 5, (n, m))
+    codes = (
+        state[:, None] * 3 + rng.integers(0, 3, (n, m)) if nested else rng.integers(0, 5, (n, m))
+    )
     values = rng.normal(size=(n, m, d))
     values[:, :, 0] = rng.dirichlet(np.ones(m), n)  # weights of the intercept
     codes, values = order_members(codes, values)
