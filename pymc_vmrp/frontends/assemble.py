@@ -16,18 +16,18 @@ from pymc_vmrp.frontends.calls import formula_environment
 from pymc_vmrp.frontends.checks import (
     abbreviate,
     check_frame,
+    check_name,
     drop_or_refuse_missing,
     storable_labels,
 )
 from pymc_vmrp.frontends.design import (
-    Block,
     EncodedRows,
     Encoder,
-    check_name,
     fit_encoder,
     needed_columns,
     response_columns,
 )
+from pymc_vmrp.frontends.effects import Block
 from pymc_vmrp.frontends.formula import ParsedFormula
 from pymc_vmrp.frontends.identify import check_identified, warn_of_single_answers
 from pymc_vmrp.frontends.response import is_proportion, proportion_arguments, read_response

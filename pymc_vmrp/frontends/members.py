@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
+from pymc_vmrp.frontends.factors import order_members
 from pymc_vmrp.frontends.special import MemberTerm
 from pymc_vmrp.glmm.codes import Codes
 
@@ -105,3 +106,10 @@ def _shares(columns: Sequence[FloatArray], n: int, m: int, name: str) -> FloatAr
             f"The weights of {name!r} must not be negative, and not all zero in any row."
         )
     return np.asarray(weights / total)
+
+
+def members_values(
+    codes: IntArray, weights: FloatArray, columns: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """Levels and values of rows that belong to several levels with weights."""
+    return order_members(codes, weights[:, :, None] * columns[:, None])

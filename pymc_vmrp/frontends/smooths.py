@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.bases import SMALLEST, Basis, fit_basis, random_walk
 from pymc_vmrp.frontends.calls import check_finite, formulae_errors
-from pymc_vmrp.frontends.checks import abbreviate, kind_of
+from pymc_vmrp.frontends.checks import abbreviate, check_name, kind_of
 from pymc_vmrp.frontends.factors import Factor, encode_factor, fit_factor, unseen_keys
 from pymc_vmrp.frontends.special import SmoothCall
 from pymc_vmrp.glmm.codes import Codes
-from pymc_vmrp.glmm.spec import Report
+from pymc_vmrp.glmm.spec import CommonTerm, Report
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -311,3 +312,42 @@ def _known_levels(factor: Factor, frame: pd.DataFrame, name: str, what: str) -> 
             f"knows {abbreviate(factor.levels)}). Merge them into known levels."
         )
     return encode_factor(factor, frame, ())
+
+
+def fit_smooths(
+    calls: Sequence[SmoothCall],
+    frame: pd.DataFrame,
+    coded: Mapping[str, Codes],
+    weights: FloatArray,
+    kinds: Mapping[str, Any],
+) -> tuple[tuple[Smooth, ...], list[SmoothRows]]:
+    """Learn all smooths of a formula; see :func:`fit_smooth`."""
+    fitted = [fit_smooth(call, frame, coded, weights, kinds) for call in calls]
+    for smooth, _ in fitted:
+        for name in (smooth.name, *(block.title for block in smooth.blocks)):
+            check_name(name)
+    return tuple(smooth for smooth, _ in fitted), [rows for _, rows in fitted]
+
+
+def linear_terms(smooths: Sequence[Smooth], start: int) -> tuple[CommonTerm, ...]:
+    """The common terms of smooths, whose columns come after all others."""
+    out = []
+    for smooth in smooths:
+        if smooth.linear is None:
+            continue
+        labels = None if smooth.linear == ("",) else smooth.linear
+        stop = start + len(smooth.linear)
+        out.append(CommonTerm(linear_name(smooth.name), labels, start, stop))
+        start = stop
+    return tuple(out)
+
+
+def smooth_codes(rows: Sequence[SmoothRows]) -> tuple[IntArray, ...]:
+    """Codes of all blocks: every row touches every effect, which takes one row of memory."""
+    shapes = [values.shape for part in rows for values in part.values]
+    return tuple(np.broadcast_to(np.arange(n, dtype=np.int32), (rows, n)) for rows, n in shapes)
+
+
+def smooth_values(rows: Sequence[SmoothRows]) -> tuple[FloatArray, ...]:
+    """Values of all blocks, shape (N, L, 1) each."""
+    return tuple(values[:, :, None] for part in rows for values in part.values)
