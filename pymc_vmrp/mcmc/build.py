@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import Any
 
 import numpy as np
@@ -110,26 +112,26 @@ def _scalar_block(glmm: GLMM, group: GroupEffects) -> Any:
         offset = pm.Normal(f"{variable.name}_offset", 0, 1, dims=step_dim(group))
         u = offset * sigma
         pm.Deterministic(variable.name, pt.dot(group.report.forward, u), dims=factor_dim(group))
-        return _rows_times(group, u[None])
+        return _rows_times(group, u)
     offset = pm.Normal(f"{variable.name}_offset", 0, 1, dims=factor_dim(group))
     if variable.dim is None:
         u = pm.Deterministic(variable.name, offset * sigma, dims=factor_dim(group))
     else:  # an expression with one labelled column
         u = offset * sigma[0]
         pm.Deterministic(variable.name, u[None, :], dims=(variable.dim, factor_dim(group)))
-    return _rows_times(group, u[None])
+    return _rows_times(group, u)
 
 
 def _rows_times(group: GroupEffects, u: Any) -> Any:
-    """Z u of a block, for effects of shape (d, L)."""
+    """Z u of a block, for effects of shape (L,) where d = 1, else (d, L)."""
     members, values = group.members, group.member_values
-    if group.m > 1 and group.d == 1 and (members == np.arange(len(group.levels))).all():
-        return pt.dot(values[:, :, 0], u[0])  # all rows touch all levels
-    parts = [u[:, members[:, i]] * values[:, i].T for i in range(group.m)]
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total.sum(axis=0)
+    if group.d > 1:
+        parts = [(u[:, members[:, i]] * values[:, i].T).sum(axis=0) for i in range(group.m)]
+    elif group.m == len(group.levels) and (members == np.arange(group.m)).all():
+        parts = [pt.dot(values[:, :, 0], u)]  # all rows touch all levels
+    else:
+        parts = [u[members[:, i]] * values[:, i, 0] for i in range(group.m)]
+    return functools.reduce(operator.add, parts)
 
 
 def _sigma(name: str, prior: Any, dim: str | None) -> Any:
