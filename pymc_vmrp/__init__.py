@@ -29,6 +29,7 @@ from pymc_vmrp.glmm.scale_priors import (
 from pymc_vmrp.model import Model
 
 if TYPE_CHECKING:
+    from pymc_vmrp.curves import smooth_effects
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
     from pymc_vmrp.results.compare import compare
@@ -58,6 +59,7 @@ __all__ = [
     "plot_compare",
     "poststratify",
     "simulate",
+    "smooth_effects",
 ]
 
 # Imported when first used, so that importing the package stays quick.
@@ -67,6 +69,7 @@ _LAZY = {
     "plot_compare": "pymc_vmrp.plots",
     "poststratify": "pymc_vmrp.mrp.poststratify",
     "simulate": "pymc_vmrp.simulation",
+    "smooth_effects": "pymc_vmrp.curves",
 }
 
 

@@ -66,7 +66,8 @@ def candidates(glmm: GLMM) -> Iterator[Partition]:
     for j, group in enumerate(groups):
         if group.m > 1 or group.factor in (other.factor for other in groups[:j]):
             continue
-        partition = _by_codes(glmm, group.factor, group.codes.astype(np.int64), len(group.levels))
+        codes = group.members[:, 0].astype(np.int64)
+        partition = _by_codes(glmm, group.factor, codes, len(group.levels))
         seen.append(partition)
         yield partition
     single = [j for j, group in enumerate(groups) if group.m == 1]
@@ -102,8 +103,9 @@ def _nested(group: GroupEffects, codes: IntArray, size: int) -> IntArray | None:
 def _components(a: GroupEffects, b: GroupEffects) -> tuple[IntArray, int]:
     """Blocks of levels of two factors that no cell connects."""
     n_a, n_b = len(a.levels), len(b.levels)
-    edges = (np.ones(len(a.codes), dtype=np.int8), (a.codes, n_a + b.codes.astype(np.int64)))
+    ours, theirs = a.members[:, 0], b.members[:, 0].astype(np.int64)
+    edges = (np.ones(len(ours), dtype=np.int8), (ours, n_a + theirs))
     graph = coo_array(edges, shape=(n_a + n_b, n_a + n_b))
     _, labels = connected_components(graph, directed=False)
-    _, codes = np.unique(labels[a.codes], return_inverse=True)
+    _, codes = np.unique(labels[ours], return_inverse=True)
     return codes.astype(np.int64), int(codes.max()) + 1

@@ -61,6 +61,11 @@ class Smooth(Protocol):
         ...
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of data columns, and perhaps of other things, that it reads."""
+        ...
+
+    @property
     def linear(self) -> tuple[str, ...] | None:
         """Labels of its common columns, ``("",)`` for one without a label, None without any."""
         ...
@@ -147,16 +152,11 @@ def _check_distinct(call: SmoothCall, x: FloatArray, where: str, least: int | No
     least = call.k if least is None else least
     distinct = len(np.unique(x))
     if distinct < least:
-        where = f" {where}" if where else ""
-        remedy = (
-            f"lower k to at most {distinct}, or use rw({call.x.name}) or ({call.x.name} as) a "
-            "category"
-            if distinct >= SMALLEST[call.kind] and least == call.k
-            else "leave the smooth out, or use the predictor as it is"
-        )
+        enough = distinct >= SMALLEST[call.kind] and least == call.k
+        remedy = f"lower k to at most {distinct}" if enough else "use the predictor as it is"
         raise DataError(
-            f"{call.name} needs at least {least} distinct values{where}, and {call.x.name!r} has "
-            f"{distinct}: {remedy}."
+            f"{call.name} needs at least {least} distinct values{where and ' '}{where}, and "
+            f"{call.x.name!r} has {distinct}: {remedy}, or rw({call.x.name}), or make groups of it."
         )
 
 
@@ -206,6 +206,11 @@ class Spline:
     multiplier: str | None
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """See :class:`Smooth`."""
+        return self.call.columns
+
+    @property
     def linear(self) -> tuple[str, ...] | None:
         """See :class:`Smooth`."""
         n = self.bases[0].polynomials
@@ -250,15 +255,22 @@ class RandomWalk:
     Attributes
     ----------
     name : str
+    call : SmoothCall
     factor : Factor
     forward, backward : ndarray
         Levels from steps, and steps from levels: see :func:`random_walk`.
     """
 
     name: str
+    call: SmoothCall
     factor: Factor
     forward: FloatArray
     backward: FloatArray
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """See :class:`Smooth`."""
+        return self.call.columns
 
     @property
     def linear(self) -> None:
@@ -299,7 +311,7 @@ def _fit_walk(
                 "ordered=True)."
             )
     factor, codes = fit_factor(call.x, frame, coded)
-    walk = RandomWalk(call.name, factor, *random_walk(len(factor.levels)))
+    walk = RandomWalk(call.name, call, factor, *random_walk(len(factor.levels)))
     return walk, walk.rows(codes)
 
 

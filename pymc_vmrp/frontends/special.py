@@ -48,6 +48,11 @@ class SmoothCall:
         return (self.x,) if self.by is None else (self.x, self.by)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of data columns, and of what else a call of the predictor names."""
+        return tuple(sorted({str(name) for term in self.terms for name in term.var_names if name}))
+
+    @property
     def is_walk(self) -> bool:
         """Whether it is a random walk."""
         return self.name.startswith("rw(")

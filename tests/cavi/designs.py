@@ -76,9 +76,10 @@ def _members(rng, state, n_states):
 
 
 def _spline(rng, n):
-    """Six basis functions: a cell touches them all."""
-    codes = np.broadcast_to(np.arange(6, dtype=np.int32), (n, 6))
-    return _group("s(x)", ("s(x)",), codes, 6, rng.normal(size=(n, 6, 1)), HuangWand())
+    """One or six basis functions: a cell touches them all."""
+    size = int(rng.choice([1, 6]))
+    codes = np.broadcast_to(np.arange(size, dtype=np.int32), (n, size))
+    return _group("s(x)", ("s(x)",), codes, size, rng.normal(size=(n, size, 1)), HuangWand())
 
 
 def _group(factor, effects, codes, n_levels, values, prior):

@@ -114,7 +114,9 @@ def test_thin_plate_takes_few_knots_of_many_values(monkeypatch):
 def test_cubic_regression_interpolates_at_its_knots():
     t = np.linspace(-1, 1, 30)
     raw = cubic_regression(t, 6, 2)
-    np.testing.assert_allclose(raw.functions(np.quantile(t, np.linspace(0, 1, 6))), np.eye(6), atol=1e-12)
+    np.testing.assert_allclose(
+        raw.functions(np.quantile(t, np.linspace(0, 1, 6))), np.eye(6), atol=1e-12
+    )
     line = np.array([2.0, -1.0]) @ np.vander(np.linspace(-1, 1, 6), 2).T
     np.testing.assert_allclose(raw.penalty @ line, 0, atol=1e-10)
 
