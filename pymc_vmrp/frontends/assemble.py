@@ -54,6 +54,7 @@ from pymc_vmrp.glmm.variables import repeated_name
 FloatArray = NDArray[np.float64]
 
 DEFAULT_COVARIANCE_PRIOR = HuangWand(nu=2, A=5)
+DEFAULT_SMOOTH_PRIOR = HuangWand(nu=2, A=1)  # σ: a smooth's typical distance from its linear part
 DEFAULT_SCALE = 2.5  # of a coefficient's prior per sd of its predictor, as rstanarm and Bambi
 
 
@@ -136,7 +137,7 @@ def _smooth_groups(
     """The blocks of smooths, which come after those of group-specific terms."""
     first = len(encoder.blocks)
     named = [(smooth.name, block) for smooth in encoder.smooths for block in smooth.blocks]
-    default = priors.get("group_specific", DEFAULT_COVARIANCE_PRIOR)
+    default = priors.get("smooths", DEFAULT_SMOOTH_PRIOR)
     return tuple(
         GroupEffects(
             factor=block.title,
@@ -196,7 +197,7 @@ def _checked_priors(priors: Mapping[str, Any] | None, encoder: Encoder) -> dict[
     for block in encoder.blocks:
         group |= set(_prior_keys(block))
     for smooth in encoder.smooths:
-        group |= {smooth.name, *(block.title for block in smooth.blocks)}
+        group |= {"smooths", smooth.name, *(block.title for block in smooth.blocks)}
     checked = {}
     for key, prior in priors.items():
         if key not in common | group:

@@ -114,8 +114,11 @@ def test_prior_of_a_smooth(waves):
     priors = {"s(x)": vmrp.HalfNormal(0.5), "s(x)_linear": vmrp.Normal(0, 3)}
     model = vmrp.Model("y ~ s(x) + rw(age)", waves, priors=priors)
     assert model.glmm.groups[0].prior == vmrp.HalfNormal(0.5)
-    assert model.glmm.groups[1].prior == vmrp.HuangWand(2, 5)
+    assert model.glmm.groups[1].prior == vmrp.HuangWand(2, 1)
     assert model.glmm.common.prior_sd[-1] == 3
+    everywhere = {"smooths": vmrp.HalfNormal(3), "group_specific": vmrp.HalfNormal(4)}
+    groups = vmrp.Model("y ~ s(x) + rw(age) + (1|state)", waves, priors=everywhere).glmm.groups
+    assert [group.prior.sigma for group in groups] == [4, 3, 3]
     by = {"s(x, by=g)": vmrp.HalfNormal(2), "s(x, by=g)[lo]": vmrp.HalfNormal(1)}
     groups = vmrp.Model("y ~ g + s(x, by=g)", waves, priors=by).glmm.groups
     assert [group.prior.sigma for group in groups] == [2, 1, 2]
