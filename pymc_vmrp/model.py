@@ -36,8 +36,8 @@ class Model:
         Bambi-style formula. Group-specific terms: ``(1|g)``, ``(1|a:b)``, ``(1|a*b)``,
         ``(1|a/b)``, ``(x|g)`` and ``(1 + x|g)`` (intercept and slope, correlated), ``(0 + x|g)``
         (slope alone), ``(1 + x||g)`` (independent), ``(1|mm(a, b))`` (several memberships).
-        Smooths: ``s(x)``, ``s(x, k=10, bs="tp", by=g)``; random walks: ``rw(age)``. The response is a 0/1, boolean or two-level
-        column, ``y['level']``, or ``p(successes, trials)``.
+        Smooths: ``s(x)``, ``s(x, k=10, bs="tp", by=g)``; random walks: ``rw(age)``. The response
+        is a 0/1, boolean or two-level column, ``y['level']``, or ``p(successes, trials)``.
     data : DataFrame
         One row per respondent, or per group of respondents for ``p(successes, trials)``.
     family : {"bernoulli", "binomial"}
