@@ -47,26 +47,6 @@ class Factor:
     levels: tuple[str, ...]
 
 
-def order_members(codes: IntArray, values: NDArray[Any]) -> tuple[IntArray, NDArray[Any]]:
-    """Memberships of each row in ascending order of their levels, as ``GroupEffects`` wants them.
-
-    Where a row touches one level twice, the values are added up in the last of the two.
-
-    Parameters
-    ----------
-    codes : ndarray, shape (N, m)
-    values : ndarray, shape (N, m, d)
-    """
-    order = np.argsort(codes, axis=1, kind="stable")
-    codes = np.take_along_axis(codes, order, axis=1)
-    values = np.take_along_axis(values, order[:, :, None], axis=1)
-    for i in range(codes.shape[1] - 1):
-        twice = codes[:, i] == codes[:, i + 1]
-        values[twice, i + 1] += values[twice, i]
-        values[twice, i] = 0.0
-    return codes.astype(np.int32), values
-
-
 def check_factor_names(bars: Sequence[Bar]) -> None:
     """Refuse a column called ``a:b`` next to the combination of ``a`` and ``b``."""
     components: dict[str, list[str]] = {}

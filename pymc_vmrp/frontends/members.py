@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
-from pymc_vmrp.frontends.factors import order_members
 from pymc_vmrp.frontends.special import MemberTerm
 from pymc_vmrp.glmm.codes import Codes
+from pymc_vmrp.glmm.memberships import order_members
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]

@@ -171,7 +171,8 @@ def _numbers(call: SmoothCall, frame: pd.DataFrame, what: str) -> FloatArray:
         )
     series = pd.Series(values) if np.ndim(values) == 1 else None
     if series is None or kind_of(series) != "numbers" or series.dtype == "category":
-        held = "several columns" if series is None else kind_of(series)
+        kind = "several columns" if series is None else kind_of(series)
+        held = "categories" if kind == "numbers" else kind
         raise DataError(
             f"{call.name} smooths over numbers, but {call.x.name!r} holds {held}: use "
             f"(1|{call.x.name}) for groups, or rw({call.x.name}) for ordered categories."

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.glmm.families import Family
+from pymc_vmrp.glmm.memberships import is_ordered
 from pymc_vmrp.glmm.priors import CovariancePrior
 
 FloatArray = NDArray[np.float64]
@@ -217,7 +218,7 @@ class GroupEffects:
             raise AssertionError(f"{self.name}: values {self.values.shape} for {self.d} effects")
         if self.codes.size and not 0 <= self.codes.min() <= self.codes.max() < len(self.levels):
             raise AssertionError(f"{self.name}: codes outside of its {len(self.levels)} levels")
-        if not _is_ordered(self.members, self.member_values):
+        if not is_ordered(self.members, self.member_values):
             raise AssertionError(f"{self.name}: memberships out of order")
 
     @property
@@ -252,18 +253,6 @@ class GroupEffects:
     def size(self) -> int:
         """Number of coefficients, L·d."""
         return len(self.levels) * self.d
-
-
-def _is_ordered(members: IntArray, values: FloatArray) -> bool:
-    """Whether levels ascend along each row, and of two equal ones the first has zeros."""
-    distinct = members[:1] if members.strides[0] == 0 else members  # all rows may be alike
-    for i in range(members.shape[1] - 1):
-        step = distinct[:, i + 1] - distinct[:, i]
-        if (step < 0).any():
-            return False
-        if (step == 0).any() and values[np.broadcast_to(step == 0, len(members)), i].any():
-            return False
-    return True
 
 
 @dataclass(frozen=True)

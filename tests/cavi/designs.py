@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pymc_vmrp.frontends.factors import order_members
 from pymc_vmrp.glmm.families import get_family
+from pymc_vmrp.glmm.memberships import order_members
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
 from pymc_vmrp.glmm.scale_priors import HalfNormal
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, CommonTerm, Effect, GroupEffects, Response

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.frontends.factors import order_members
+from pymc_vmrp.glmm.memberships import order_members
 
 
 @pytest.fixture(scope="module")
