@@ -114,7 +114,9 @@ def smooths_command(
     ] = None,
 ) -> None:
     """Gu and Wahba's four functions, n = 400: RMSE of each smooth, beside pygam's."""
-    tables = [smooths.compare(one, replications, pygam) for one in family or ["bernoulli"]]
+    tables = [
+        smooths.compare(one, replications, pygam) for one in family or ["bernoulli", "gaussian"]
+    ]
     _report("smooths", pd.concat(tables))
 
 

@@ -71,8 +71,8 @@ def statsmodels_vb(case: str, shared: str, limit: float) -> Iterator[Row]:
     made, model = _prepare(case, shared)
     glmm = model.glmm
     k = glmm.common.size
-    successes = glmm.response.successes.astype(int)
-    failures = glmm.response.trials.astype(int) - successes
+    successes = glmm.response.statistics[0].astype(int)
+    failures = glmm.response.statistics[1].astype(int) - successes
     isolate.start_clock(limit)
     start = Clock.now()
     cell = np.repeat(np.tile(np.arange(glmm.n_cells), 2), np.concatenate([successes, failures]))

@@ -11,12 +11,14 @@ from pymc_vmrp.errors import (
     SamplingWarning,
     VmrpError,
 )
+from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.priors import (
     Flat,
     HuangWand,
     InverseWishart,
     Normal,
 )
+from pymc_vmrp.glmm.scale_mixtures import Cauchy, Laplace, StudentT
 from pymc_vmrp.glmm.scale_priors import (
     Exponential,
     Gamma,
@@ -24,6 +26,7 @@ from pymc_vmrp.glmm.scale_priors import (
     HalfNormal,
     HalfStudentT,
     InverseGamma,
+    LogNormal,
     Uniform,
 )
 from pymc_vmrp.model import Model
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from pymc_vmrp.simulation import Simulation, simulate
 
 __all__ = [
+    "Cauchy",
     "ConvergenceWarning",
     "DataError",
     "Exponential",
@@ -45,14 +49,18 @@ __all__ = [
     "HalfCauchy",
     "HalfNormal",
     "HalfStudentT",
+    "Horseshoe",
     "HuangWand",
     "InverseGamma",
     "InverseWishart",
+    "Laplace",
+    "LogNormal",
     "Model",
     "Normal",
     "PriorError",
     "SamplingWarning",
     "Simulation",
+    "StudentT",
     "Uniform",
     "VmrpError",
     "compare",

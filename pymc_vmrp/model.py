@@ -12,6 +12,7 @@ import pandas as pd
 
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
 from pymc_vmrp.glmm.families import get_family
+from pymc_vmrp.glmm.families.family import Family
 from pymc_vmrp.glmm.spec import GLMM
 
 if TYPE_CHECKING:
@@ -40,18 +41,21 @@ class Model:
         is a 0/1, boolean or two-level column, ``y['level']``, or ``p(successes, trials)``.
     data : DataFrame
         One row per respondent, or per group of respondents for ``p(successes, trials)``.
-    family : {"bernoulli", "binomial"}
-        Both with logit link.
+    family : {"bernoulli", "binomial", "gaussian", "poisson", "negativebinomial", "gamma", "t", \
+"beta_binomial"} or Family
+        How the response varies around its mean; see docs/families.md.
     priors : dict, optional
         Priors by term: ``"Intercept"``, a common term's name or ``"common"`` for all of them
-        (:class:`Normal`, :class:`Flat` or ``"flat"``); a group-specific term's name such as
+        (:class:`Normal`, :class:`Flat` or ``"flat"``, :class:`StudentT`, :class:`Cauchy`,
+        :class:`Laplace`, :class:`Horseshoe`); a group-specific term's name such as
         ``"1|state"``, or ``"group_specific"`` for all of them (:class:`HuangWand`,
         :class:`InverseWishart`; for terms with one effect also :class:`HalfStudentT`,
         :class:`HalfCauchy`, :class:`HalfNormal`, :class:`Exponential`, :class:`Uniform`,
         :class:`Gamma`, :class:`InverseGamma`); a smooth's or random walk's name such as
-        ``"s(x)"``, or ``"smooths"`` for all of them (priors on one sd). Defaults:
-        Normal(0, 2.5/sd(x)) for slopes, Normal(0, 2.5) for the intercept, HuangWand(2, 5) for
-        group-specific terms, HuangWand(2, 1) for smooths and random walks.
+        ``"s(x)"``, or ``"smooths"`` for all of them (priors on one sd). ``bambi.Prior`` objects
+        will do as well. Defaults: Normal(0, 2.5/sd(x)) for slopes, Normal(0, 2.5) for the
+        intercept, HuangWand(2, 5) for group-specific terms, HuangWand(2, 1) for smooths and random
+        walks.
     center_predictors : bool
         Whether the intercept's prior holds at the mean of the predictors, as in Bambi and
         rstanarm. The intercept that results report is that of the formula as written. Means and
@@ -59,11 +63,20 @@ class Model:
     dropna : bool
         Whether rows with missing values in the model's columns are left out, with a warning that
         counts them. By default they are an error.
+    link : str, optional
+        Link function: "logit" (default), "probit" or "cloglog" for "bernoulli" and "binomial"; the
+        others have one link each.
+    weights : str, optional
+        Column of weights: the log likelihood of a row is multiplied by its weight. A whole number w
+        means that the row stands for w such rows (frequency weights). Survey weights give a
+        pseudo-likelihood: scale them to sum to the number of respondents, or to the effective
+        sample size, since the posterior takes their sum for the amount of data. Fractions are
+        allowed.
 
     Attributes
     ----------
     formula : str
-    family : str
+    family, link : str
     glmm : GLMM
         The model as the engines read it.
 
@@ -82,10 +95,13 @@ class Model:
         self,
         formula: str,
         data: pd.DataFrame,
-        family: str = "bernoulli",
+        family: str | Family = "bernoulli",
         priors: Mapping[str, Any] | None = None,
         center_predictors: bool = True,
         dropna: bool = False,
+        *,
+        link: str | None = None,
+        weights: str | None = None,
     ) -> None:
         # formulae is imported here and not above: `import pymc_vmrp` must stay quick
         from formulae.environment import Environment
@@ -95,11 +111,14 @@ class Model:
 
         env = Environment.capture(1)
         parsed = parse_formula(formula)
+        chosen = get_family(family, link)
         self._assembled = assemble(
-            parsed, data, get_family(family), priors, center_predictors, dropna, env
+            parsed, data, chosen, priors, center_predictors, dropna, weights, env
         )
         self.formula = formula
-        self.family = family
+        self.family = chosen.name
+        self.link = chosen.link
+        self.weights = weights
         self.glmm: GLMM = self._assembled.glmm
 
     @property
@@ -162,8 +181,8 @@ class Model:
         from pymc_vmrp.cavi.accelerate import ACCELERATORS
         from pymc_vmrp.cavi.choose import SOLVERS
         from pymc_vmrp.cavi.expand import EXPANSIONS
+        from pymc_vmrp.cavi.nodes import BOUNDS
         from pymc_vmrp.cavi.run import Options, run
-        from pymc_vmrp.cavi.sites import BOUNDS
         from pymc_vmrp.progress import sweep_progress
         from pymc_vmrp.results.posterior import VariationalPosterior
 
@@ -320,8 +339,11 @@ class Model:
         tree.attrs |= {
             "formula": self.formula,
             "family": self.family,
+            "link": self.link,
             "inference_method": inference_method,
         }
+        if self.weights is not None:
+            tree.attrs["weights"] = self.weights
         return tree
 
     def to_pymc(self) -> pm.Model:
@@ -335,10 +357,10 @@ class Model:
 
     def __repr__(self) -> str:
         glmm = self.glmm
-        n = len(self.observations.successes)
+        n = len(self.observations.cell)
         lines = [
             f"Formula: {self.formula}",
-            f"Family: {self.family} (logit link), modelling {self._assembled.event}",
+            f"Family: {self.family} ({self.link} link), modelling {self._assembled.event}",
             f"Data: {n:,} rows in {glmm.n_cells:,} cells; {glmm.n_coefficients:,} coefficients",
         ]
         for group in glmm.groups:

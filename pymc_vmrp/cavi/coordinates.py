@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.cavi.sites import Bound, Sites
+from pymc_vmrp.cavi.nodes import GaussianBound
+from pymc_vmrp.cavi.sites import Bound, PolyaGamma, Sites
 from pymc_vmrp.cavi.sweep import Point, State
 from pymc_vmrp.glmm.spec import GLMM
 
@@ -20,8 +21,9 @@ _SMALLEST_PRECISION = 1e-290  # of a site: cells without trials have none, and n
 class Coordinates:
     """Points as vectors, for acceleration.
 
-    First the log-Cholesky coordinates of each E[Σ_j⁻¹]; then log w of each site and, where the
-    shift varies, k in units of 1/``scale``.
+    First the log-Cholesky coordinates of each E[Σ_j⁻¹] and of each E[1/λ²]; then those of the
+    sites: log E[σ⁻²] of a Gaussian likelihood; otherwise log w of each site (w in units of
+    1/``scale``² where it may be negative) and, where the shift varies, k in units of 1/``scale``.
 
     Attributes
     ----------
@@ -37,20 +39,46 @@ class Coordinates:
 
     @property
     def n_hyper(self) -> int:
-        """How many coordinates belong to the covariances."""
-        return sum(group.d * (group.d + 1) // 2 for group in self.glmm.groups)
+        """How many belong to covariances, to scales of β, and to σ of a Gaussian likelihood."""
+        return self._n_covariance + self._n_scales + int(self._one_sigma)
+
+    @property
+    def _n_scales(self) -> int:
+        return sum(len(mixture.index) for mixture in self.glmm.common.mixtures)
 
     @property
     def size(self) -> int:
         """Length of the vector."""
-        return self.n_hyper + self.glmm.n_cells * (1 if self.bound.constant_shift else 2)
+        if self._one_sigma:
+            return self.n_hyper
+        return self.n_hyper + self.glmm.n_cells * (1 if self._constant_shift else 2)
+
+    @property
+    def _n_covariance(self) -> int:
+        return sum(group.d * (group.d + 1) // 2 for group in self.glmm.groups)
+
+    @property
+    def _one_sigma(self) -> bool:
+        return isinstance(self.bound, GaussianBound)
+
+    @property
+    def _constant_shift(self) -> bool:
+        return isinstance(self.bound, PolyaGamma) and self.glmm.response.offset is None
 
     def encode(self, point: Point) -> FloatArray:
         """Coordinates of ``point``."""
         parts = [_log_cholesky(precision) for precision in point.precisions]
-        parts.append(np.log(np.maximum(point.sites.precision, _SMALLEST_PRECISION)))
-        if not self.bound.constant_shift:
-            parts.append(point.sites.shift * self.scale)
+        parts.append(0.5 * np.log(point.scales))
+        precision, shift = point.sites.precision, point.sites.shift
+        if self._one_sigma:
+            total = self.glmm.response.statistics[1].sum()
+            return np.concatenate([*parts, [np.log(precision.sum() / total)]])
+        if self.glmm.family.log_concave:
+            parts.append(np.log(np.maximum(precision, _SMALLEST_PRECISION)))
+        else:
+            parts.append(precision * self.scale**2)
+        if not self._constant_shift:
+            parts.append(shift * self.scale)
         return np.concatenate(parts)
 
     def decode(self, z: FloatArray, like: Point) -> Point:
@@ -61,9 +89,20 @@ class Coordinates:
             size = group.d * (group.d + 1) // 2
             precisions.append(_from_log_cholesky(z[at : at + size], group.d))
             at += size
-        n = self.glmm.n_cells
-        shift = like.sites.shift if self.bound.constant_shift else z[at + n :] / self.scale
-        return Point(tuple(precisions), Sites(np.exp(z[at : at + n]), shift))
+        scales = np.exp(2 * z[at : at + self._n_scales])
+        at += self._n_scales
+        return Point(tuple(precisions), self._sites(z[at:], like.sites), scales)
+
+    def _sites(self, z: FloatArray, like: Sites) -> Sites:
+        if self._one_sigma:
+            y, n, _ = self.glmm.response.statistics
+            precision = n * np.exp(z[0])
+            return Sites(precision, precision * y)
+        n_cells = self.glmm.n_cells
+        first = z[:n_cells]
+        precision = np.exp(first) if self.glmm.family.log_concave else first / self.scale**2
+        shift = like.shift if self._constant_shift else z[n_cells:] / self.scale
+        return Sites(precision, shift)
 
     def change(self, state: State) -> float:
         """What the next plain sweep would change.
@@ -75,6 +114,8 @@ class Coordinates:
         hyper = 0.0
         for a, b in zip(now.precisions, then.precisions, strict=True):
             hyper = max(hyper, float(np.abs(_log_cholesky(b) - _log_cholesky(a)).max()))
+        scales = 0.5 * np.abs(np.log(then.scales / now.scales))
+        hyper = max(hyper, float(scales.max(initial=0.0)))
         precision = then.sites.precision - now.sites.precision
         gradient = then.sites.shift - now.sites.shift - precision * state.mean
         response = state.gaussian.row_response(gradient)

@@ -65,7 +65,7 @@ class CovarianceFactor(Protocol):
 
 
 def update_covariance(
-    prior: CovariancePrior, second_moment: FloatArray, levels: int
+    prior: CovariancePrior, second_moment: FloatArray, levels: float
 ) -> CovarianceFactor:
     """The optimal q(Σ) given Σ_g E[u_g u_g'].
 
@@ -73,8 +73,8 @@ def update_covariance(
     ----------
     prior : CovariancePrior
     second_moment : ndarray, shape (d, d)
-    levels : int
-        Number of levels L of the grouping factor.
+    levels : float
+        Number of levels L of the grouping factor; of rows, for the σ of a Gaussian likelihood.
     """
     if isinstance(prior, HuangWand):
         return _update_huang_wand(prior, second_moment, levels)
@@ -198,7 +198,7 @@ def _expected_log_inverse_wishart(
 
 
 def _expected_log_effects(
-    second_moment: FloatArray, levels: int, df: float, scale: FloatArray, log_det_precision: float
+    second_moment: FloatArray, levels: float, df: float, scale: FloatArray, log_det_precision: float
 ) -> float:
     """E log p(u | Σ)."""
     d = len(scale)
@@ -207,7 +207,7 @@ def _expected_log_effects(
 
 
 def _update_inverse_wishart(
-    prior: InverseWishart, second_moment: FloatArray, levels: int
+    prior: InverseWishart, second_moment: FloatArray, levels: float
 ) -> InverseWishartFactor:
     d = len(second_moment)
     df0, scale0 = prior.parameters(d)
@@ -224,7 +224,7 @@ def _update_inverse_wishart(
 
 
 def _update_huang_wand(
-    prior: HuangWand, second_moment: FloatArray, levels: int
+    prior: HuangWand, second_moment: FloatArray, levels: float
 ) -> InverseWishartFactor:
     """Iterate q(Σ) and q(a) to their joint optimum.
 
@@ -341,7 +341,7 @@ class GridFactor:
         return np.array([mean]), np.array([np.sqrt(self._mass @ (sigma - mean) ** 2)])
 
 
-def _update_grid(prior: ScalePrior, second_moment: float, levels: int) -> GridFactor:
+def _update_grid(prior: ScalePrior, second_moment: float, levels: float) -> GridFactor:
     """q(σ) ∝ p(σ) σ^(−L) exp(−S/(2σ²)), normalised over t = log σ by the trapezoid rule."""
 
     def log_kernel(t: FloatArray) -> FloatArray:

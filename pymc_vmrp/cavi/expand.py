@@ -124,11 +124,15 @@ class _Expanded:
 
 
 def recentre(
-    glmm: GLMM, gaussian: Gaussian, factors: Sequence[CovarianceFactor]
+    glmm: GLMM,
+    gaussian: Gaussian,
+    factors: Sequence[CovarianceFactor],
+    prior: FloatArray | None = None,
 ) -> tuple[FloatArray, ...]:
     """E[Σ_j⁻¹] after the mean of each term's effects moved into its common effect.
 
     η stays as it is: u − c and β + Tc, with c where E log p(β) + Σ_j E log p(u_j | Σ_j) is highest.
+    ``prior`` holds the expected prior precision of each β; None: that of its normal priors.
     """
     pairs = _pairs(glmm)
     common = glmm.common
@@ -147,7 +151,7 @@ def recentre(
         shifts[column, first[j] + a] = 1.0
         if common.intercept and column > 0:
             shifts[0, first[j] + a] = common.center[column - 1]  # β₀ is at the predictors' mean
-    precision = common.prior_sd**-2.0
+    precision = common.normal_precision if prior is None else prior
     matrix += shifts.T @ (precision[:, None] * shifts)
     right += shifts.T @ (precision * (common.prior_mean - gaussian.mean[: common.size]))
     free = np.array([first[j] + a for j, a, _ in pairs], dtype=np.int64)

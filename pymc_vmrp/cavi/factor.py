@@ -11,6 +11,10 @@ from pymc_vmrp.errors import DataError
 FloatArray = NDArray[np.float64]
 
 
+class SingularPrecision(DataError):
+    """The precision matrix of q(β, u) is not positive definite."""
+
+
 def factor_and_invert(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Lower Cholesky factor, and the lower triangle of the inverse (above it zeros, in both).
 
@@ -21,7 +25,7 @@ def factor_and_invert(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
 
     Raises
     ------
-    DataError
+    SingularPrecision
         Where the matrix is not positive definite.
     """
     if len(matrix) == 0:  # LAPACK complains of empty matrices
@@ -34,9 +38,9 @@ def factor_and_invert(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.ascontiguousarray(factor.T), np.ascontiguousarray(inverse.T)
 
 
-def singular() -> DataError:
+def singular() -> SingularPrecision:
     """What to raise where coefficients cannot be told apart."""
-    return DataError(
+    return SingularPrecision(
         "The posterior precision matrix is singular: some coefficients cannot be told apart. Give "
         "the common terms proper priors or leave out redundant ones."
     )

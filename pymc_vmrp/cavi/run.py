@@ -13,15 +13,17 @@ from pymc_vmrp.cavi.accelerate import ACCELERATORS, Accelerator
 from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.coordinates import Coordinates
-from pymc_vmrp.cavi.sites import BOUNDS, PolyaGamma
-from pymc_vmrp.cavi.sweep import Setup, State, start, sweep, under_bound
+from pymc_vmrp.cavi.factor import SingularPrecision
+from pymc_vmrp.cavi.nodes import first_bound
+from pymc_vmrp.cavi.sweep import Point, Setup, State, start, sweep, under_bound
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM
 
 FloatArray = NDArray[np.float64]
 Callback = Callable[[int, float, float], None]
 
-_LOOSE_TOL = 0.2  # where the Pólya–Gamma iterations hand over to quadrature
+_LOOSE_TOL = 0.2  # where a bound that only leads up to another hands over to it
+_MOST_BOUNDS = 8
 _SMALLEST_STEP = 2.0**-6
 
 
@@ -45,8 +47,8 @@ class Fit:
     ----------
     state : State
     elbo : tuple of float
-        ELBO after each accepted sweep. Under quadrature the first ``warmup`` entries belong to the
-        Pólya–Gamma bound, which is where the iterations start.
+        ELBO after each accepted sweep. The first ``warmup`` entries belong to bounds that led up to
+        the last one: that of Pólya and Gamma, or coarser nodes of the likelihood's parameters.
     warmup : int
     stopped : {"converged", "max_iter", "interrupted", "stalled"}
         Why the iterations ended; stalled means that no step raised the ELBO any more.
@@ -82,36 +84,44 @@ class Fit:
 
 
 def run(glmm: GLMM, options: Options, callback: Callback | None = None) -> Fit:
-    """Fit q(β, u) Π q(Σ_j) q(a_j) to the posterior of ``glmm``."""
+    """Fit q(β, u) Π q(Σ_j) q(a_j) q(φ) to the posterior of ``glmm``."""
     began = time.perf_counter()
     solver = choose_solver(glmm, options.solver, expand=options.expansion == "translation")
-    bound = BOUNDS[options.bound]
-    setup = Setup(glmm, solver, bound, options.expansion)
-    first = setup if isinstance(bound, PolyaGamma) else replace(setup, bound=PolyaGamma())
-    with one_blas_thread():
-        state = sweep(first, start(first))
+    setup = Setup(glmm, solver, first_bound(glmm, options.bound), options.expansion)
+    # a step too far overflows; its ELBO is then no number, and the step is rejected
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+        state = sweep(setup, start(setup))
         if not np.isfinite(state.elbo):
             raise VmrpError(
                 "The ELBO is not a number at the start: some predictors or priors are of an "
                 "extreme scale. Rescale them, for example with scale(x)."
             )
-        if first is setup:
-            fit = _iterate(setup, state, options, callback)
-        else:
-            loose = replace(options, tol=max(_LOOSE_TOL, options.tol))
-            fit = _iterate(first, state, loose, callback)
-            if fit.converged:
-                try:
-                    fit = _continue(setup, fit, options, callback)
-                except KeyboardInterrupt:  # between the sweeps of the two bounds
-                    fit = replace(fit, stopped="interrupted")
+        fit = _through_bounds(setup, state, options, callback)
     return replace(fit, seconds=time.perf_counter() - began)
 
 
-def _continue(setup: Setup, first: Fit, options: Options, callback: Callback | None) -> Fit:
-    """Go on from the q that another bound reached; the tighter bound can only raise its ELBO."""
-    fit = _iterate(setup, under_bound(setup, first.state), options, callback, first.iterations)
-    return replace(fit, elbo=first.elbo + fit.elbo, warmup=len(first.elbo))
+def _through_bounds(setup: Setup, state: State, options: Options, callback: Callback | None) -> Fit:
+    """Iterate under each bound until it has settled, and go on from its q with the next one."""
+    fit = _iterate(setup, state, _tolerance(setup, options), callback)
+    try:
+        for _ in range(_MOST_BOUNDS):
+            bound = setup.bound.refined(setup.glmm, fit.state.mean, fit.state.variance)
+            if not fit.converged or bound is None:
+                break
+            setup = replace(setup, bound=bound)
+            state = under_bound(setup, fit.state)
+            before = fit
+            fit = _iterate(setup, state, _tolerance(setup, options), callback, before.iterations)
+            fit = replace(fit, elbo=before.elbo + fit.elbo, warmup=len(before.elbo))
+    except KeyboardInterrupt:  # between the sweeps of two bounds
+        fit = replace(fit, stopped="interrupted")
+    return fit
+
+
+def _tolerance(setup: Setup, options: Options) -> Options:
+    if setup.bound.last:
+        return options
+    return replace(options, tol=max(_LOOSE_TOL, options.tol))
 
 
 def _iterate(
@@ -140,9 +150,9 @@ def _iterate(
             proposal = accelerator.propose(z, image)
             while iterations < options.max_iter:
                 z = proposal
-                candidate = sweep(setup, coordinates.decode(z, state.image))
+                candidate = _try_sweep(setup, coordinates.decode(z, state.image))
                 iterations += 1
-                if candidate.elbo >= state.elbo - slack:
+                if candidate is not None and candidate.elbo >= state.elbo - slack:
                     state = candidate
                     trace.append(state.elbo)
                     break
@@ -184,14 +194,24 @@ def _accelerator(name: str, coordinates: Coordinates) -> Accelerator:
     return ACCELERATORS[name](np.where(hyper, 1.0, site_weight), hyper)
 
 
+def _try_sweep(setup: Setup, point: Point) -> State | None:
+    """The sweep from ``point``; None where sites of negative precision leave q improper."""
+    if setup.glmm.family.log_concave:
+        return sweep(setup, point)
+    try:
+        return sweep(setup, point)
+    except SingularPrecision:
+        return None
+
+
 def _damped(setup: Setup, state: State, slack: float, most: int) -> tuple[State | None, int]:
     """Halve the step on the natural parameters of q(β, u) until the ELBO climbs."""
     # the image is where the whole step was tried, unless expansion moved it
     step, tried = (0.5 if state.image is state.target else 1.0), 0
     while step >= _SMALLEST_STEP and tried < most:
-        candidate = sweep(setup, state.point.towards(state.target, step))
+        candidate = _try_sweep(setup, state.point.towards(state.target, step))
         tried += 1
-        if candidate.elbo >= state.elbo - slack:
+        if candidate is not None and candidate.elbo >= state.elbo - slack:
             return candidate, tried
         step /= 2
     return None, tried

@@ -1,7 +1,8 @@
 """Sites: the local quadratic in η that stands in for each cell's likelihood.
 
-A site has a precision w and a shift k, so that the cell adds −½wη² + kη to log q(β, u). Both
-bounds are functions of the current marginal η ~ N(μ, v) of each cell.
+A site has a precision w and a shift k, so that the cell adds −½wη² + kη to log q(β, u), where η is
+the linear predictor without its offset. All bounds are functions of the current marginal
+η ~ N(μ, v) of each cell.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.cavi.logistic import logistic_expectations
-from pymc_vmrp.glmm.spec import Response
+from pymc_vmrp.cavi.expectations import expectations
+from pymc_vmrp.cavi.parameters import ParameterFactor
+from pymc_vmrp.glmm.families.family import Expected
+from pymc_vmrp.glmm.spec import GLMM
 
 FloatArray = NDArray[np.float64]
 
@@ -42,11 +45,15 @@ class Evaluation:
     sites : Sites
         Optimal at these marginals: where the next sweep goes.
     expected_log_likelihood : float
-        Lower bound of E log p(y | η), at its tightest for these marginals.
+        Lower bound of E log p(y | η, φ), at its tightest for these marginals; with free φ plus
+        E log p(φ) − E log q(φ).
+    parameters : ParameterFactor or None
+        The optimal q(φ) for these marginals, where there are free parameters.
     """
 
     sites: Sites
     expected_log_likelihood: float
+    parameters: ParameterFactor | None = None
 
 
 class Bound(Protocol):
@@ -58,12 +65,16 @@ class Bound(Protocol):
         ...
 
     @property
-    def constant_shift(self) -> bool:
-        """Whether k does not depend on the marginals."""
+    def last(self) -> bool:
+        """Whether iterations under it are to converge, and not only to lead up to another."""
         ...
 
-    def evaluate(self, response: Response, mean: FloatArray, variance: FloatArray) -> Evaluation:
-        """Sites and expected log likelihood at the marginals N(mean, variance) of η."""
+    def evaluate(self, glmm: GLMM, mean: FloatArray, variance: FloatArray) -> Evaluation:
+        """Sites and expected log likelihood at the marginals N(mean, variance) of η − offset."""
+        ...
+
+    def refined(self, glmm: GLMM, mean: FloatArray, variance: FloatArray) -> Bound | None:
+        """The bound to go on with once the iterations have settled; None where this is the last."""
         ...
 
 
@@ -71,22 +82,38 @@ class Bound(Protocol):
 class PolyaGamma:
     """The Pólya–Gamma bound of the published algorithm; no plain sweep can lower its ELBO.
 
-    With c² = μ² + v the site has w = n tanh(c/2)/(2c) and k = y − n/2. Jaakkola & Jordan (2000);
-    Polson, Scott & Windle (2013); Durante & Rigon (2019) for their equality; Goplerud (2022).
+    With c² = μ² + v the site has w = n tanh(c/2)/(2c) and k = y − n/2 − wo. Jaakkola & Jordan
+    (2000); Polson, Scott & Windle (2013); Durante & Rigon (2019) for their equality; Goplerud
+    (2022).
+
+    Attributes
+    ----------
+    last : bool
+        Whether it is what was asked for, and not only on the way to :class:`Quadrature`.
     """
 
+    last: bool = True
     name: str = "polya-gamma"
-    constant_shift: bool = True
 
-    def evaluate(self, response: Response, mean: FloatArray, variance: FloatArray) -> Evaluation:
+    def evaluate(self, glmm: GLMM, mean: FloatArray, variance: FloatArray) -> Evaluation:
         """See :class:`Bound`; the quadratic term vanishes at the optimal c."""
-        half = 0.5 * np.sqrt(mean**2 + variance)
+        successes, trials = glmm.response.statistics
+        offset = glmm.response.offset
+        total = mean if offset is None else mean + offset
+        half = 0.5 * np.sqrt(total**2 + variance)
         # tanh(x)/x → 1 as x → 0
         ratio = np.where(half > 1e-8, np.tanh(half) / np.maximum(half, 1e-8), 1.0)
-        shift = response.successes - 0.5 * response.trials
+        shift = successes - 0.5 * trials
         log_two_cosh = np.logaddexp(half, -half)
-        expected = float(shift @ mean - response.trials @ log_two_cosh) + response.log_base
-        return Evaluation(Sites(0.25 * response.trials * ratio, shift), expected)
+        expected = float(shift @ total - trials @ log_two_cosh) + glmm.response.log_base
+        precision = 0.25 * trials * ratio
+        if offset is not None:
+            shift = shift - precision * offset
+        return Evaluation(Sites(precision, shift), expected)
+
+    def refined(self, glmm: GLMM, mean: FloatArray, variance: FloatArray) -> Bound | None:
+        """See :class:`Bound`."""
+        return None if self.last else Quadrature()
 
 
 @dataclass(frozen=True)
@@ -94,21 +121,26 @@ class Quadrature:
     """The exact expectation under a Gaussian: the tight bound, and no bound but the thing itself.
 
     w = −E[ℓ″(η)] and k = E[ℓ′(η)] + wμ give the optimal Gaussian of the same factorization: Knowles
-    & Minka (2011), Khan & Lin (2017), Opper & Archambeau (2009). For the logistic likelihood the
-    one-dimensional integrals are those of a scale mixture of probits, in closed form.
+    & Minka (2011), Khan & Lin (2017), Opper & Archambeau (2009). For likelihoods without free
+    parameters.
     """
 
     name: str = "quadrature"
-    constant_shift: bool = False
+    last: bool = True
 
-    def evaluate(self, response: Response, mean: FloatArray, variance: FloatArray) -> Evaluation:
+    def evaluate(self, glmm: GLMM, mean: FloatArray, variance: FloatArray) -> Evaluation:
         """See :class:`Bound`."""
-        softplus, probability, slope = (np.empty_like(mean) for _ in range(3))
-        logistic_expectations(mean, variance, softplus, probability, slope)
-        precision = response.trials * slope
-        shift = response.successes - response.trials * probability + precision * mean
-        expected = float(response.successes @ mean - response.trials @ softplus)
-        return Evaluation(Sites(precision, shift), expected + response.log_base)
+        offset = glmm.response.offset
+        total = mean if offset is None else mean + offset
+        expected = expectations(glmm, total, variance, glmm.family_arguments(()))
+        value = float(expected.log_likelihood.sum()) + glmm.response.log_base
+        return Evaluation(sites_of(expected, mean), value)
+
+    def refined(self, glmm: GLMM, mean: FloatArray, variance: FloatArray) -> Bound | None:
+        """See :class:`Bound`."""
+        return None
 
 
-BOUNDS: dict[str, Bound] = {bound.name: bound for bound in (Quadrature(), PolyaGamma())}
+def sites_of(expected: Expected, mean: FloatArray) -> Sites:
+    """The optimal sites, from expectations under N(mean + offset, v)."""
+    return Sites(expected.curvature, expected.slope + expected.curvature * mean)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from pymc_vmrp.cavi.covariance import CovarianceFactor, update_covariance
 from pymc_vmrp.cavi.elbo import evidence_lower_bound
 from pymc_vmrp.cavi.expand import recentre, translate
 from pymc_vmrp.cavi.gaussian import Gaussian, Solver
+from pymc_vmrp.cavi.mixtures import expected_scales, prior_precision, starting_scales
+from pymc_vmrp.cavi.parameters import ParameterFactor
 from pymc_vmrp.cavi.sites import Bound, Sites
 from pymc_vmrp.glmm.spec import GLMM
 
@@ -33,11 +35,13 @@ class Setup:
 class Point:
     """What a sweep starts from: E[Σ_j⁻¹] of each block and the sites of the likelihood.
 
-    Together with the priors of β these are the natural parameters of q(β, u).
+    Together with the priors of β, and E[1/λ²] of those that are mixtures, these are the natural
+    parameters of q(β, u).
     """
 
     precisions: tuple[FloatArray, ...]
     sites: Sites
+    scales: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def towards(self, other: Point, step: float) -> Point:
         """The natural parameters a fraction ``step`` of the way to ``other``."""
@@ -45,7 +49,8 @@ class Point:
             (1 - step) * mine + step * others
             for mine, others in zip(self.precisions, other.precisions, strict=True)
         )
-        return Point(precisions, self.sites.towards(other.sites, step))
+        scales = (1 - step) * self.scales + step * other.scales
+        return Point(precisions, self.sites.towards(other.sites, step), scales)
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,10 @@ class State:
     gaussian : Gaussian
     factors : tuple of CovarianceFactor
         The optimal q(Σ_j) for this q(β, u).
+    parameters : ParameterFactor or None
+        The optimal q(φ) of the likelihood's free parameters for this q(β, u).
     mean, variance : ndarray, shape (N,)
-        Marginals of η in each cell.
+        Marginals of η in each cell, its offset left out.
     target : Point
         The optimal E[Σ_j⁻¹] and sites for this q: where a plain sweep would go next. The way there
         is the natural gradient of the ELBO (Khan & Lin 2017), so that a short step always climbs.
@@ -72,6 +79,7 @@ class State:
     point: Point
     gaussian: Gaussian
     factors: tuple[CovarianceFactor, ...]
+    parameters: ParameterFactor | None
     mean: FloatArray
     variance: FloatArray
     target: Point
@@ -80,57 +88,69 @@ class State:
 
 
 def start(setup: Setup) -> Point:
-    """Where the first sweep starts: moderate effects, every η ~ N(0, 1)."""
+    """Where the first sweep starts: moderate effects, and marginals of η as the family likes."""
     glmm = setup.glmm
-    precisions = tuple(np.eye(group.d) / _START_SD**2 for group in glmm.groups)
-    n = glmm.n_cells
-    return Point(precisions, setup.bound.evaluate(glmm.response, np.zeros(n), np.ones(n)).sites)
+    mean, variance = glmm.family.start(glmm.response.statistics)
+    scale = float(np.sqrt(variance.mean())) if glmm.family.scaled else 1.0
+    precisions = tuple(np.eye(group.d) / (_START_SD * scale) ** 2 for group in glmm.groups)
+    if glmm.response.offset is not None:
+        mean = mean - glmm.response.offset
+    sites = setup.bound.evaluate(glmm, mean, variance).sites
+    return Point(precisions, sites, starting_scales(glmm.common))
 
 
 def sweep(setup: Setup, point: Point) -> State:
-    """q(β, u) at ``point``, then every q(Σ_j), then the next sites."""
+    """q(β, u) at ``point``, then every q(Σ_j) and q(λ), then the next sites."""
     glmm = setup.glmm
-    gaussian = setup.solver.solve(point.sites, point.precisions)
+    prior = prior_precision(glmm.common, point.scales)
+    gaussian = setup.solver.solve(point.sites, point.precisions, prior)
     factors = tuple(
         update_covariance(group.prior, gaussian.second_moment(j), len(group.levels))
         for j, group in enumerate(glmm.groups)
     )
     mean, variance = gaussian.row_moments()
-    evaluation = setup.bound.evaluate(glmm.response, mean, variance)
-    target = Point(tuple(factor.expected_precision for factor in factors), evaluation.sites)
-    expanded = _expanded_precisions(setup, gaussian, factors)
+    evaluation = setup.bound.evaluate(glmm, mean, variance)
+    target = Point(
+        tuple(factor.expected_precision for factor in factors),
+        evaluation.sites,
+        expected_scales(glmm.common, gaussian),
+    )
+    expanded = _expanded_precisions(setup, gaussian, factors, target.scales)
     return State(
         point=point,
         gaussian=gaussian,
         factors=factors,
+        parameters=evaluation.parameters,
         mean=mean,
         variance=variance,
         target=target,
-        image=target if expanded is None else Point(expanded, evaluation.sites),
+        image=target if expanded is None else replace(target, precisions=expanded),
         elbo=evidence_lower_bound(glmm, evaluation.expected_log_likelihood, gaussian, factors),
     )
 
 
 def _expanded_precisions(
-    setup: Setup, gaussian: Gaussian, factors: tuple[CovarianceFactor, ...]
+    setup: Setup, gaussian: Gaussian, factors: tuple[CovarianceFactor, ...], scales: FloatArray
 ) -> tuple[FloatArray, ...] | None:
     if not factors or setup.expansion == "none":
         return None
     if setup.expansion == "mean":
-        return recentre(setup.glmm, gaussian, factors)
+        prior = prior_precision(setup.glmm.common, scales)
+        return recentre(setup.glmm, gaussian, factors, prior)
     return translate(gaussian.quadratic(), factors)
 
 
 def under_bound(setup: Setup, state: State) -> State:
     """The same q under the bound of ``setup``."""
     glmm = setup.glmm
-    evaluation = setup.bound.evaluate(glmm.response, state.mean, state.variance)
-    target = Point(state.target.precisions, evaluation.sites)
+    evaluation = setup.bound.evaluate(glmm, state.mean, state.variance)
+    target = replace(state.target, sites=evaluation.sites)
     expanded = state.image is not state.target
     return replace(
         state,
+        parameters=evaluation.parameters,
         target=target,
-        image=Point(state.image.precisions, evaluation.sites) if expanded else target,
+        image=replace(state.image, sites=evaluation.sites) if expanded else target,
         elbo=evidence_lower_bound(
             glmm, evaluation.expected_log_likelihood, state.gaussian, state.factors
         ),

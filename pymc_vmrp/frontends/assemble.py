@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from formulae.environment import Environment
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError, PriorError
+from pymc_vmrp.frontends.bambi_priors import (
+    coefficient_prior,
+    is_bambi_prior,
+    parameter_prior,
+    scale_prior,
+)
 from pymc_vmrp.frontends.calls import formula_environment
 from pymc_vmrp.frontends.checks import (
     abbreviate,
+    check_columns,
     check_frame,
     check_name,
+    check_weights,
     drop_or_refuse_missing,
     storable_labels,
 )
@@ -31,21 +41,25 @@ from pymc_vmrp.frontends.effects import Block
 from pymc_vmrp.frontends.formula import ParsedFormula
 from pymc_vmrp.frontends.identify import check_identified, warn_of_single_answers
 from pymc_vmrp.frontends.response import is_proportion, proportion_arguments, read_response
-from pymc_vmrp.glmm.families import Family, log_binomial_coefficients
+from pymc_vmrp.glmm.families.family import Family, Rows
+from pymc_vmrp.glmm.horseshoe import Horseshoe
+from pymc_vmrp.glmm.prior_support import check_covariance_prior
 from pymc_vmrp.glmm.priors import (
     CoefficientPrior,
     CovariancePrior,
     Flat,
     HuangWand,
     Normal,
-    check_covariance_prior,
 )
+from pymc_vmrp.glmm.scale_priors import ScalePrior
 from pymc_vmrp.glmm.spec import (
     GLMM,
     CommonEffects,
     CommonTerm,
     Effect,
+    FamilyParameter,
     GroupEffects,
+    Mixture,
     Observations,
     Response,
 )
@@ -53,8 +67,8 @@ from pymc_vmrp.glmm.variables import repeated_name
 
 FloatArray = NDArray[np.float64]
 
-DEFAULT_COVARIANCE_PRIOR = HuangWand(nu=2, A=5)
-DEFAULT_SMOOTH_PRIOR = HuangWand(nu=2, A=1)  # σ: a smooth's typical distance from its linear part
+DEFAULT_A = 5.0  # of the Huang–Wand prior, times the scale of the response
+DEFAULT_SMOOTH_A = 1.0  # the same of smooths: of their typical distance from their linear part
 DEFAULT_SCALE = 2.5  # of a coefficient's prior per sd of its predictor, as rstanarm and Bambi
 
 
@@ -75,26 +89,40 @@ def assemble(
     priors: Mapping[str, Any] | None,
     center_predictors: bool,
     dropna: bool,
+    weights: str | None,
     env: Environment,
 ) -> Assembled:
     """Build the GLMM; see :class:`pymc_vmrp.Model` for the arguments and errors."""
     frame = check_frame(data, "data")
     env = formula_environment(env)
     predictors = needed_columns(parsed, frame, env)
-    columns = [*response_columns(parsed, frame, env), *predictors]
+    columns = [*response_columns(parsed, frame, env), *predictors, *_weight_columns(weights, frame)]
     _check_response_is_no_predictor(parsed, predictors)
     frame = drop_or_refuse_missing(frame, list(dict.fromkeys(columns)), "data", dropna)
     check_name(parsed.response.name)
     response = read_response(parsed.response, frame, env, family)
-    encoder, cells, rows = fit_encoder(parsed, frame, env, response.trials)
+    row_weights = None if weights is None else check_weights(frame[weights], "data")
+    keys = [] if family.pools else [k for k in (response.y, response.trials) if k is not None]
+    counted = Rows(response.y, response.trials, row_weights, None, response.sd)
+    trials = counted.ones if response.trials is None else counted.weighted(response.trials)
+    learned = fit_encoder(parsed, frame, env, keys, family.absorbs_offset, trials)
+    encoder, cells, rows = learned.encoder, learned.cells, learned.rows
     if not encoder.intercept and not encoder.common_terms and not rows.codes:
         raise FormulaError(f"The formula {parsed.text!r} has nothing to estimate: add a term.")
 
-    successes, trials = cells.sum(response.successes), cells.sum(response.trials)
+    absorbed = learned.offset if family.absorbs_offset else None
+    observed = replace(counted, offset=absorbed)
+    statistics = family.pool(observed, cells)
+    counts = cells.sum(trials)
     _check_constant(encoder.common_terms, rows.common)
-    priors = _checked_priors(priors, encoder)
-    common = _common_effects(encoder, rows.common, trials, priors, center_predictors)
-    check_identified(common, successes, trials)
+    scale = _scale(family, observed)
+    parameters = _parameters(family, scale, priors, fixed=response.sd is not None)
+    checked = _checked_priors(priors, encoder, [p.name for p in family.parameters])
+    centre = 0.0 if family.centre is None else family.centre(statistics)
+    common = _common_effects(
+        encoder, rows.common, counts, checked, center_predictors, centre, scale
+    )
+    check_identified(common, family, statistics)
     groups = tuple(
         GroupEffects(
             factor=block.factor.name,
@@ -102,42 +130,45 @@ def assemble(
             levels=block.factor.levels,
             codes=codes,
             values=values,
-            prior=_covariance_prior(block, priors),
+            prior=_covariance_prior(block, checked, scale),
         )
         for block, codes, values in zip(encoder.blocks, rows.codes, rows.values, strict=False)
     )
-    groups += _smooth_groups(encoder, rows, priors)
-    warn_of_single_answers(groups, trials)
-    log_base = (
-        log_binomial_coefficients(response.successes, response.trials)
-        if is_proportion(parsed.response)
-        else 0.0
+    groups += _smooth_groups(encoder, rows, checked, scale)
+    if family.pools and family.response in ("binary", "proportion"):
+        warn_of_single_answers(groups, counts)
+    constants = family.constants(observed)
+    log_base = float(observed.weighted(constants).sum()) if constants.any() else 0.0
+    glmm = GLMM(
+        family,
+        Response(response.name, statistics, log_base, rows.offset),
+        common,
+        groups,
+        parameters,
     )
-    statistics = Response(response.name, successes, trials, log_base)
-    observations = Observations(
-        response.name,
-        response.successes,
-        response.trials,
-        cells.index,
-        partial(storable_labels, frame.index),
-    )
-    glmm = GLMM(family, statistics, common, groups)
     clash = repeated_name(glmm)
     if clash is not None:
         raise FormulaError(
             f"Two parts of the model would both be called {clash!r} in the results: rename the "
             "column, or leave one of the terms out."
         )
+    observations = Observations(
+        response.name,
+        observed,
+        None if family.absorbs_offset else learned.offset,
+        cells.index,
+        partial(storable_labels, frame.index),
+    )
     return Assembled(glmm, encoder, response.event, observations)
 
 
 def _smooth_groups(
-    encoder: Encoder, rows: EncodedRows, priors: dict[str, Any]
+    encoder: Encoder, rows: EncodedRows, priors: dict[str, Any], scale: float
 ) -> tuple[GroupEffects, ...]:
     """The blocks of smooths, which come after those of group-specific terms."""
     first = len(encoder.blocks)
     named = [(smooth.name, block) for smooth in encoder.smooths for block in smooth.blocks]
-    default = priors.get("smooths", DEFAULT_SMOOTH_PRIOR)
+    default = priors.get("smooths", HuangWand(nu=2, A=DEFAULT_SMOOTH_A * scale))
     return tuple(
         GroupEffects(
             factor=block.title,
@@ -153,6 +184,59 @@ def _smooth_groups(
             named, rows.codes[first:], rows.values[first:], strict=True
         )
     )
+
+
+def _weight_columns(weights: str | None, frame: pd.DataFrame) -> list[str]:
+    if weights is None:
+        return []
+    if not isinstance(weights, str):
+        raise DataError(f"weights= must be the name of a column of data, not {weights!r}.")
+    check_columns(frame, [weights], "data", {weights: "weights="})
+    return [weights]
+
+
+def _scale(family: Family, rows: Rows) -> float:
+    """What default priors grow with: the sd of a response that η is on the scale of."""
+    if not family.scaled:
+        return 1.0
+    share = rows.ones / rows.ones.sum()
+    y = rows.y - (0.0 if rows.offset is None else rows.offset)
+    sd = float(np.sqrt(share @ (y - share @ y) ** 2))
+    if not 0 < sd < np.inf:
+        raise DataError("The response, less its offset, is the same in every row with a weight.")
+    return sd
+
+
+def _parameters(
+    family: Family, scale: float, priors: Mapping[str, Any] | None, fixed: bool
+) -> tuple[FamilyParameter, ...]:
+    """The likelihood's own parameters, with the priors given or the family's defaults."""
+    given = priors if isinstance(priors, Mapping) else {}
+    out = []
+    for parameter in family.parameters:
+        prior = given.get(parameter.name, parameter.prior(scale))
+        if is_bambi_prior(prior):
+            prior = parameter_prior(prior, parameter.name)
+        if fixed and parameter.name in given:
+            raise PriorError(
+                f"{parameter.name!r} is known from the response's standard deviations: give it no "
+                "prior."
+            )
+        if fixed:
+            prior = 1.0
+        elif isinstance(prior, Real) and not isinstance(prior, bool):
+            prior = float(prior)
+            if not 0 < prior < np.inf:
+                raise PriorError(f"{parameter.name!r} must be fixed at a positive number.")
+        elif not isinstance(prior, ScalePrior):
+            raise PriorError(
+                f"The prior of {parameter.name!r} must be one on a positive number, such as "
+                f"HalfNormal(1) or Gamma(2, 0.1), or a number that fixes it, not {prior!r}."
+            )
+        shift = np.log(scale) if parameter.relative else 0.0
+        span = (parameter.span[0] + shift, parameter.span[1] + shift)
+        out.append(FamilyParameter(parameter.name, prior, span))
+    return tuple(out)
 
 
 def _check_response_is_no_predictor(parsed: ParsedFormula, predictors: dict[str, str]) -> None:
@@ -184,7 +268,9 @@ def _check_constant(terms: tuple[CommonTerm, ...], columns: FloatArray) -> None:
 # --- priors ------------------------------------------------------------------------------------
 
 
-def _checked_priors(priors: Mapping[str, Any] | None, encoder: Encoder) -> dict[str, Any]:
+def _checked_priors(
+    priors: Mapping[str, Any] | None, encoder: Encoder, parameters: list[str]
+) -> dict[str, Any]:
     """Priors by key, with "flat" spelled out; an unknown key or a wrong kind is an error."""
     if priors is None:
         return {}
@@ -200,15 +286,19 @@ def _checked_priors(priors: Mapping[str, Any] | None, encoder: Encoder) -> dict[
         group |= {"smooths", smooth.name, *(block.title for block in smooth.blocks)}
     checked = {}
     for key, prior in priors.items():
+        if key in parameters and key not in common:
+            continue  # read with the family's parameters
         if key not in common | group:
             raise PriorError(
                 f"priors has the key {key!r}, but the model has no such term. Its terms are "
-                f"{', '.join(map(repr, sorted(common | group)))}."
+                f"{', '.join(map(repr, sorted(common | group | set(parameters))))}."
             )
         if isinstance(prior, str) and prior.lower() == "flat":
             prior = Flat()
+        elif is_bambi_prior(prior):
+            prior = (coefficient_prior if key in common else scale_prior)(prior, key)
         kind, wanted = (
-            (CoefficientPrior, "Normal or Flat")
+            (CoefficientPrior, "Normal, Flat, StudentT, Laplace, Cauchy or Horseshoe")
             if key in common
             else (
                 CovariancePrior,
@@ -228,12 +318,12 @@ def _prior_keys(block: Block) -> list[str]:
     return list(dict.fromkeys(f"{name}|{block.factor.name}" for name in names))
 
 
-def _covariance_prior(block: Block, priors: dict[str, Any]) -> CovariancePrior:
+def _covariance_prior(block: Block, priors: dict[str, Any], scale: float) -> CovariancePrior:
     name, *effects = _prior_keys(block)
     given = [priors[key] for key in (name, *effects) if key in priors]
     if any(prior != given[0] for prior in given):
         raise PriorError(f"The effects of {name!r} share one covariance matrix: give one prior.")
-    default = priors.get("group_specific", DEFAULT_COVARIANCE_PRIOR)
+    default = priors.get("group_specific", HuangWand(nu=2, A=DEFAULT_A * scale))
     prior: CovariancePrior = given[0] if given else default
     check_covariance_prior(prior, len(block.effects), name)
     return prior
@@ -245,54 +335,90 @@ def _common_effects(
     weights: FloatArray,
     priors: dict[str, Any],
     center_predictors: bool,
+    centre: float,
+    scale: float,
 ) -> CommonEffects:
-    """Centre, and fill in priors; a trial counts as a row, so that cells and rows agree."""
+    """Centre, and fill in priors; a trial counts as a row, so that cells and rows agree.
+
+    By default the intercept's prior lies around ``centre``, and sds grow with ``scale``.
+    """
     share = weights / weights.sum()
     means = share @ columns
     # column by column: the whole squared would be as large as the design
     squares = [share @ (column - mean) ** 2 for column, mean in zip(columns.T, means, strict=True)]
     sds = np.sqrt(np.array(squares, dtype=float))
     center = means if center_predictors and encoder.intercept else np.zeros(columns.shape[1])
-    mean: list[float] = []
-    sd: list[float] = []
+    given = []
     if encoder.intercept:
-        prior = priors.get("Intercept", Normal(0, DEFAULT_SCALE))
-        _append_prior(mean, sd, prior, 1, "Intercept")
+        intercept = priors.get("Intercept", Normal(centre, DEFAULT_SCALE * scale))
+        given.append(_GivenPrior("Intercept", "Intercept", intercept, 1))
     for term in encoder.common_terms:
-        width = term.stop - term.start
-        prior = priors.get(term.name, priors.get("common"))
+        key = term.name if term.name in priors else "common"
+        prior = priors.get(key)
         if prior is None:
-            prior = _default_prior(term, sds[term.start : term.stop])
-        _append_prior(mean, sd, prior, width, term.name)
+            prior = _default_prior(term, sds[term.start : term.stop], scale)
+        given.append(_GivenPrior(term.name, key, prior, term.stop - term.start))
+    locations_and_sds = [_location_and_sd(one) for one in given]
     return CommonEffects(
         columns=columns,
         terms=encoder.common_terms,
         intercept=encoder.intercept,
         center=center,
-        prior_mean=np.array(mean),
-        prior_sd=np.array(sd),
+        prior_mean=np.concatenate([np.empty(0), *(mean for mean, _ in locations_and_sds)]),
+        prior_sd=np.concatenate([np.empty(0), *(sd for _, sd in locations_and_sds)]),
+        mixtures=_mixtures(given),
     )
 
 
-def _default_prior(term: CommonTerm, sds: FloatArray) -> Normal:
+@dataclass(frozen=True)
+class _GivenPrior:
+    """The prior of a term with ``width`` columns, and the key it was given under."""
+
+    name: str
+    key: str
+    prior: CoefficientPrior
+    width: int
+
+
+def _default_prior(term: CommonTerm, sds: FloatArray, scale: float) -> Normal:
     if (sds == 0).any():
         raise DataError(f"The predictor {term.name!r} is constant where there are trials.")
     if not np.isfinite(sds).all():
         raise DataError(f"The predictor {term.name!r} is of an extreme scale: rescale it.")
-    return Normal(0, tuple((DEFAULT_SCALE / sds).tolist()))
+    return Normal(0, tuple((DEFAULT_SCALE * scale / sds).tolist()))
 
 
-def _append_prior(
-    mean: list[float], sd: list[float], prior: CoefficientPrior, width: int, name: str
-) -> None:
+def _location_and_sd(given: _GivenPrior) -> tuple[FloatArray, FloatArray]:
+    """``prior_mean`` and ``prior_sd`` of a term, shape (width,) each."""
+    prior = given.prior
     if isinstance(prior, Flat):
-        mean.extend([0.0] * width)
-        sd.extend([np.inf] * width)
-        return
-    for target, value in ((mean, prior.mu), (sd, prior.sigma)):
-        array = np.asarray(value, dtype=float)
-        if array.ndim and array.shape != (width,):
-            raise PriorError(
-                f"The prior of {name!r} has {array.size} values, but the term has {width} columns."
-            )
-        target.extend(np.broadcast_to(array, width).tolist())
+        return np.zeros(given.width), np.full(given.width, np.inf)
+    if isinstance(prior, Normal):
+        return _per_column(given, prior.mu), _per_column(given, prior.sigma)
+    _per_column(given, prior.scale)
+    return _per_column(given, prior.location), np.full(given.width, np.nan)
+
+
+def _per_column(given: _GivenPrior, value: Any) -> FloatArray:
+    array = np.asarray(value, dtype=float)
+    if array.ndim and array.shape != (given.width,):
+        raise PriorError(
+            f"The prior of {given.name!r} has {array.size} values, but the term has {given.width} "
+            "columns."
+        )
+    return np.broadcast_to(array, given.width)
+
+
+def _mixtures(given: list[_GivenPrior]) -> tuple[Mixture, ...]:
+    """One per term; a horseshoe ties the columns of all terms that it is given to under one key."""
+    mixtures: dict[str, Mixture] = {}
+    start = 0
+    for one in given:
+        index = tuple(range(start, start + one.width))
+        start += one.width
+        if isinstance(one.prior, Normal | Flat):
+            continue
+        name = one.key if isinstance(one.prior, Horseshoe) else one.name
+        tied = mixtures[name].index if name in mixtures else ()
+        mixtures[name] = Mixture(name, tied + index, one.prior)
+    return tuple(mixtures.values())

@@ -13,7 +13,7 @@ from formulae.categorical import ENCODINGS
 from formulae.environment import Environment
 from formulae.terms.call import Call
 from formulae.terms.variable import Variable
-from formulae.transforms import TRANSFORMS
+from formulae.transforms import TRANSFORMS, Offset
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError
@@ -43,14 +43,16 @@ def evaluate_calls(
                 continue
             with formulae_errors(name, "data"):
                 component.set_type(frame, env)
-            if component.kind == "offset":
-                raise FormulaError("offset(...) is not supported yet.")
+            if component.kind == "offset" and not parsed.is_offset(term):
+                raise FormulaError(
+                    "offset(...) stands by itself, not inside a group-specific term."
+                )
             if component.kind == "proportion":
                 raise FormulaError(f"{component.name} can only be used as the response.")
-            value = _call_values(component._intermediate_data)
+            value = call_values(component._intermediate_data, len(frame))
             if len(value) != len(frame):
                 raise FormulaError(f"The term {name!r} does not evaluate to one value per row.")
-            if component.kind == "numeric":
+            if component.kind in ("numeric", "offset"):
                 check_finite(value, name, "data")
             elif pd.isna(value).any():
                 raise DataError(
@@ -61,8 +63,11 @@ def evaluate_calls(
     return calls
 
 
-def _call_values(value: Any) -> NDArray[Any]:
-    """What a call evaluated to, as numbers or labels."""
+def call_values(value: Any, n: int) -> NDArray[Any]:
+    """What a call evaluated to on n rows, as numbers or labels."""
+    if isinstance(value, Offset):
+        value.set_size(n)
+        return np.asarray(value.eval(), dtype=float).reshape(n)
     value = value.data if type(value).__name__ == "CategoricalBox" else value
     array = np.asarray(value)
     return array.astype(float) if array.dtype.kind in "buif" else array.astype(object)
@@ -90,7 +95,7 @@ def check_rowwise(calls: list[tuple[str, Call, Any]], frame: pd.DataFrame) -> No
     for name, component, full in calls:
         for rows in subsets:
             try:
-                part = _call_values(component.call.eval(frame.iloc[rows], component.env))
+                part = call_values(component.call.eval(frame.iloc[rows], component.env), len(rows))
                 same = part.shape == full[rows].shape and (
                     np.allclose(part, full[rows], rtol=1e-9, atol=1e-12)
                     if full.dtype.kind == "f"

@@ -19,7 +19,13 @@ from formulae.terms.variable import Variable
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
-from pymc_vmrp.frontends.calls import check_finite, check_rowwise, evaluate_calls, formulae_errors
+from pymc_vmrp.frontends.calls import (
+    call_values,
+    check_finite,
+    check_rowwise,
+    evaluate_calls,
+    formulae_errors,
+)
 from pymc_vmrp.frontends.checks import check_columns, check_name, kind_of, tidy_column
 from pymc_vmrp.frontends.columns import (
     check_known_levels,
@@ -48,7 +54,7 @@ IntArray = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Design of some rows: raw common columns, and codes and values of each block.
+    """Design of some rows: raw common columns, codes and values of each block, and the offset.
 
     The blocks of smooths come after those of group-specific terms.
     """
@@ -56,6 +62,7 @@ class EncodedRows:
     common: FloatArray
     codes: tuple[IntArray, ...]
     values: tuple[FloatArray, ...]
+    offset: FloatArray | None
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,8 @@ class Encoder:
         Data columns the predictors need, with the terms that need them.
     kinds : dict
         What each needed column held: numbers, true/false or text.
+    offsets : tuple of Call
+        Known parts of the linear predictor.
     """
 
     terms: tuple[Term, ...]
@@ -83,6 +92,7 @@ class Encoder:
     smooths: tuple[Smooth, ...]
     needed: dict[str, str]
     kinds: dict[str, str]
+    offsets: tuple[Call, ...] = ()
 
     def prepare(self, data: pd.DataFrame, what: str) -> pd.DataFrame:
         """The needed columns of new data, checked and tidied."""
@@ -119,7 +129,18 @@ class Encoder:
         # the blocks of smooths come last, and have no levels to be unseen
         codes, values = encode_blocks(self.blocks, frame, unseen[: len(self.blocks)])
         smooths = [smooth.evaluate(frame, what) for smooth in self.smooths]
-        return _encoded_rows(common, codes, values, smooths)
+        return _encoded_rows(common, codes, values, smooths, self.offset(frame, what))
+
+    def offset(self, frame: pd.DataFrame, what: str) -> FloatArray | None:
+        """Sum of the offsets of prepared rows; None without offsets."""
+        if not self.offsets:
+            return None
+        total = np.zeros(len(frame))
+        for call in self.offsets:
+            with formulae_errors(call.name, what):
+                total += call_values(call.call.eval(frame, call.env), len(frame))
+        check_finite(total, "offset", what)
+        return total
 
     def _common_columns(self, frame: pd.DataFrame, what: str) -> FloatArray:
         pieces = [np.empty((len(frame), 0))]
@@ -131,12 +152,34 @@ class Encoder:
         return np.column_stack(pieces).astype(float)
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What a formula learns from data.
+
+    Attributes
+    ----------
+    encoder : Encoder
+    cells : Cells
+        Which rows share a cell.
+    rows : EncodedRows
+        The design of one row per cell; its offset is None where the family absorbs offsets.
+    offset : ndarray, shape (rows of the data,), or None
+    """
+
+    encoder: Encoder
+    cells: Cells
+    rows: EncodedRows
+    offset: FloatArray | None
+
+
 def fit_encoder(
     parsed: ParsedFormula,
     data: pd.DataFrame,
     env: Environment,
+    keys: Sequence[NDArray[Any]] = (),
+    absorbs_offset: bool = False,
     weights: NDArray[Any] | None = None,
-) -> tuple[Encoder, Cells, EncodedRows]:
+) -> Learned:
     """Learn the design from the data.
 
     Parameters
@@ -146,25 +189,26 @@ def fit_encoder(
         Checked data without missing values in the needed columns.
     env : Environment
         Where functions and constants of the formula are looked up.
+    keys : sequence of ndarray
+        Further columns in which the rows of a cell agree, such as the response.
+    absorbs_offset : bool
+        Whether rows of a cell may differ in their offset.
     weights : ndarray, shape (rows,), optional
         How much each row counts where smooths are centred and scaled, such as its trials.
-
-    Returns
-    -------
-    encoder : Encoder
-    cells : Cells
-        Which rows share a design row.
-    rows : EncodedRows
-        The design of one row per cell.
     """
     needed = needed_columns(parsed, data, env)
     frame = pd.DataFrame(
         {name: tidy_column(data[name], "data") for name in needed}, index=data.index, copy=False
     )
     calls = evaluate_calls(parsed, frame, env)
-    coded = {name: encode_column(frame[name]) for name in frame.columns}
-    cells = collapse(list(coded.values()), len(frame))
     roles = _column_roles(parsed, frame, env)
+    offset_calls = tuple(term.components[0] for term in parsed.offsets)
+    offset = _sum_of_offsets(calls, offset_calls)
+    if offset is not None and not absorbs_offset:
+        keys = [*keys, offset]
+    coded = {name: encode_column(frame[name]) for name in frame.columns if name in roles.design}
+    others = [encode_column(pd.Series(key, copy=False)) for key in keys]
+    cells = collapse([*coded.values(), *others], len(frame))
     coded = {name: codes.take(cells.first) for name, codes in coded.items() if name in roles.coded}
     cell_frame = _cell_frame(frame, cells, coded, roles)
 
@@ -190,8 +234,11 @@ def fit_encoder(
         smooths=smooths,
         needed=needed,
         kinds={name: kind_of(frame[name]) for name in needed},
+        offsets=offset_calls,
     )
-    return encoder, cells, _encoded_rows(common, codes, values, smooth_rows)
+    of_cells = None if offset is None or absorbs_offset else offset[cells.first]
+    rows = _encoded_rows(common, codes, values, smooth_rows, of_cells)
+    return Learned(encoder, cells, rows, offset)
 
 
 def _encoded_rows(
@@ -199,10 +246,20 @@ def _encoded_rows(
     codes: Sequence[IntArray],
     values: Sequence[FloatArray],
     smooths: Sequence[SmoothRows],
+    offset: FloatArray | None,
 ) -> EncodedRows:
     if smooths:
         common = np.column_stack([common, *(smooth.common for smooth in smooths)])
-    return EncodedRows(common, (*codes, *smooth_codes(smooths)), (*values, *smooth_values(smooths)))
+    return EncodedRows(
+        common, (*codes, *smooth_codes(smooths)), (*values, *smooth_values(smooths)), offset
+    )
+
+
+def _sum_of_offsets(
+    calls: list[tuple[str, Call, Any]], offset_calls: tuple[Call, ...]
+) -> FloatArray | None:
+    values = [value for _, call, value in calls if any(call is o for o in offset_calls)]
+    return np.sum(values, axis=0) if values else None
 
 
 def needed_columns(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -> dict[str, str]:
@@ -231,6 +288,11 @@ class _Roles:
     calls: set[str]
 
     @property
+    def design(self) -> set[str]:
+        """Columns that decide which cell a row belongs to: all but those of offsets alone."""
+        return self.variables | self.factors | self.calls
+
+    @property
     def coded(self) -> set[str]:
         """Columns whose codes are of use once the cells are known."""
         return self.factors | (self.variables - self.calls)
@@ -241,6 +303,8 @@ def _column_roles(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -
     may_be_factors = {id(term) for smooth in parsed.smooths for term in smooth.terms}
     roles = _Roles(set(), set(), set())
     for _, term in predictor_terms(parsed):
+        if parsed.is_offset(term):
+            continue
         names = {c.name for c in term.components if isinstance(c, Variable)}
         (roles.factors if id(term) in factors else roles.variables).update(names)
         roles.factors.update(names if id(term) in may_be_factors else ())

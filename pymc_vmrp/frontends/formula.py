@@ -14,6 +14,7 @@ from typing import Any
 from formulae.parser import Parser
 from formulae.resolver import Resolver
 from formulae.scanner import Scanner
+from formulae.terms.call import Call
 from formulae.terms.terms import Intercept, NegatedIntercept, Response, Term
 from formulae.terms.terms import Model as TermSet
 
@@ -58,7 +59,12 @@ class ParsedFormula:
     response: Term
     common: TermSet
     bars: tuple[Bar, ...]
+    offsets: tuple[Term, ...] = ()
     smooths: tuple[SmoothCall, ...] = ()
+
+    def is_offset(self, term: Term) -> bool:
+        """Whether ``term`` is one of the offsets; formulae cannot compare any two calls."""
+        return any(term is offset for offset in self.offsets)
 
 
 def parse_formula(formula: str) -> ParsedFormula:
@@ -80,7 +86,7 @@ def parse_formula(formula: str) -> ParsedFormula:
         if not isinstance(response.components[0].name, str):
             raise FormulaError(f"The response of {formula!r} is a number: {_EXAMPLE}.")
         _check_powers(tree.right)
-        common, bars, smooths = _terms(tree.right)
+        common, bars, offsets, smooths = _terms(tree.right)
     except FormulaError:
         raise
     except Exception as error:  # formulae raises many types; the user needs one
@@ -88,7 +94,32 @@ def parse_formula(formula: str) -> ParsedFormula:
             f"The formula {formula!r} cannot be read ({error or type(error).__name__}): {_EXAMPLE}."
         ) from error
     _check_duplicates(bars)
-    return ParsedFormula(formula, response, common, tuple(bars), tuple(smooths))
+    _check_offsets(common)
+    return ParsedFormula(formula, response, common, tuple(bars), tuple(offsets), tuple(smooths))
+
+
+def is_offset(component: Any) -> bool:
+    """Whether a term's component is a call of ``offset``."""
+    return isinstance(component, Call) and component.call.callee == "offset"
+
+
+def _offset(node: Any) -> Term | None:
+    """The term of an addend that is one call of ``offset``."""
+    node = _strip(node)
+    if type(node).__name__ != "Call" or node.callee.name.lexeme != "offset":
+        return None
+    term: Term = Resolver(node).resolve()
+    return term
+
+
+def _check_offsets(common: TermSet) -> None:
+    """Refuse offsets that are part of another term."""
+    for term in common.common_terms:
+        if any(is_offset(component) for component in getattr(term, "components", [])):
+            raise FormulaError(
+                f"offset(...) is a known part of the linear predictor and has no interactions: "
+                f"write {term.name!r} as one offset of the product."
+            )
 
 
 def _parse(formula: str) -> Any:
@@ -120,8 +151,9 @@ def _merge_double_bars(tokens: list[Any]) -> list[Any]:
     return merged
 
 
-def _terms(tree: Any) -> tuple[TermSet, list[Bar], list[SmoothCall]]:
+def _terms(tree: Any) -> tuple[TermSet, list[Bar], list[Term], list[SmoothCall]]:
     bars: list[Bar] = []
+    offsets: list[Term] = []
     smooths: list[SmoothCall] = []
     plain = []
     for sign, node in _addends(tree):
@@ -137,13 +169,17 @@ def _terms(tree: Any) -> tuple[TermSet, list[Bar], list[SmoothCall]]:
             if sign < 0:
                 raise FormulaError("A smooth cannot be subtracted: leave it out.")
             smooths.append(read_smooth(node))
+        elif (offset := _offset(node)) is not None:
+            if sign < 0:
+                raise FormulaError("An offset cannot be subtracted: write offset(-x).")
+            offsets.append(offset)
         else:
             _check_no_special(node)
             plain.append((sign, node))
     for i, smooth in enumerate(smooths):
         if smooth.name in (other.name for other in smooths[:i]):
             raise FormulaError(f"{smooth.name} appears twice: keep one of them.")
-    return _sum(TermSet(), plain), bars, smooths
+    return _sum(TermSet(), plain), bars, offsets, smooths
 
 
 def _check_no_special(node: Any) -> None:
@@ -267,7 +303,7 @@ def expression_name(expression: Any) -> str:
 
 def predictor_terms(parsed: ParsedFormula) -> Iterator[tuple[str, Term]]:
     """Every term that reads predictors, under the name an error message gives it."""
-    for term in parsed.common.common_terms:
+    for term in (*parsed.common.common_terms, *parsed.offsets):
         if isinstance(term, Term):
             yield term.name, term
     for bar in parsed.bars:

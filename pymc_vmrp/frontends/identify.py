@@ -14,6 +14,7 @@ from scipy.special import expit
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.cells import collapse
+from pymc_vmrp.glmm.families.family import Family, Statistics
 from pymc_vmrp.glmm.spec import CommonEffects, GroupEffects
 
 FloatArray = NDArray[np.float64]
@@ -43,7 +44,7 @@ def warn_of_single_answers(groups: tuple[GroupEffects, ...], trials: FloatArray)
             )
 
 
-def check_identified(common: CommonEffects, successes: FloatArray, trials: FloatArray) -> None:
+def check_identified(common: CommonEffects, family: Family, statistics: Statistics) -> None:
     """Raise DataError where flat priors leave some direction of β without an upper bound.
 
     Group-specific effects have proper priors and cannot make such a direction proper, so the
@@ -56,18 +57,35 @@ def check_identified(common: CommonEffects, successes: FloatArray, trials: Float
     (2007), Linear programming algorithms for detecting separated data in binary logistic
     regression models, DPhil thesis, University of Oxford.
     """
-    flat = ~np.isfinite(common.prior_sd)
+    flat = np.isinf(common.prior_sd)
     if not flat.any():
         return
     names = np.array(_column_names(common))[flat]
     design, successes, trials = _aggregate(
-        common.design(common.columns)[:, flat], successes, trials
+        common.design(common.columns)[:, flat], *_answers(family, statistics)
     )
     scale = np.abs(design).max(axis=0, initial=0.0)
     design = design / np.where(scale > 0, scale, 1.0)
     _check_rank(design, names)
     if not _overlaps(design, successes, trials):
         _check_separation(design, successes, trials, names)
+
+
+def _answers(family: Family, statistics: Statistics) -> tuple[FloatArray, FloatArray]:
+    """Successes and trials that bound η from the sides that the response does.
+
+    A count of 0 bounds a log rate from above alone, as a failure does; any other number bounds η
+    from both sides, as a success and a failure do.
+    """
+    if family.response == "binary" or (family.response == "proportion" and family.pools):
+        return statistics[0], statistics[1]
+    y, weight = statistics[:2]
+    if family.response == "proportion":
+        return weight * y, weight * statistics[2]
+    used = (weight > 0).astype(float)
+    if family.response == "count":
+        return used * (y > 0), 2 * used - used * (y == 0)
+    return used, 2 * used
 
 
 def _column_names(common: CommonEffects) -> list[str]:

@@ -16,7 +16,7 @@ from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.calls import formulae_errors
 from pymc_vmrp.frontends.checks import abbreviate, tidy_column
 from pymc_vmrp.glmm.codes import encode_column, look_up
-from pymc_vmrp.glmm.families import BERNOULLI, BINOMIAL, Family
+from pymc_vmrp.glmm.families.family import Family
 
 FloatArray = NDArray[np.float64]
 
@@ -31,16 +31,20 @@ class ResponseRows:
     ----------
     name : str
         Name of the response, which is that of its variable in ``observed_data``.
-    successes, trials : ndarray, shape (rows,)
-        Those of a 0/1 response take one byte a row.
+    y : ndarray, shape (rows,)
+        A 0/1 response takes one byte a row.
+    trials : ndarray, shape (rows,), or None
     event : str
         What is modelled, in words.
+    sd : ndarray, shape (rows,), or None
+        Known standard deviations of y.
     """
 
     name: str
-    successes: NDArray[Any]
-    trials: NDArray[Any]
+    y: NDArray[Any]
+    trials: NDArray[Any] | None
     event: str
+    sd: FloatArray | None = None
 
 
 def is_proportion(term: Term) -> bool:
@@ -68,26 +72,105 @@ def read_response(term: Term, data: pd.DataFrame, env: Any, family: Family) -> R
     DataError
         Where the values are not what the family describes.
     FormulaError
-        Where the form of the response and the family do not go together.
+        Where family and response do not go together.
     """
-    with formulae_errors(f"the response {term.name}", "data"):
-        return _read(term, data, env, family)
-
-
-def _read(term: Term, data: pd.DataFrame, env: Any, family: Family) -> ResponseRows:
+    kind = family.response
     if is_proportion(term):
-        if family is not BINOMIAL:
+        if kind != "proportion":
             raise FormulaError(
-                f"The response {term.name!r} counts successes and trials: pass family='binomial'."
+                f"The response {term.name!r} counts successes and trials: use family='binomial' "
+                f"or 'beta_binomial', not {family.name!r}."
             )
         return _read_proportion(term, data, env)
-    if family is BINOMIAL:
+    if kind == "proportion":
         raise FormulaError(
-            f"family='binomial' needs a response p(successes, trials), not {term.name!r}; for a "
-            "0/1 response use family='bernoulli'."
+            f"family={family.name!r} needs the response p(successes, trials), not {term.name!r}; "
+            "for a 0/1 response use family='bernoulli'."
         )
-    assert family is BERNOULLI
-    return _read_binary(term, data, env)
+    if has_known_sd(term):
+        if family.name != "gaussian":
+            raise FormulaError(
+                f"The response {term.name!r} has known standard deviations: use family='gaussian', "
+                f"not {family.name!r}."
+            )
+        return _read_known_sd(term, data, env)
+    return (
+        _read_binary(term, data, env) if kind == "binary" else _read_number(term, data, env, kind)
+    )
+
+
+def has_known_sd(term: Term) -> bool:
+    """Whether the response is written se(y, sd)."""
+    component = term.components[0]
+    return isinstance(component, Call) and component.call.callee == "se"
+
+
+def _read_number(term: Term, data: pd.DataFrame, env: Any, kind: str) -> ResponseRows:
+    """Real, positive or whole numbers."""
+    component = term.components[0]
+    name = str(component.name)
+    if isinstance(component, Call):
+        with formulae_errors(name, "data"):
+            raw = component.call.eval(data, env)
+        if np.ndim(raw) != 1 or len(raw) != len(data):
+            raise DataError(f"The response {name!r} does not evaluate to one value per row.")
+        column = pd.Series(np.asarray(raw), index=data.index, name=name)
+    else:
+        if component.reference is not None:
+            raise FormulaError(
+                f"{name}[{component.reference!r}] is for family='bernoulli': the response of other "
+                "families is a number."
+            )
+        column = data[name]
+    y = _finite_numbers(column, f"The response {name!r}")
+    if kind == "count" and ((y < 0) | (y != np.floor(y))).any():
+        wrong = y[(y < 0) | (y != np.floor(y))]
+        raise DataError(
+            f"The response {name!r} must hold counts (0, 1, 2, ...), but holds "
+            f"{abbreviate(pd.unique(wrong).tolist())}. For other numbers use family='gaussian' or "
+            "'gamma'."
+        )
+    if kind == "positive" and (y <= 0).any():
+        raise DataError(
+            f"The response {name!r} must be positive, but is not in {int((y <= 0).sum())} rows: "
+            "correct them, or use family='gaussian'."
+        )
+    if kind == "count" and not y.any():
+        raise DataError(f"The response {name!r} is 0 in every row: there is nothing to estimate.")
+    if kind != "count" and y.min() == y.max():
+        raise DataError(f"The response {name!r} is the same in every row: nothing to estimate.")
+    return ResponseRows(name, y, None, f"the mean of {name}")
+
+
+def _finite_numbers(column: pd.Series, what: str) -> FloatArray:
+    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
+        raise DataError(f"{what} must be numbers, not {column.dtype}.")
+    if column.isna().any():
+        raise DataError(f"{what} has missing values.")
+    values = column.to_numpy(dtype=float)
+    if not np.isfinite(values).all():
+        raise DataError(f"{what} has infinite values.")
+    return values
+
+
+def _read_known_sd(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:
+    call = term.components[0].call
+    named = dict(zip(("y", "sd"), call.args, strict=False)) | call.kwargs
+    if len(call.args) + len(call.kwargs) != 2 or set(named) != {"y", "sd"}:
+        raise FormulaError(f"The response {term.name!r} must have two arguments: y, sd.")
+    y, sd = (
+        _finite_numbers(
+            pd.Series(np.broadcast_to(argument.eval(data, env), len(data))),
+            f"The argument {role} of {term.name!r}",
+        )
+        for role, argument in named.items()
+    )
+    if (sd <= 0).any():
+        raise DataError(
+            f"The standard deviations of {term.name!r} must be positive, but are not in "
+            f"{int((sd <= 0).sum())} rows."
+        )
+    return ResponseRows(str(term.name), y, None, f"the mean of {named['y']}", sd)
 
 
 def _read_binary(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:
@@ -152,8 +235,7 @@ def _read_two_levels(name: str, values: pd.Series) -> ResponseRows:
 
 def _binary_rows(name: str, event: NDArray[np.bool_], level: str) -> ResponseRows:
     # int8 and not bool: what computes with it may subtract
-    ones = np.broadcast_to(1.0, event.shape)
-    return ResponseRows(name, event.astype(np.int8), ones, f"P({name} = {level})")
+    return ResponseRows(name, event.astype(np.int8), None, f"P({name} = {level})")
 
 
 def _read_proportion(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:

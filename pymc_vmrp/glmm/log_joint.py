@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
+from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.priors import HuangWand, covariance_log_density
-from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.scale_priors import ScalePrior
+from pymc_vmrp.glmm.spec import GLMM, DesignRows
 
 FloatArray = NDArray[np.float64]
+Scales = tuple[FloatArray, FloatArray]
+
+_BLOCK = 2**20  # linear predictors held at a time
 
 
 def log_joint(
@@ -18,8 +24,10 @@ def log_joint(
     coefficients: FloatArray,
     covariances: Sequence[FloatArray],
     aux: Sequence[FloatArray | None] | None = None,
+    parameters: FloatArray | None = None,
+    scales: Sequence[Scales | None] | None = None,
 ) -> FloatArray:
-    """Log p(y, β, u, Σ) at given values of everything unknown.
+    """Log p(y, β, u, Σ, φ) at given values of everything unknown.
 
     Parameters
     ----------
@@ -31,29 +39,69 @@ def log_joint(
     aux : sequence of (ndarray of shape (draws, d) or None), optional
         Huang–Wand auxiliaries a of each block. Where given, p(Σ | a) p(a) takes the place of the
         marginal p(Σ).
+    parameters : ndarray, shape (draws, k), optional
+        The free parameters φ of the likelihood; None where there are none.
+    scales : sequence of (pair of ndarray, shapes (draws, k) and (draws,), or None), optional
+        Local and global scales of each horseshoe prior, in the order of ``common.mixtures``. Where
+        given, p(β | λ, τ) p(λ, τ) takes the place of the marginal p(β).
 
     Returns
     -------
     ndarray, shape (draws,)
         Normalised but for flat priors, which count as 1.
     """
-    likelihood = log_likelihood(glmm, coefficients)
-    return likelihood + log_prior(glmm, coefficients, covariances, aux)
+    if parameters is None:
+        parameters = np.empty((len(coefficients), 0))
+    total = log_likelihood(glmm, coefficients, parameters)
+    for parameter, values in zip(glmm.free_parameters, parameters.T, strict=True):
+        assert isinstance(parameter.prior, ScalePrior)
+        total = total + parameter.prior.log_density_sigma(values)
+    return total + log_prior(glmm, coefficients, covariances, aux, scales)
 
 
-def log_likelihood(glmm: GLMM, coefficients: FloatArray) -> FloatArray:
-    """Log p(y | β, u), shape (draws,), the constants of the original rows included."""
-    from pymc_vmrp.glmm.kernels import log_likelihood_of_draws
+def log_likelihood(glmm: GLMM, coefficients: FloatArray, parameters: FloatArray) -> FloatArray:
+    """Log p(y | β, u, φ), shape (draws,), the constants of the original rows included."""
+    response, family = glmm.response, glmm.family
+    if family.link == "logit" and family.pools and response.offset is None:
+        from pymc_vmrp.glmm.kernels import log_likelihood_of_draws
 
-    rows, response = glmm.rows, glmm.response
-    total = log_likelihood_of_draws(
-        rows.columns,
-        rows.values,
-        np.ascontiguousarray(coefficients),
-        response.successes,
-        response.trials,
-    )
+        rows = glmm.rows
+        total = log_likelihood_of_draws(
+            rows.columns, rows.values, np.ascontiguousarray(coefficients), *response.statistics
+        )
+        return total + response.log_base
+    total = np.zeros(len(coefficients))
+    phi = glmm.family_arguments(parameters.T)
+    for cells, eta in linear_predictors(glmm.rows, coefficients.T, response.offset):
+        statistics = tuple(s[cells, None] for s in response.statistics)
+        total += family.log_likelihood(eta, statistics, phi).sum(0)
     return total + response.log_base
+
+
+def linear_predictors(
+    rows: DesignRows, coefficients: FloatArray, offset: FloatArray | None
+) -> Iterator[tuple[slice, FloatArray]]:
+    """η for slices of the rows: (slice, array of shape (rows of the slice, draws)).
+
+    Parameters
+    ----------
+    rows : DesignRows
+    coefficients : ndarray, shape (p, draws)
+    offset : ndarray, shape (N,), or None
+    """
+    draws = np.ascontiguousarray(coefficients)
+    n, width = rows.columns.shape
+    step = max(1, _BLOCK // max(1, draws.shape[1]))
+    for low in range(0, n, step):
+        part = slice(low, min(low + step, n))
+        size = part.stop - low
+        starts = np.arange(size + 1) * width
+        matrix = csr_array(
+            (rows.values[part].ravel(), rows.columns[part].ravel(), starts),
+            shape=(size, len(draws)),
+        )
+        eta = matrix @ draws
+        yield part, eta if offset is None else eta + offset[part, None]
 
 
 def log_prior(
@@ -61,12 +109,21 @@ def log_prior(
     coefficients: FloatArray,
     covariances: Sequence[FloatArray],
     aux: Sequence[FloatArray | None] | None = None,
+    scales: Sequence[Scales | None] | None = None,
 ) -> FloatArray:
     """Log p(β, u, Σ), shape (draws,); see :func:`log_joint`."""
     common = glmm.common
     proper = np.isfinite(common.prior_sd)
     z = (coefficients[:, : common.size] - common.prior_mean)[:, proper] / common.prior_sd[proper]
     total = -0.5 * (z**2).sum(1) - np.log(common.prior_sd[proper] * np.sqrt(2 * np.pi)).sum()
+    for i, mixture in enumerate(common.mixtures):
+        index = list(mixture.index)
+        deviation = coefficients[:, index] - common.prior_mean[index]
+        given = None if scales is None else scales[i]
+        if given is not None and isinstance(mixture.prior, Horseshoe):
+            total += mixture.prior.log_density_augmented(deviation, *given)
+        else:
+            total += mixture.prior.log_density_of_squares(deviation**2)
     for j, group in enumerate(glmm.groups):
         sigma = covariances[j]
         u = coefficients[:, glmm.group_slice(j)].reshape(len(coefficients), -1, group.d)

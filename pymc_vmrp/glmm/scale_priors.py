@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from pymc_vmrp.errors import PriorError
-from pymc_vmrp.glmm.prior_arguments import positive
+from pymc_vmrp.glmm.prior_arguments import numbers, positive
 
 FloatArray = NDArray[np.float64]
 
@@ -196,7 +196,43 @@ class InverseGamma:
         return constant - (self.alpha + 1) * np.log(value) - self.beta / value + log_jacobian
 
 
-ScalePrior = HalfStudentT | HalfCauchy | HalfNormal | Exponential | Uniform | Gamma | InverseGamma
+@dataclass(frozen=True)
+class LogNormal:
+    """Lognormal prior on σ.
+
+    Parameters
+    ----------
+    mu : float
+        Mean of log σ.
+    sigma : float
+        Standard deviation of log σ.
+    """
+
+    mu: float = 0.0
+    sigma: float = 1.0
+
+    def __post_init__(self) -> None:
+        numbers("LogNormal: mu", self.mu, scalar=True)
+        positive("LogNormal: sigma", self.sigma, scalar=True)
+
+    def log_density_sigma(self, sigma: FloatArray) -> FloatArray:
+        """Log density of σ."""
+        log_sigma = np.log(sigma)
+        z = (log_sigma - self.mu) / self.sigma
+        constant = math.log(self.sigma) + 0.5 * math.log(2 * math.pi)
+        return np.asarray(-0.5 * z**2 - log_sigma - constant)
+
+
+ScalePrior = (
+    HalfStudentT
+    | HalfCauchy
+    | HalfNormal
+    | Exponential
+    | Uniform
+    | Gamma
+    | InverseGamma
+    | LogNormal
+)
 
 
 def largest_sigma(prior: ScalePrior) -> float:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.glmm.spec import GLMM, CommonTerm, GroupEffects
+from pymc_vmrp.glmm.horseshoe import Horseshoe
+from pymc_vmrp.glmm.spec import GLMM, CommonEffects, CommonTerm, GroupEffects
 
 FloatArray = NDArray[np.float64]
 Variables = dict[str, tuple[tuple[str, ...], FloatArray]]
@@ -127,12 +128,28 @@ def repeated_name(glmm: GLMM) -> str | None:
             names += [variable.name, f"{variable.name}_sigma"]
         if group.d > 1:
             names.append(correlation_name(group))
+    names += horseshoe_names(glmm.common)
+    names += [parameter.name for parameter in glmm.free_parameters]
     seen: set[str] = set()
     for name in names:
         if name in seen:
             return name
         seen.add(name)
     return None
+
+
+def horseshoe_names(common: CommonEffects) -> list[str]:
+    """Variables that a pm.Model keeps for the horseshoe priors of common effects."""
+    first, names = int(common.intercept), []
+    starts = {term.name: first + term.start for term in common.terms}
+    if common.intercept:
+        starts["Intercept"] = 0
+    for mixture in common.mixtures:
+        if isinstance(mixture.prior, Horseshoe):
+            names.append(f"{mixture.name}_tau")
+            own = [name for name, start in starts.items() if start in mixture.index]
+            names += [f"{name}_{part}" for name in own for part in ("lambda", "offset")]
+    return names
 
 
 def common_variables(glmm: GLMM, intercept: FloatArray | None, slopes: FloatArray) -> Variables:
@@ -190,7 +207,10 @@ def covariance_variables(glmm: GLMM, group: GroupEffects, covariance: FloatArray
 
 
 def posterior_variables(
-    glmm: GLMM, coefficients: FloatArray, covariances: tuple[FloatArray, ...]
+    glmm: GLMM,
+    coefficients: FloatArray,
+    covariances: tuple[FloatArray, ...],
+    parameters: FloatArray,
 ) -> Variables:
     """Every variable of the posterior.
 
@@ -200,6 +220,8 @@ def posterior_variables(
     coefficients : ndarray, shape (..., p)
         ``[β, u]`` with the centred intercept; the reported one is un-centred.
     covariances : tuple of ndarray, each of shape (..., d, d)
+    parameters : ndarray, shape (..., k)
+        The likelihood's free parameters.
     """
     common = glmm.common
     beta = coefficients[..., : common.size]
@@ -210,7 +232,20 @@ def posterior_variables(
         shape = (*effects.shape[:-1], len(group.levels), group.d)
         out |= group_variables(glmm, group, effects.reshape(shape))
         out |= covariance_variables(glmm, group, covariances[j])
-    return out
+    return out | parameter_variables(glmm, parameters)
+
+
+def parameter_variables(glmm: GLMM, parameters: FloatArray) -> Variables:
+    """Name the likelihood's free parameters, shape (..., k)."""
+    return {p.name: ((), parameters[..., i]) for i, p in enumerate(glmm.free_parameters)}
+
+
+def parameters_from_variables(
+    glmm: GLMM, variables: Mapping[str, FloatArray], shape: tuple[int, ...]
+) -> FloatArray:
+    """The likelihood's free parameters, shape (..., k), from named variables."""
+    values = [variables[p.name] for p in glmm.free_parameters]
+    return np.stack(values, axis=-1) if values else np.empty((*shape, 0))
 
 
 def coefficients_from_variables(

@@ -18,11 +18,11 @@ from pymc_vmrp.glmm.scale_priors import (
     HalfNormal,
     HalfStudentT,
     InverseGamma,
+    LogNormal,
     Uniform,
 )
-from pymc_vmrp.glmm.spec import GLMM, CommonTerm, GroupEffects
+from pymc_vmrp.glmm.spec import GLMM, FamilyParameter, GroupEffects
 from pymc_vmrp.glmm.variables import (
-    common_dim,
     coords,
     correlation_dim,
     correlation_name,
@@ -31,6 +31,7 @@ from pymc_vmrp.glmm.variables import (
     factor_dim,
     step_dim,
 )
+from pymc_vmrp.mcmc.coefficients import coefficients, float64
 
 CELL_DIM = "__cell__"
 
@@ -42,6 +43,7 @@ _DISTRIBUTIONS = {
     HalfNormal: pm.HalfNormal,
     HalfStudentT: pm.HalfStudentT,
     InverseGamma: pm.InverseGamma,
+    LogNormal: pm.LogNormal,
     Uniform: pm.Uniform,
 }
 
@@ -63,15 +65,19 @@ def build_pymc(glmm: GLMM) -> pm.Model:
         eta = _common(glmm)
         for group in glmm.groups:
             eta = eta + (_scalar_block(glmm, group) if group.d == 1 else _vector_block(glmm, group))
+        if glmm.response.offset is not None:
+            eta = eta + glmm.response.offset
+        phi = {p.name: _parameter(p) for p in glmm.parameters}
         response = glmm.response
-        pm.Binomial(
-            response.name,
-            n=response.trials.astype(np.int64),
-            logit_p=eta,
-            observed=response.successes.astype(np.int64),
-            dims=CELL_DIM,
-        )
+        glmm.family.likelihood(response.name, eta, response.statistics, phi, CELL_DIM)
     return model
+
+
+def _parameter(parameter: FamilyParameter) -> Any:
+    """An auxiliary parameter of the likelihood: a variable, or the number it is fixed at."""
+    if isinstance(parameter.prior, float):
+        return np.asarray(parameter.prior)
+    return _sigma(parameter.name, parameter.prior, None)
 
 
 def _effect_dim(group: GroupEffects) -> str:
@@ -80,29 +86,15 @@ def _effect_dim(group: GroupEffects) -> str:
 
 def _common(glmm: GLMM) -> Any:
     common = glmm.common
+    beta = coefficients(common)
     eta: Any = np.zeros(glmm.n_cells)
-    first = int(common.intercept)
     if common.intercept:
-        eta = eta + _coefficient("Intercept", common.prior_mean[0], common.prior_sd[0], None)
+        eta = eta + beta["Intercept"]
     centred = common.columns - common.center
     for term in common.terms:
-        own = slice(first + term.start, first + term.stop)
-        beta = _term(term, common.prior_mean[own], common.prior_sd[own])
-        columns = centred[:, term.start : term.stop]
-        eta = eta + (columns[:, 0] * beta if term.labels is None else pt.dot(columns, beta))
+        own, columns = beta[term.name], centred[:, term.start : term.stop]
+        eta = eta + (columns[:, 0] * own if term.labels is None else pt.dot(columns, own))
     return eta
-
-
-def _term(term: CommonTerm, mean: np.ndarray, sd: np.ndarray) -> Any:
-    if term.labels is None:
-        return _coefficient(term.name, mean[0], sd[0], None)
-    return _coefficient(term.name, mean, sd, common_dim(term))
-
-
-def _coefficient(name: str, mean: Any, sd: Any, dims: str | None) -> Any:
-    if not np.isfinite(sd).all():  # a term is flat as a whole or not at all
-        return pm.Flat(name, dims=dims)
-    return pm.Normal(name, mu=mean, sigma=sd, dims=dims)
 
 
 def _scalar_block(glmm: GLMM, group: GroupEffects) -> Any:
@@ -145,8 +137,7 @@ def _sigma(name: str, prior: Any, dim: str | None) -> Any:
     if isinstance(prior, Uniform):
         arguments["lower"] = 0.0
     measured = arguments.pop("on", "sd")
-    # PyTensor keeps a Python float that fits in single precision there, and its reciprocal too
-    arguments = {key: np.asarray(value, dtype=np.float64) for key, value in arguments.items()}
+    arguments = {key: float64(value) for key, value in arguments.items()}
     if measured == "sd":
         return distribution(name, **arguments, **shape)
     variance = distribution(f"{name.removesuffix('_sigma')}_variance", **arguments, **shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects, Observations
 from pymc_vmrp.glmm.variables import effect_variables, posterior_variables
 from pymc_vmrp.mcmc.build import build_pymc
+from pymc_vmrp.mcmc.coefficients import free_coefficients
 from pymc_vmrp.results.idata import datatree, read_draws
 from pymc_vmrp.results.posterior import Draws
 
@@ -166,6 +168,9 @@ def start_values(
     flat = Draws(
         sample.coefficients.reshape(-1, glmm.n_coefficients),
         tuple(c.reshape(-1, *c.shape[2:]) for c in sample.covariances),
+        sample.parameters.reshape(
+            math.prod(sample.parameters.shape[:2]), len(glmm.free_parameters)
+        ),
     )
     rng = np.random.default_rng(random_seed)
     chosen = rng.choice(len(flat), size=chains, replace=len(flat) < chains)
@@ -175,14 +180,27 @@ def start_values(
 def free_values(glmm: GLMM, draws: Draws, s: int) -> dict[str, FloatArray]:
     """Free variables of the pm.Model at draw ``s``; auxiliaries at their conditional mode."""
     theta = draws.coefficients[s]
-    named = posterior_variables(glmm, theta, tuple(c[s] for c in draws.covariances))
-    values: dict[str, FloatArray] = {term.name: named[term.name][1] for term in glmm.common.terms}
+    covariances = tuple(c[s] for c in draws.covariances)
+    named = posterior_variables(glmm, theta, covariances, draws.parameters[s])
+    beta = {term.name: np.asarray(named[term.name][1]) for term in glmm.common.terms}
     if glmm.common.intercept:
-        values["Intercept"] = np.asarray(theta[0])  # the pm.Model's intercept is the centred one
+        beta["Intercept"] = np.asarray(theta[0])  # the pm.Model's intercept is the centred one
+    values = free_coefficients(glmm.common, theta[: glmm.common.size], beta)
+    for parameter in glmm.free_parameters:
+        sigma = np.asarray(named[parameter.name][1])
+        if _on_variance(parameter.prior):
+            values[f"{parameter.name}_variance"] = sigma**2
+        else:
+            values[parameter.name] = sigma
     for j, group in enumerate(glmm.groups):
         u = theta[glmm.group_slice(j)].reshape(-1, group.d)
         values |= _free_block(glmm, group, u, draws.covariances[j][s])
     return values
+
+
+def _on_variance(prior: Any) -> bool:
+    """Whether a prior of one standard deviation is stated for its square."""
+    return getattr(prior, "on", "sd") == "variance"
 
 
 def _free_block(
@@ -193,7 +211,7 @@ def _free_block(
         sigma = np.sqrt(covariance[0, 0])
         width = () if variable.dim is None else (1,)
         values = {f"{variable.name}_offset": u[:, 0] / sigma}
-        if isinstance(group.prior, InverseWishart):
+        if isinstance(group.prior, InverseWishart) or _on_variance(group.prior):
             values[f"{variable.name}_variance"] = np.full(width, sigma**2)
         else:
             values[f"{variable.name}_sigma"] = np.full(width, sigma)

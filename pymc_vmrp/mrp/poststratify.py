@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import (
@@ -23,8 +24,10 @@ from pymc_vmrp.frontends.checks import (
 )
 from pymc_vmrp.frontends.design import Encoder
 from pymc_vmrp.frontends.factors import level_name
+from pymc_vmrp.glmm.families.family import Family
 from pymc_vmrp.glmm.kernels import weighted_probabilities
-from pymc_vmrp.glmm.spec import GLMM, design_rows
+from pymc_vmrp.glmm.log_joint import linear_predictors
+from pymc_vmrp.glmm.spec import GLMM, DesignRows, design_rows
 from pymc_vmrp.results.idata import build_tree, read_draws
 from pymc_vmrp.results.posterior import Draws
 
@@ -50,8 +53,8 @@ def poststratify(
 ) -> xr.DataTree:
     """Estimate population means from a fitted model and a table of population cells.
 
-    For each draw the estimate of a group is Σ_c n_c·p_c / Σ_c n_c over its cells c, where p_c is
-    the model's probability (on the response scale) for the cell.
+    For each draw the estimate of a group is Σ_c n_c·μ_c / Σ_c n_c over its cells c, where μ_c is
+    the model's mean response for the cell: a probability, an expected count ...
 
     Parameters
     ----------
@@ -76,9 +79,10 @@ def poststratify(
     Returns
     -------
     DataTree
-        ``posterior`` holds ``estimate`` with dimensions (chain, draw, *by), on the probability
-        scale; combinations of ``by`` without a cell are NaN. ``constant_data`` holds each group's
-        ``population``. Levels that were drawn anew are listed in the attribute ``unseen_levels``.
+        ``posterior`` holds ``estimate`` with dimensions (chain, draw, *by), on the scale of the
+        response; combinations of ``by`` without a cell are NaN. ``constant_data`` holds each
+        group's ``population``. Levels that were drawn anew are listed in the attribute
+        ``unseen_levels``.
 
     Raises
     ------
@@ -112,6 +116,7 @@ def poststratify(
     flat = Draws(
         draws.coefficients.reshape(chains * n_draws, -1),
         tuple(c.reshape(-1, *c.shape[2:]) for c in draws.covariances),
+        draws.parameters.reshape(chains * n_draws, len(model.glmm.free_parameters)),
     )
     encoder = model.encoder
     chunks = [slice(at, at + chunk_size) for at in range(0, len(frame), chunk_size)]
@@ -127,9 +132,10 @@ def poststratify(
             list(zip(encoded.codes, encoded.values, strict=True)),
             starts,
         )
-        weighted_probabilities(
-            rows.columns, rows.values, coefficients, counts[chunk], groups.codes[chunk], totals
-        )
+        _add_means(
+            model.glmm.family, rows, coefficients, encoded.offset, counts[chunk],
+            groups.codes[chunk], totals,
+        )  # fmt: skip
     estimate = totals / groups.population[:, None]
     named = {
         block.factor.name: [level_name(key) for key in keys]
@@ -137,10 +143,31 @@ def poststratify(
     }
     _warn_of_unseen(encoder, frame, named)
     tree = _datatree(estimate, groups, chains, n_draws, named)
-    carried = ("formula", "family", "inference_method", "data_digest")
+    carried = ("formula", "family", "link", "inference_method", "data_digest")
     tree.attrs |= {name: idata.attrs[name] for name in carried if name in idata.attrs}
     tree.attrs |= {"weights": weights, "by": json.dumps(columns)}
     return tree
+
+
+def _add_means(
+    family: Family,
+    rows: DesignRows,
+    coefficients: FloatArray,
+    offset: FloatArray | None,
+    weights: FloatArray,
+    groups: NDArray[np.int64],
+    totals: FloatArray,
+) -> None:
+    """Add the weighted mean response of each row to ``totals[groups[i]]``, for every draw."""
+    if family.link == "logit" and offset is None:
+        weighted_probabilities(rows.columns, rows.values, coefficients, weights, groups, totals)
+        return
+    for part, eta in linear_predictors(rows, coefficients, offset):
+        size = part.stop - part.start
+        membership = csr_array(
+            (weights[part], (groups[part], np.arange(size))), shape=(len(totals), size)
+        )
+        totals += membership @ family.inverse_link(eta)
 
 
 def _by_columns(by: str | Sequence[str] | None) -> list[str]:

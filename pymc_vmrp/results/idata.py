@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from pymc_vmrp.errors import DataError
+from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.glmm.variables import (
     coefficients_from_variables,
@@ -20,6 +20,8 @@ from pymc_vmrp.glmm.variables import (
     covariances_from_variables,
     factor_dim,
     group_variables,
+    parameter_variables,
+    parameters_from_variables,
     posterior_variables,
     sigma_variables,
 )
@@ -70,7 +72,7 @@ def datatree(
     import xarray as xr
 
     shape = draws.coefficients.shape[:2]
-    named = posterior_variables(glmm, draws.coefficients, draws.covariances)
+    named = posterior_variables(glmm, draws.coefficients, draws.covariances, draws.parameters)
     sample_coords = {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
     posterior = xr.Dataset(
         {name: (("chain", "draw", *dims), value) for name, (dims, value) in named.items()},
@@ -94,12 +96,19 @@ def datatree(
             },
             coords={**sample_coords, **row_coords},
         )
+    rows = observations.rows
     groups["observed_data"] = xr.Dataset(
-        {observations.name: ("__obs__", observations.successes.astype(np.int64))},
-        coords=row_coords,
+        {observations.name: ("__obs__", _plain_numbers(rows.y))}, coords=row_coords
     )
+    known = {
+        "trials": rows.trials if glmm.family.response != "binary" else np.ones(len(rows.y)),
+        "weights": rows.weights,
+        "offset": rows.offset if rows.offset is not None else observations.offset,
+        "sd": rows.sd,
+    }
     groups["constant_data"] = xr.Dataset(
-        {"trials": ("__obs__", observations.trials.astype(np.int64))}, coords=row_coords
+        {k: ("__obs__", _plain_numbers(v)) for k, v in known.items() if v is not None},
+        coords=row_coords,
     )
     tree = build_tree(groups)
     tree.attrs["data_digest"] = data_digest(glmm)
@@ -121,12 +130,14 @@ def read_draws(glmm: GLMM, tree: xr.DataTree, centred_intercept: bool = False) -
             "The fit belongs to another model or to other data: pass the model that it was made "
             "with (same formula, same rows)."
         )
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     expected = coords(glmm)
     variables = {}
     template = posterior_variables(
         glmm,
         np.zeros((1, 1, glmm.n_coefficients)),
         tuple(np.broadcast_to(np.eye(g.d), (1, 1, g.d, g.d)) for g in glmm.groups),
+        np.ones((1, 1, len(glmm.free_parameters))),
     )
     for name, (dims, _) in template.items():
         if name not in posterior:
@@ -147,6 +158,7 @@ def read_draws(glmm: GLMM, tree: xr.DataTree, centred_intercept: bool = False) -
     return Draws(
         coefficients_from_variables(glmm, variables, centred_intercept),
         covariances_from_variables(glmm, variables),
+        parameters_from_variables(glmm, variables, shape),
     )
 
 
@@ -168,7 +180,8 @@ def posterior_dataset(tree: Any) -> xr.Dataset:
 def data_digest(glmm: GLMM) -> str:
     """A short fingerprint of the design and the response, to tell whose fit a DataTree is."""
     digest = hashlib.blake2b(digest_size=12)
-    parts: list[NDArray[Any]] = [glmm.response.successes, glmm.response.trials, glmm.common.columns]
+    parts: list[NDArray[Any]] = [*glmm.response.statistics, glmm.common.columns]
+    parts += [] if glmm.response.offset is None else [glmm.response.offset]
     for group in glmm.groups:
         digest.update(f"{group.name} {group.levels}".encode())
         parts += [group.codes, group.values]
@@ -200,18 +213,33 @@ def _library_attrs() -> dict[str, str]:
 
 
 def _with_chain(draws: Draws) -> Draws:
-    return Draws(draws.coefficients[None], tuple(c[None] for c in draws.covariances))
+    covariances = tuple(c[None] for c in draws.covariances)
+    return Draws(draws.coefficients[None], covariances, draws.parameters[None])
+
+
+def _plain_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers as int64, so that files and merges agree on the type."""
+    integer = values.dtype.kind in "iub" or bool(np.all(values == np.floor(values)))
+    return values.astype(np.int64 if integer else np.float64)
 
 
 def _log_likelihood(glmm: GLMM, draws: Draws, observations: Observations) -> FloatArray:
-    """Log likelihood of each respondent, shape (chain, draw, rows), constants included."""
+    """Log likelihood of each respondent, shape (chain, draw, rows), constants included.
+
+    That of a row with a weight is multiplied by it.
+    """
+    family, data = glmm.family, observations.rows
+    every = np.arange(len(data.y))
+    statistics = family.pool(data, Cells(every, every))
+    constants = data.weighted(family.constants(data))
     rows, beta = glmm.rows, draws.coefficients
-    y, n = observations.successes, observations.trials
-    constants = gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1)
-    out = np.empty((*beta.shape[:2], len(observations.cell)))
+    out = np.empty((*beta.shape[:2], len(every)))
     for index in np.ndindex(*beta.shape[:2]):
-        eta = np.einsum("ik,ik->i", rows.values, beta[index][rows.columns])
-        out[index] = constants + glmm.family.log_likelihood(eta[observations.cell], y, n)
+        eta = np.einsum("ik,ik->i", rows.values, beta[index][rows.columns])[observations.cell]
+        if observations.offset is not None:
+            eta = eta + observations.offset
+        phi = glmm.family_arguments(draws.parameters[index])
+        out[index] = constants + family.log_likelihood(eta, statistics, phi)
     return out
 
 
@@ -226,7 +254,7 @@ def _add_fit(tree: xr.DataTree, posterior: VariationalPosterior) -> xr.DataTree:
         "converged": int(fit.converged),  # NetCDF has no booleans
         "stopped": fit.stopped,
         "iterations": fit.iterations,
-        "polya_gamma_steps": fit.warmup,
+        "warmup_steps": fit.warmup,
         "change": fit.change,
         "seconds": fit.seconds,
         "factorization": "joint",
@@ -252,6 +280,8 @@ def _moments(posterior: VariationalPosterior) -> tuple[xr.Dataset, xr.Dataset]:
     covariance = gaussian.marginal_covariance(np.arange(k))
     datasets = []
     sigma = [factor.sigma_moments() for factor in posterior.fit.state.factors]
+    parameters = posterior.fit.state.parameters
+    phi = None if parameters is None else parameters.moments()
     for which, vector in enumerate((posterior.mean(), posterior.sd())):
         beta = vector[:k]
         intercept = None
@@ -268,6 +298,8 @@ def _moments(posterior: VariationalPosterior) -> tuple[xr.Dataset, xr.Dataset]:
             else:
                 named |= group_variables(glmm, group, effects)
             named |= sigma_variables(glmm, group, sigma[j][which])
+        if phi is not None:
+            named |= parameter_variables(glmm, phi[which])
         used = {dim for dims, _ in named.values() for dim in dims}
         datasets.append(
             xr.Dataset(named, coords={k: v for k, v in coords(glmm).items() if k in used})

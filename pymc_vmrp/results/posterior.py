@@ -25,10 +25,13 @@ class Draws:
         ``[β, u]`` as laid out in the GLMM; the intercept is the centred one.
     covariances : tuple of ndarray, each of shape (draws, d, d)
         Σ_j of each group-specific block.
+    parameters : ndarray, shape (draws, k)
+        The free parameters φ of the likelihood, in the order of ``GLMM.free_parameters``.
     """
 
     coefficients: FloatArray
     covariances: tuple[FloatArray, ...]
+    parameters: FloatArray
 
     def __len__(self) -> int:
         return len(self.coefficients)
@@ -36,7 +39,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class VariationalPosterior:
-    """q(β, u) Π_j q(Σ_j), fitted by coordinate ascent.
+    """q(β, u) Π_j q(Σ_j) q(φ), fitted by coordinate ascent.
 
     Attributes
     ----------
@@ -79,19 +82,25 @@ class VariationalPosterior:
         with one_blas_thread():
             coefficients = self.fit.state.gaussian.sample(rng, draws)
         covariances = tuple(factor.sample(rng, draws) for factor in self.fit.state.factors)
-        return Draws(coefficients, covariances)
+        parameters = self.fit.state.parameters
+        phi = np.empty((draws, 0)) if parameters is None else parameters.sample(rng, draws)
+        return Draws(coefficients, covariances, phi)
 
     def log_density(self, draws: Draws) -> FloatArray:
-        """Log q(β, u, Σ) of each draw, shape (draws,); the auxiliaries of Σ are left out."""
+        """Log q(β, u, Σ, φ) of each draw, shape (draws,); the auxiliaries of Σ are left out."""
         with one_blas_thread():
             total = self.fit.state.gaussian.log_density(draws.coefficients)
         for factor, covariance in zip(self.fit.state.factors, draws.covariances, strict=True):
             total = total + factor.log_density(covariance)
+        if self.fit.state.parameters is not None:
+            total = total + self.fit.state.parameters.log_density(draws.parameters)
         return total
 
     def log_joint(self, draws: Draws) -> FloatArray:
-        """Exact log p(y, β, u, Σ) of each draw, shape (draws,)."""
-        return log_joint(self.glmm, draws.coefficients, draws.covariances)
+        """Exact log p(y, β, u, Σ, φ) of each draw, shape (draws,)."""
+        return log_joint(
+            self.glmm, draws.coefficients, draws.covariances, parameters=draws.parameters
+        )
 
     def __repr__(self) -> str:
         fit = self.fit

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from pymc_vmrp.cavi.sites import PolyaGamma, Quadrature
 from pymc_vmrp.glmm.families import get_family
+from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.memberships import order_members
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
+from pymc_vmrp.glmm.scale_mixtures import Cauchy, Laplace, StudentT
 from pymc_vmrp.glmm.scale_priors import HalfNormal
-from pymc_vmrp.glmm.spec import GLMM, CommonEffects, CommonTerm, Effect, GroupEffects, Response
+from pymc_vmrp.glmm.spec import (
+    GLMM,
+    CommonEffects,
+    CommonTerm,
+    Effect,
+    GroupEffects,
+    Mixture,
+    Response,
+)
+
+BOUNDS = {"quadrature": Quadrature(), "polya-gamma": PolyaGamma()}
 
 
 def random_glmm(seed: int, states: int | None = None) -> GLMM:
@@ -54,7 +69,7 @@ def random_glmm(seed: int, states: int | None = None) -> GLMM:
     size = common.size
     prior = {"prior_mean": rng.normal(size=size), "prior_sd": rng.uniform(0.5, 3, size)}
     common = CommonEffects(**{**vars(common), **prior})
-    response = Response("y", rng.binomial(trials.astype(int), 0.4).astype(float), trials)
+    response = Response("y", (rng.binomial(trials.astype(int), 0.4).astype(float), trials))
     return GLMM(get_family("binomial"), response, common, tuple(groups))
 
 
@@ -80,6 +95,27 @@ def _spline(rng, n):
     size = int(rng.choice([1, 6]))
     codes = np.broadcast_to(np.arange(size, dtype=np.int32), (n, size))
     return _group("s(x)", ("s(x)",), codes, size, rng.normal(size=(n, size, 1)), HuangWand())
+
+
+def with_mixtures(glmm: GLMM, seed: int) -> GLMM:
+    """The same model with heavy-tailed and shrinking priors on some common coefficients."""
+    rng = np.random.default_rng(seed)
+    common = glmm.common
+    kinds = [
+        StudentT(rng.uniform(1, 8), 0.0, rng.uniform(0.2, 2)),
+        Laplace(0.0, rng.uniform(0.1, 1)),
+        Cauchy(0.0, rng.uniform(0.2, 2)),
+        Horseshoe(rng.uniform(0.05, 1)),
+        Horseshoe(),
+    ]
+    kind_of = rng.integers(0, len(kinds) + 1, common.size)  # the last one stays normal
+    mixtures = [
+        Mixture(f"m{i}", tuple(np.flatnonzero(kind_of == i).tolist()), kind)
+        for i, kind in enumerate(kinds)
+        if (kind_of == i).any()
+    ]
+    sd = np.where(kind_of < len(kinds), np.nan, common.prior_sd)
+    return replace(glmm, common=replace(common, prior_sd=sd, mixtures=tuple(mixtures)))
 
 
 def _group(factor, effects, codes, n_levels, values, prior):

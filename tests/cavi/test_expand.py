@@ -15,11 +15,10 @@ from pymc_vmrp.cavi.accelerate import ACCELERATORS
 from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.expand import EXPANSIONS, _Expanded, recentre, translate
 from pymc_vmrp.cavi.run import Options, run
-from pymc_vmrp.cavi.sites import BOUNDS
 from pymc_vmrp.cavi.sweep import Setup, start, sweep
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart, covariance_log_density
 from pymc_vmrp.glmm.scale_priors import HalfNormal
-from tests.cavi.designs import random_glmm
+from tests.cavi.designs import BOUNDS, random_glmm
 
 
 def a_state(glmm, sweeps=2, bound="polya-gamma"):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import integrate, optimize
 
 import pymc_vmrp as vmrp
+from pymc_vmrp.cavi.nodes import BOUNDS
 from pymc_vmrp.cavi.run import Options, run
-from pymc_vmrp.cavi.sites import BOUNDS
 from pymc_vmrp.glmm.log_joint import log_joint
 
 FORMULAS = [
@@ -92,7 +92,7 @@ def test_without_groups_quadrature_is_the_optimal_gaussian(survey):
         m = x @ mean
         v = np.einsum("ij,jk,ik->i", x, covariance, x)
         softplus = np.logaddexp(0, m[:, None] + np.sqrt(v)[:, None] * nodes) @ weights
-        likelihood = glmm.response.successes @ m - glmm.response.trials @ softplus
+        likelihood = glmm.response.statistics[0] @ m - glmm.response.statistics[1] @ softplus
         prior = -0.5 * ((mean**2 + np.diag(covariance)) / glmm.common.prior_sd**2).sum()
         return -(likelihood + prior + parameters[2] + parameters[3])
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.polynomial.hermite_e import hermegauss
 from scipy.special import expit
 
-from pymc_vmrp.cavi.logistic import logistic_expectations
-from pymc_vmrp.cavi.sites import BOUNDS, PolyaGamma, Quadrature
-from pymc_vmrp.glmm.spec import Response
+from pymc_vmrp.cavi.sites import PolyaGamma, Quadrature
+from pymc_vmrp.glmm.families import get_family
+from pymc_vmrp.glmm.logistic import logistic_expectations
+from pymc_vmrp.glmm.spec import GLMM, CommonEffects, Response
 
 MEAN, VARIANCE = (a.ravel() for a in np.meshgrid(np.linspace(-8, 8, 9), [0.01, 0.3, 2.0, 12.0]))
-RESPONSE = Response("y", np.full(MEAN.size, 2.0), np.full(MEAN.size, 5.0))
+RESPONSE = Response("y", (np.full(MEAN.size, 2.0), np.full(MEAN.size, 5.0)))
+NOTHING = CommonEffects(np.empty((MEAN.size, 0)), (), False, *(np.empty(0) for _ in range(3)))
+MODEL = GLMM(get_family("binomial"), RESPONSE, NOTHING, ())
 
 
 def integrate(f):
@@ -49,12 +54,12 @@ def test_gauss_hermite_agrees():
 def test_quadrature_sites_are_the_gradient_of_the_expectation():
     # k − wμ = dE[ℓ]/dμ and −w/2 = dE[ℓ]/dv (Opper & Archambeau 2009)
     bound, h = Quadrature(), 1e-4
-    sites = bound.evaluate(RESPONSE, MEAN, VARIANCE).sites
+    sites = bound.evaluate(MODEL, MEAN, VARIANCE).sites
 
     def expected(mean, variance):
         out = [np.empty_like(mean) for _ in range(3)]
         logistic_expectations(mean, variance, *out)
-        return RESPONSE.successes * mean - RESPONSE.trials * out[0]
+        return RESPONSE.statistics[0] * mean - RESPONSE.statistics[1] * out[0]
 
     by_mean = (expected(MEAN + h, VARIANCE) - expected(MEAN - h, VARIANCE)) / (2 * h)
     by_variance = (expected(MEAN, VARIANCE + 1e-3) - expected(MEAN, VARIANCE - 1e-3)) / 2e-3
@@ -64,9 +69,9 @@ def test_quadrature_sites_are_the_gradient_of_the_expectation():
 
 def test_polya_gamma_is_a_lower_bound_and_tight_without_variance():
     tight, loose = Quadrature().evaluate, PolyaGamma().evaluate
-    at = (RESPONSE, MEAN, VARIANCE)
+    at = (MODEL, MEAN, VARIANCE)
     assert loose(*at).expected_log_likelihood < tight(*at).expected_log_likelihood
-    at = (RESPONSE, MEAN, np.full_like(VARIANCE, 1e-12))
+    at = (MODEL, MEAN, np.full_like(VARIANCE, 1e-12))
     assert loose(*at).expected_log_likelihood == pytest.approx(
         tight(*at).expected_log_likelihood, abs=1e-5
     )
@@ -75,9 +80,18 @@ def test_polya_gamma_is_a_lower_bound_and_tight_without_variance():
 def test_polya_gamma_precision_at_zero():
     zero = np.zeros_like(MEAN)
     np.testing.assert_allclose(
-        PolyaGamma().evaluate(RESPONSE, zero, zero).sites.precision, RESPONSE.trials / 4
+        PolyaGamma().evaluate(MODEL, zero, zero).sites.precision, RESPONSE.statistics[1] / 4
     )
 
 
-def test_names():
-    assert set(BOUNDS) == {"quadrature", "polya-gamma"}
+@pytest.mark.parametrize("bound", [Quadrature(), PolyaGamma()])
+def test_offset_is_a_shift_of_the_marginals(bound):
+    """The site of η − o at marginals of mean m is that of η at m + o, written in η − o."""
+    offset = np.linspace(-1, 1, MEAN.size)
+    shifted = replace(MODEL, response=replace(RESPONSE, offset=offset))
+    with_offset = bound.evaluate(shifted, MEAN, VARIANCE)
+    without = bound.evaluate(MODEL, MEAN + offset, VARIANCE)
+    assert with_offset.expected_log_likelihood == pytest.approx(without.expected_log_likelihood)
+    w = without.sites.precision
+    np.testing.assert_allclose(with_offset.sites.precision, w)
+    np.testing.assert_allclose(with_offset.sites.shift, without.sites.shift - w * offset)

@@ -105,7 +105,9 @@ def test_the_order_of_rows_does_not_matter(formula):
     one, other = vmrp.Model(formula, data), vmrp.Model(formula, shuffled)
     np.testing.assert_array_equal(one.glmm.rows.columns, other.glmm.rows.columns)
     np.testing.assert_allclose(one.glmm.rows.values, other.glmm.rows.values, rtol=1e-12)
-    np.testing.assert_array_equal(one.glmm.response.successes, other.glmm.response.successes)
+    np.testing.assert_array_equal(
+        one.glmm.response.statistics[0], other.glmm.response.statistics[0]
+    )
     assert [g.levels for g in one.glmm.groups] == [g.levels for g in other.glmm.groups]
     np.testing.assert_array_equal(one.observations.cell[shuffled.index], other.observations.cell)
 
@@ -132,7 +134,9 @@ def test_any_kind_of_text_gives_the_same_model(kind):
     ]
     # cells follow the order of the categories: compare the models as sets of rows
     dense = [
-        np.column_stack([g.rows.dense(g.n_coefficients), g.response.successes, g.response.trials])
+        np.column_stack(
+            [g.rows.dense(g.n_coefficients), g.response.statistics[0], g.response.statistics[1]]
+        )
         for g in (one, two)
     ]
     a, b = (rows[np.lexsort(rows.round(9).T)] for rows in dense)
@@ -170,12 +174,14 @@ def test_the_encoder_does_not_hold_on_to_the_data():
 
 def test_observations_of_a_binary_response_are_small():
     data = nested_survey(300)
-    observed = vmrp.Model("y ~ a + (1|cluster)", data.set_index("cluster", drop=False)).observations
-    assert observed.successes.dtype == np.int8
-    assert observed.trials.strides == (0,)
-    assert observed.trials.sum() == 300
-    np.testing.assert_array_equal(observed.successes, data["y"])
-    assert observed.index.tolist() == data["cluster"].tolist()
+    model = vmrp.Model("y ~ a + (1|cluster)", data.set_index("cluster", drop=False))
+    observed = model.observations.rows
+    assert observed.y.dtype == np.int8
+    assert observed.trials is observed.weights is observed.offset is None
+    assert observed.ones.strides == (0,)
+    assert observed.ones.sum() == 300
+    np.testing.assert_array_equal(observed.y, data["y"])
+    assert model.observations.index.tolist() == data["cluster"].tolist()
 
 
 BAD = {
@@ -190,7 +196,9 @@ BAD = {
     "one level group": ("y ~ (1|word)", {}, vmrp.DataError, "'word' has only one level"),
     "dates": ("y ~ day", {}, vmrp.DataError, "'day'.*datetime"),
     "mixed": ("y ~ (1|mixed)", {}, vmrp.DataError, "'mixed'"),
-    "offset": ("y ~ x + offset(z)", {}, vmrp.FormulaError, "offset"),
+    "offset of text": ("y ~ x + offset(word)", {}, vmrp.FormulaError, "numeric"),
+    "offset that interacts": ("y ~ x:offset(z)", {}, vmrp.FormulaError, "no interactions"),
+    "offset by group": ("y ~ (offset(z)|state)", {}, vmrp.FormulaError, "group-specific"),
     "unknown function": ("y ~ nosuch(x)", {}, vmrp.FormulaError, r"nosuch\(x\)"),
     "slash in a name": ("y ~ I(x / 2)", {}, vmrp.FormulaError, "/"),
     "slope without variation": ("y ~ (one|state)", {}, vmrp.DataError, r"one\|state"),
@@ -247,7 +255,7 @@ def test_missing_rows_are_dropped_on_request_and_counted(survey):
     data.loc[data.index[2:5], "state"] = None
     with pytest.warns(UserWarning, match=r"dropped 5 of 600 rows.*'x' \(3\), 'state' \(3\)"):
         model = vmrp.Model("y ~ x + (1|state)", data, dropna=True)
-    assert len(model.observations.successes) == 595
+    assert len(model.observations.rows.y) == 595
     assert list(model.observations.index) == list(data.index[5:])
 
 

@@ -32,13 +32,13 @@ def model(y, formula="y ~ (1|g)", **kwargs):
     ],
 )
 def test_binary_forms(values, formula):
-    np.testing.assert_array_equal(model(values, formula).observations.successes, BINARY)
+    np.testing.assert_array_equal(model(values, formula).observations.rows.y, BINARY)
 
 
 def test_two_levels_follow_bambi_and_say_so():
     with pytest.warns(UserWarning, match=r"P\(y = 'no'\)"):
         m = model(["yes" if b else "no" for b in BINARY])
-    np.testing.assert_array_equal(m.observations.successes, 1 - np.array(BINARY))
+    np.testing.assert_array_equal(m.observations.rows.y, 1 - np.array(BINARY))
     assert "y = no" in repr(m)
 
 
@@ -66,13 +66,13 @@ def proportion(successes, trials, formula="p(s, n) ~ (1|g)", family="binomial"):
 @pytest.mark.parametrize("formula", ["p(s, n) ~ (1|g)", "proportion(s, n) ~ (1|g)"])
 def test_proportion(formula):
     m = proportion([1, 4], [3, 9], formula)
-    np.testing.assert_array_equal(m.glmm.response.successes, [1, 4])
-    np.testing.assert_array_equal(m.glmm.response.trials, [3, 9])
+    np.testing.assert_array_equal(m.glmm.response.statistics[0], [1, 4])
+    np.testing.assert_array_equal(m.glmm.response.statistics[1], [3, 9])
 
 
 def test_arguments_by_name():
     m = proportion([1, 4], [3, 9], "p(trials=n, successes=s) ~ (1|g)")
-    np.testing.assert_array_equal(m.glmm.response.trials, [3, 9])
+    np.testing.assert_array_equal(m.glmm.response.statistics[1], [3, 9])
 
 
 @pytest.mark.parametrize("response", ["p(s, n)", "p(trials=n, successes=s)"])
@@ -84,7 +84,7 @@ def test_the_number_of_trials_may_be_a_predictor_but_not_the_successes(response)
 
 def test_constant_trials():
     np.testing.assert_array_equal(
-        proportion([1, 4], [0, 0], "p(s, 9) ~ (1|g)").glmm.response.trials, [9, 9]
+        proportion([1, 4], [0, 0], "p(s, 9) ~ (1|g)").glmm.response.statistics[1], [9, 9]
     )
 
 

@@ -22,7 +22,8 @@ def test_naming_and_unnaming_are_inverse(survey):
     for group in glmm.groups:
         root = rng.normal(size=(3, group.d, group.d))
         covariances.append(root @ np.swapaxes(root, 1, 2))
-    named = {k: v for k, (_, v) in posterior_variables(glmm, theta, tuple(covariances)).items()}
+    variables = posterior_variables(glmm, theta, tuple(covariances), np.empty((3, 0)))
+    named = {k: v for k, (_, v) in variables.items()}
     back = coefficients_from_variables(glmm, named, centred_intercept=False)
     np.testing.assert_allclose(back, theta)
     for a, b in zip(covariances_from_variables(glmm, named), covariances, strict=True):
@@ -32,7 +33,9 @@ def test_naming_and_unnaming_are_inverse(survey):
 def test_coords_cover_the_dims(slopes_model):
     glmm = slopes_model.glmm
     covariances = tuple(np.eye(g.d)[None] for g in glmm.groups)
-    named = posterior_variables(glmm, np.zeros((1, glmm.n_coefficients)), covariances)
+    named = posterior_variables(
+        glmm, np.zeros((1, glmm.n_coefficients)), covariances, np.empty((1, 0))
+    )
     sizes = {name: len(values) for name, values in coords(glmm).items()}
     for dims, value in named.values():
         assert value.shape[1:] == tuple(sizes[dim] for dim in dims)

@@ -26,7 +26,8 @@ CASES = {
         },
     ),
     "d1_scale_priors": (
-        "y ~ x + (1|state) + (0 + x|state) + (1|age) + (1|educ) + (1|state:age) + (1|state:educ)",
+        "y ~ x + (1|state) + (0 + x|state) + (1|age) + (1|educ) + (1|state:age) + (1|state:educ)"
+        " + (1|age:educ)",
         {
             "1|state": vmrp.HalfCauchy(0.7),
             "x|state": vmrp.Exponential(1.5),
@@ -34,6 +35,7 @@ CASES = {
             "1|educ": vmrp.Gamma(2.0, 1.5),
             "1|state:age": vmrp.Gamma(1.5, 0.5, on="variance"),
             "1|state:educ": vmrp.InverseGamma(2.0, 1.0, on="sd"),
+            "1|age:educ": vmrp.LogNormal(-0.7, 1.3),
         },
     ),
     "d2_huang_wand": ("y ~ x + (1 + x|state)", {"1|state": vmrp.HuangWand(3.5, [2, 5])}),
@@ -48,6 +50,17 @@ CASES = {
     ),
     "random_walk": ("y ~ x + rw(wave) + (1 + x|state)", {"rw(wave)": vmrp.HalfStudentT(3, 1)}),
     "members": ("y ~ x + (1 + x|mm(state, other)) + (1|mm(age, next, weights=cbind(w, v)))", {}),
+    "mixtures": (
+        "y ~ x + male + educ + age + (1|state)",
+        {
+            "Intercept": vmrp.StudentT(5, 0.2, 1.5),
+            "x": vmrp.Laplace([0.1], [0.7]),
+            "male": vmrp.Cauchy(-0.1, 1.3),
+            "educ": vmrp.Horseshoe(0.3),
+            "age": vmrp.StudentT(3, 0.1, (0.5, 0.8)),
+        },
+    ),
+    "horseshoe": ("y ~ x + age + (1|state)", {"common": vmrp.Horseshoe()}),
     "flat_uncentred": ("y ~ 0 + x + educ + (1 + x||state)", {"common": "flat"}),
 }
 
@@ -105,8 +118,24 @@ def log_density_in_pymc_coordinates(glmm, named):
         covariances.append(sigma[None])
         aux.append(a)
         log_jacobian += jacobian + 0.5 * len(group.levels) * np.linalg.slogdet(sigma)[1]
-    value = log_joint(glmm, np.concatenate(coefficients)[None], covariances, aux)
-    return float(value[0]) + log_jacobian
+    scales, jacobian = horseshoe_scales(glmm, named)
+    value = log_joint(glmm, np.concatenate(coefficients)[None], covariances, aux, scales=scales)
+    return float(value[0]) + log_jacobian + jacobian
+
+
+def horseshoe_scales(glmm, named):
+    """Local and global scales of each mixture that keeps them, and log |∂β/∂z| with β = τλz."""
+    scales, log_jacobian = [], 0.0
+    for mixture in glmm.common.mixtures:
+        if not isinstance(mixture.prior, vmrp.Horseshoe):
+            scales.append(None)
+            continue
+        terms = [t.name for t in glmm.common.terms] if mixture.name == "common" else [mixture.name]
+        local = np.concatenate([np.ravel(named[f"{name}_lambda"]) for name in terms])
+        tau = named.get(f"{mixture.name}_tau", mixture.prior.tau)
+        scales.append((local[None], np.asarray(tau)[None]))
+        log_jacobian += np.log(local * tau).sum()
+    return scales, log_jacobian
 
 
 def vector_block(group, named):
@@ -144,9 +173,14 @@ def test_joint_density_equals_glmm(model):
     ]
     # "up to one constant": the binomial coefficients of the cells, which Bernoulli rows lack
     np.testing.assert_allclose(differences, np.mean(differences), rtol=0, atol=1e-8)
-    y, n = model.glmm.response.successes, model.glmm.response.trials
+    y, n = model.glmm.response.statistics[0], model.glmm.response.statistics[1]
     constant = (gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1)).sum()
     assert np.mean(differences) == pytest.approx(constant, abs=1e-6)
+
+
+def test_one_coefficient_is_a_scalar_also_under_a_prior_written_as_a_sequence(survey):
+    model = vmrp.Model("y ~ x", survey, priors={"x": vmrp.StudentT(3, [0.1], [0.7])})
+    assert model.to_pymc()["x"].ndim == 0
 
 
 def test_names_are_bambis(slopes_model):
@@ -161,4 +195,4 @@ def test_binomial_response_is_observed_per_cell(intercepts_model):
     pm_model = intercepts_model.to_pymc()
     assert pm_model.observed_RVs[0].name == "y"
     observed = pm_model.rvs_to_values[pm_model.observed_RVs[0]].eval()
-    assert observed.sum() == intercepts_model.glmm.response.successes.sum()
+    assert observed.sum() == intercepts_model.glmm.response.statistics[0].sum()

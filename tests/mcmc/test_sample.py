@@ -58,6 +58,8 @@ def test_warm_start_and_log_likelihood(slopes_model, cavi):
         {},
         {"1+x|state": vmrp.InverseWishart(4, 2.0), "1|age": vmrp.InverseWishart()},
         {"1|age": vmrp.HalfNormal(1.0)},
+        {"x": vmrp.StudentT(4), "male": vmrp.Horseshoe(0.5)},
+        {"common": vmrp.Horseshoe()},
     ],
 )
 def test_start_values_are_draws_of_q(survey, priors):
@@ -65,7 +67,16 @@ def test_start_values_are_draws_of_q(survey, priors):
     model = vmrp.Model("y ~ x + male + (1 + x|state) + (1|age)", survey, priors=priors)
     tree = model.fit(20, random_seed=1)
     pm_model = model.to_pymc()
-    names = ["Intercept", "x", "1|state", "x|state", "1|state_sigma", "1+x|state_corr", "1|age"]
+    names = [
+        "Intercept",
+        "x",
+        "male",
+        "1|state",
+        "x|state",
+        "1|state_sigma",
+        "1+x|state_corr",
+        "1|age",
+    ]
     evaluate = pm_model.compile_fn(
         [pm_model[name] for name in names],
         inputs=pm_model.free_RVs,
@@ -74,15 +85,16 @@ def test_start_values_are_draws_of_q(survey, priors):
     )
     starts = start_values(model.glmm, tree, 3, random_seed=2)
     posterior = tree["posterior"].isel(chain=0)
-    center = model.glmm.common.center
+    center, drawn = model.glmm.common.center, []
     for start in starts:
         values = dict(zip(names, evaluate(start), strict=True))
         (draw,) = np.flatnonzero(np.isclose(posterior["x"], values["x"], rtol=1e-10))
-        reported = values["Intercept"] - center @ [start["x"], start["male"]]
+        reported = values["Intercept"] - center @ [values["x"], values["male"]]
         assert reported == pytest.approx(float(posterior["Intercept"][draw]))
         for name in names[2:]:
             np.testing.assert_allclose(values[name], posterior[name][draw], rtol=1e-6, atol=1e-9)
-    assert len({float(start["x"]) for start in starts}) == 3
+        drawn.append(float(values["x"]))
+    assert len(set(drawn)) == 3
 
 
 def test_start_values_of_smooths_and_walks(survey):

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, ndtr
 
-from pymc_vmrp.cavi.logistic import (
+from pymc_vmrp.glmm.logistic import (
     CHUNK,
     MIXTURE_P,
     MIXTURE_S,

@@ -1,0 +1,99 @@
+"""Expectations of ℓ, ℓ′ and ℓ″ under the Gaussian marginals of η: closed form, or quadrature."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_vmrp.glmm.families.family import Expected, Statistics
+from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.threads import Chunk, map_chunks
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# ℓ is smooth over about one unit of η (or of the first parameter, where η is on the scale of the
+# response): where the marginal is narrower than that, few nodes are exact to all digits
+_NARROW, _FEW_NODES, _NODES = 0.35, 10, 20
+_CHUNK = 2048  # cells at a time, so that temporaries stay in cache
+_OPERATIONS_A_NODE = 100.0  # logarithms and the like
+
+
+def expectations(
+    glmm: GLMM, mean: FloatArray, variance: FloatArray, phi: tuple[Any, ...]
+) -> Expected:
+    """E ℓ, E ℓ′ and −E ℓ″ of each cell under η ~ N(mean, variance), at parameters φ.
+
+    Parameters
+    ----------
+    glmm : GLMM
+    mean, variance : ndarray, shape (N,)
+        Of the whole linear predictor, its offset included.
+    phi : tuple of float
+    """
+    family, n = glmm.family, len(mean)
+    if family.expectations is not None:
+        return family.expectations(mean, variance, glmm.response.statistics, phi)
+    out = Expected(np.empty(n), np.empty(n), np.empty(n))
+    for cells, nodes, weights in _rules(glmm, variance, phi):
+
+        def task(first: int, last: int) -> None:
+            part = cells[first:last]  # noqa: B023
+            eta, here = _grid(glmm, mean, variance, part, nodes)  # noqa: B023
+            slope, curvature = family.derivatives(eta, here, phi)
+            out.log_likelihood[part] = family.log_likelihood(eta, here, phi) @ weights  # noqa: B023
+            out.slope[part] = slope @ weights  # noqa: B023
+            out.curvature[part] = -(curvature @ weights)  # noqa: B023
+
+        map_chunks(task, _chunks(len(cells)), _OPERATIONS_A_NODE * len(cells) * len(nodes))
+    return out
+
+
+def expected_log_likelihood(
+    glmm: GLMM, mean: FloatArray, variance: FloatArray, phi: tuple[Any, ...]
+) -> float:
+    """Sum of E ℓ over the cells; see :func:`expectations`."""
+    family, statistics = glmm.family, glmm.response.statistics
+    if family.expectations is not None:
+        return float(family.expectations(mean, variance, statistics, phi).log_likelihood.sum())
+    total = 0.0
+    for cells, nodes, weights in _rules(glmm, variance, phi):
+
+        def task(first: int, last: int) -> float:
+            eta, here = _grid(glmm, mean, variance, cells[first:last], nodes)  # noqa: B023
+            return float((family.log_likelihood(eta, here, phi) @ weights).sum())  # noqa: B023
+
+        operations = _OPERATIONS_A_NODE * len(cells) * len(nodes)
+        total += sum(map_chunks(task, _chunks(len(cells)), operations))
+    return total
+
+
+def _rules(
+    glmm: GLMM, variance: FloatArray, phi: tuple[Any, ...]
+) -> list[tuple[IntArray, FloatArray, FloatArray]]:
+    """Cells with the nodes and weights that their marginals need."""
+    scale = float(phi[0]) if glmm.family.scaled else 1.0
+    narrow = variance < (_NARROW * scale) ** 2
+    both = ((np.flatnonzero(narrow), _FEW_NODES), (np.flatnonzero(~narrow), _NODES))
+    return [(cells, *_gauss_hermite(size)) for cells, size in both if len(cells)]
+
+
+def _grid(
+    glmm: GLMM, mean: FloatArray, variance: FloatArray, cells: IntArray, nodes: FloatArray
+) -> tuple[FloatArray, Statistics]:
+    eta = mean[cells, None] + np.sqrt(variance[cells, None]) * nodes
+    return eta, tuple(s[cells, None] for s in glmm.response.statistics)
+
+
+def _chunks(n: int) -> tuple[Chunk, ...]:
+    return tuple((at, min(at + _CHUNK, n)) for at in range(0, n, _CHUNK))
+
+
+@cache
+def _gauss_hermite(size: int) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights for expectations under N(0, 1); Golub & Welsch (1969)."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(size)
+    return nodes, weights / weights.sum()

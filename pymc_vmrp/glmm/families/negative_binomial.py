@@ -1,0 +1,98 @@
+"""Negative binomial family with log link: mean e^η, variance e^η + e^2η/α.
+
+Cells hold (y, weight); rows with the same predictors and count share one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, gammaln
+
+from pymc_vmrp.glmm.families.family import (
+    Expected,
+    Family,
+    FloatArray,
+    Parameter,
+    Parameters,
+    Statistics,
+    one_by_one,
+)
+from pymc_vmrp.glmm.families.poisson import log_rate_start
+from pymc_vmrp.glmm.scale_priors import HalfCauchy
+
+
+def _normaliser(y: FloatArray, alpha: Any) -> FloatArray:
+    return np.asarray(gammaln(y + alpha) - gammaln(alpha) - gammaln(y + 1.0) - y * np.log(alpha))
+
+
+def _log_likelihood(eta: FloatArray, statistics: Statistics, phi: Parameters) -> FloatArray:
+    y, weight = statistics
+    (alpha,) = phi
+    softplus = np.logaddexp(0, eta - np.log(alpha))
+    return np.asarray(weight * (_normaliser(y, alpha) + y * eta - (y + alpha) * softplus))
+
+
+def _derivatives(
+    eta: FloatArray, statistics: Statistics, phi: Parameters
+) -> tuple[FloatArray, FloatArray]:
+    y, weight = statistics
+    (alpha,) = phi
+    p = expit(eta - np.log(alpha))
+    return weight * (y - (y + alpha) * p), -weight * (y + alpha) * p * (1 - p)
+
+
+def _expectations(
+    mean: FloatArray, variance: FloatArray, statistics: Statistics, phi: Parameters
+) -> Expected:
+    """Those of a logistic likelihood with y + α trials, at η − log α."""
+    from pymc_vmrp.glmm.logistic import logistic_expectations
+
+    y, weight = statistics
+    (alpha,) = phi
+    softplus, probability, slope = (np.empty_like(mean) for _ in range(3))
+    logistic_expectations(mean - np.log(alpha), variance, softplus, probability, slope)
+    trials = y + alpha
+    return Expected(
+        weight * (_normaliser(y, alpha) + y * mean - trials * softplus),
+        weight * (y - trials * probability),
+        weight * trials * slope,
+    )
+
+
+def _likelihood(
+    name: str, eta: Any, statistics: Statistics, parameters: dict[str, Any], dims: str
+) -> None:
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    from pymc_vmrp.glmm.pymc_likelihoods import weighted
+
+    y, weight = statistics
+    mu, alpha = pt.exp(eta), parameters["alpha"]
+    weighted(name, pm.NegativeBinomial, weight, y.astype(np.int64), dims, mu=mu, alpha=alpha)
+
+
+def _draw(rng: np.random.Generator, eta: FloatArray, _: Any, phi: Parameters) -> Any:
+    (alpha,) = phi
+    return rng.poisson(np.exp(eta) * rng.gamma(np.broadcast_to(alpha, eta.shape)) / alpha)
+
+
+FAMILIES = (
+    Family(
+        name="negativebinomial",
+        link="log",
+        response="count",
+        inverse_link=np.exp,
+        log_likelihood=_log_likelihood,
+        derivatives=_derivatives,
+        expectations=_expectations,
+        pool=one_by_one,
+        start=lambda statistics: log_rate_start(*statistics),
+        likelihood=_likelihood,
+        draw=_draw,
+        centre=lambda statistics: float(np.log(np.average(statistics[0], weights=statistics[1]))),
+        parameters=(Parameter("alpha", lambda _: HalfCauchy(1), (-3.0, 5.0)),),
+    ),
+)
