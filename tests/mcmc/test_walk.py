@@ -11,6 +11,7 @@ from scipy.stats import halfnorm, norm
 import pymc_vmrp as vmrp
 from pymc_vmrp.glmm.log_joint import log_joint
 
+NOISE = 0.7  # the sd of Gaussian responses
 SD = 0.8  # of the half-normal prior of σ
 
 
@@ -22,12 +23,20 @@ def walk():
     return pd.DataFrame({"wave": wave, "y": y})
 
 
-def model_of(data):
-    priors = {"Intercept": vmrp.Normal(0, 1.5), "rw(wave)": vmrp.HalfNormal(SD)}
-    return vmrp.Model("y ~ rw(wave)", data, priors=priors)
+def model_of(data, family="bernoulli", **more):
+    priors = {"Intercept": vmrp.Normal(0, 1.5), "rw(wave)": vmrp.HalfNormal(SD), **more}
+    return vmrp.Model("y ~ rw(wave)", data, family=family, priors=priors)
 
 
-def by_hand(data, intercept, levels, sigma):
+def bernoulli(y, eta):
+    return y * log_expit(eta) + (1 - y) * log_expit(-eta)
+
+
+def gaussian(y, eta):
+    return norm.logpdf(y, eta, NOISE)
+
+
+def by_hand(data, intercept, levels, sigma, log_likelihood=bernoulli):
     """Log p(y, β, f, σ) of the intrinsic random walk with Rue & Held's structure matrix R."""
     n = levels.shape[-1]
     codes = data["wave"].to_numpy() - 1
@@ -38,12 +47,17 @@ def by_hand(data, intercept, levels, sigma):
     quadratic = np.einsum("...k,kl,...l->...", levels, r, levels)
     log_walk = -0.5 * quadratic / sigma**2 - (n - 1) * np.log(sigma)
     log_prior = norm.logpdf(intercept, 0, 1.5) + halfnorm.logpdf(sigma, scale=SD)
-    return (y * log_expit(eta) + (1 - y) * log_expit(-eta)).sum(-1) + log_walk + log_prior
+    return log_likelihood(y, eta).sum(-1) + log_walk + log_prior
 
 
-def test_the_joint_density_is_the_hand_written_one(walk):
+@pytest.mark.parametrize("log_likelihood", [bernoulli, gaussian])
+def test_the_joint_density_is_the_hand_written_one(walk, log_likelihood):
     rng = np.random.default_rng(1)
-    glmm = model_of(walk).glmm
+    if log_likelihood is gaussian:
+        walk = walk.assign(y=rng.normal(walk["wave"], NOISE))
+        glmm = model_of(walk, "gaussian", sigma=NOISE).glmm
+    else:
+        glmm = model_of(walk).glmm
     levels = rng.normal(size=(40, 5))
     levels -= levels.mean(1, keepdims=True)
     intercept, sigma = rng.normal(size=40), np.exp(rng.normal(size=40))
@@ -51,7 +65,7 @@ def test_the_joint_density_is_the_hand_written_one(walk):
     theta = np.column_stack([intercept, steps])
     ours = log_joint(glmm, theta, [(sigma**2)[:, None, None]])
     ours += np.log(2 * sigma)  # a density of σ², there
-    difference = ours - by_hand(walk, intercept, levels, sigma)
+    difference = ours - by_hand(walk, intercept, levels, sigma, log_likelihood)
     np.testing.assert_allclose(difference, difference[0], atol=1e-9)
 
 
