@@ -8,6 +8,7 @@ from pymc_vmrp.errors import (
     DataError,
     FormulaError,
     PriorError,
+    PriorWarning,
     SamplingWarning,
     VmrpError,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "Model",
     "Normal",
     "PriorError",
+    "PriorWarning",
     "SamplingWarning",
     "Simulation",
     "StudentT",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -51,11 +51,12 @@ class Model:
         ``"1|state"``, or ``"group_specific"`` for all of them (:class:`HuangWand`,
         :class:`InverseWishart`; for terms with one effect also :class:`HalfStudentT`,
         :class:`HalfCauchy`, :class:`HalfNormal`, :class:`Exponential`, :class:`Uniform`,
-        :class:`Gamma`, :class:`InverseGamma`); a smooth's or random walk's name such as
-        ``"s(x)"``, or ``"smooths"`` for all of them (priors on one sd). ``bambi.Prior`` objects
-        will do as well. Defaults: Normal(0, 2.5/sd(x)) for slopes, Normal(0, 2.5) for the
-        intercept, HuangWand(2, 5) for group-specific terms, HuangWand(2, 1) for smooths and random
-        walks.
+        :class:`Gamma`, :class:`InverseGamma`, :class:`LogNormal`), or the name of one of vglmer's:
+        ``"mean_exists"``, and the improper ``"jeffreys"``, ``"limit"`` and ``"uniform"`` (for CAVI
+        alone); a smooth's or random walk's name such as ``"s(x)"``, or ``"smooths"`` for all of
+        them (priors on one sd). ``bambi.Prior`` objects will do as well. Defaults:
+        Normal(0, 2.5/sd(x)) for slopes, Normal(0, 2.5) for the intercept, HuangWand(2, 5) for
+        group-specific terms, HuangWand(2, 1) for smooths and random walks.
     center_predictors : bool
         Whether the intercept's prior holds at the mean of the predictors, as in Bambi and
         rstanarm. The intercept that results report is that of the formula as written. Means and
@@ -140,6 +141,8 @@ class Model:
         accelerate: str = "anderson",
         expansion: str = "translation",
         progressbar: bool | None = None,
+        factorization: str = "joint",
+        kept: Sequence[str] | None = None,
     ) -> VariationalPosterior:
         """Fit q(β, u) Π_j q(Σ_j) by coordinate ascent.
 
@@ -167,6 +170,18 @@ class Model:
         progressbar : bool, optional
             Whether to show the ELBO and the change per sweep; None shows them once the work has
             taken two seconds.
+        factorization : {"joint", "partial", "strong", "collapsed"}
+            What q(β, u) holds together. "joint" is one Gaussian; "partial" is q(β) q(u), and
+            "strong" q(β) Π_j q(u_j) (Schemes III, II and I of Goplerud 2022), which understate
+            posterior sds more; "collapsed" leaves q(β, u_kept | u_rest) free and makes the levels
+            of all other terms independent, at a cost that is linear in rows and levels: for
+            crossed factors too large for "joint" (Goplerud, Papaspiliopoulos & Zanella 2024).
+        kept : sequence of str, optional
+            For "collapsed", the names of the terms that are kept together with the common effects,
+            such as ``("1|state",)``. The cost is cubic in their coefficients, but linear in those
+            of the largest term if it has more than 200. By default the main effects (terms whose
+            factor is no interaction): the smallest, up to 200 coefficients together, and the
+            largest if it has more.
 
         Returns
         -------
@@ -175,12 +190,16 @@ class Model:
         References
         ----------
         Goplerud, M. (2022). Fast and accurate estimation of non-nested binomial hierarchical
-        models using variational inference. Bayesian Analysis 17(2). Knowles, D. and Minka, T.
-        (2011). Non-conjugate variational message passing for multinomial and binary regression.
+        models using variational inference. Bayesian Analysis 17(2).
+        Goplerud, M., Papaspiliopoulos, O. and Zanella, G. (2024). Partially factorized variational
+        inference for high-dimensional mixed models. Biometrika; arXiv:2312.13148.
+        Knowles, D. and Minka, T. (2011). Non-conjugate variational message passing for multinomial
+        and binary regression.
         """
         from pymc_vmrp.cavi.accelerate import ACCELERATORS
         from pymc_vmrp.cavi.choose import SOLVERS
         from pymc_vmrp.cavi.expand import EXPANSIONS
+        from pymc_vmrp.cavi.factorize import FACTORIZATIONS
         from pymc_vmrp.cavi.nodes import BOUNDS
         from pymc_vmrp.cavi.run import Options, run
         from pymc_vmrp.progress import sweep_progress
@@ -190,10 +209,11 @@ class Model:
         _check_choice("solver", solver, SOLVERS)
         _check_choice("accelerate", accelerate, ACCELERATORS)
         _check_choice("expansion", expansion, EXPANSIONS)
+        _check_choice("factorization", factorization, FACTORIZATIONS)
         if not isinstance(tol, Real) or isinstance(tol, bool) or not 0 < tol < math.inf:
             raise VmrpError(f"tol must be a positive number, not {tol!r}.")
         _check_count("max_iter", max_iter)
-        options = Options(bound, tol, max_iter, solver, accelerate, expansion)
+        options = Options(bound, tol, max_iter, solver, accelerate, expansion, factorization, kept)
         with sweep_progress(progressbar) as callback:
             fit = run(self.glmm, options, callback)
         if not fit.converged:
@@ -275,12 +295,14 @@ class Model:
                 "solver",
                 "accelerate",
                 "expansion",
+                "factorization",
+                "kept",
             }
             if unknown:
                 raise VmrpError(
                     f"fit() has no argument {sorted(unknown)[0]!r} for inference_method='cavi'; "
-                    "besides its own it takes bound, tol, max_iter, solver, accelerate and "
-                    "expansion."
+                    "besides its own it takes bound, tol, max_iter, solver, accelerate, expansion, "
+                    "factorization and kept."
                 )
             self._check_memory_of_draws(draws, log_likelihood)
             posterior = self.approximate(progressbar=progressbar, **kwargs)

@@ -116,7 +116,8 @@ def _too_large(glmm: GLMM, needed: float, memory: float) -> str:
     return (
         f"The model has {glmm.n_coefficients:,} coefficients, {sizes[largest]:,} of them in "
         f"{largest}; solving for them would need {needed / 2**30:,.0f} GB of memory, and this "
-        f"machine has {memory / 2**30:,.0f} GB. Use a coarser grouping factor."
+        f"machine has {memory / 2**30:,.0f} GB. Use factorization='collapsed' or a coarser "
+        "grouping factor."
     )
 
 

@@ -43,6 +43,7 @@ from pymc_vmrp.frontends.identify import check_identified, warn_of_single_answer
 from pymc_vmrp.frontends.response import is_proportion, proportion_arguments, read_response
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.horseshoe import Horseshoe
+from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart, check_improper
 from pymc_vmrp.glmm.prior_support import check_covariance_prior
 from pymc_vmrp.glmm.priors import (
     CoefficientPrior,
@@ -50,6 +51,7 @@ from pymc_vmrp.glmm.priors import (
     Flat,
     HuangWand,
     Normal,
+    named_covariance_prior,
 )
 from pymc_vmrp.glmm.scale_priors import ScalePrior
 from pymc_vmrp.glmm.spec import (
@@ -176,7 +178,12 @@ def _smooth_groups(
             levels=block.levels,
             codes=codes,
             values=values,
-            prior=priors.get(block.title, priors.get(name, default)),
+            prior=_checked_for(
+                priors.get(block.title, priors.get(name, default)),
+                1,
+                len(block.levels),
+                block.title,
+            ),
             title=block.title,
             report=block.report,
         )
@@ -293,16 +300,19 @@ def _checked_priors(
                 f"priors has the key {key!r}, but the model has no such term. Its terms are "
                 f"{', '.join(map(repr, sorted(common | group | set(parameters))))}."
             )
-        if isinstance(prior, str) and prior.lower() == "flat":
+        if isinstance(prior, str) and key in common and prior.lower() == "flat":
             prior = Flat()
         elif is_bambi_prior(prior):
             prior = (coefficient_prior if key in common else scale_prior)(prior, key)
+        elif isinstance(prior, str) and key in group:
+            prior = named_covariance_prior(prior.lower()) or prior
         kind, wanted = (
             (CoefficientPrior, "Normal, Flat, StudentT, Laplace, Cauchy or Horseshoe")
             if key in common
             else (
                 CovariancePrior,
-                "HuangWand, InverseWishart or a prior on one sd",
+                "HuangWand, InverseWishart, a prior on one sd, or one of 'mean_exists', "
+                "'jeffreys', 'limit' and 'uniform'",
             )
         )
         if not isinstance(prior, kind):
@@ -325,7 +335,14 @@ def _covariance_prior(block: Block, priors: dict[str, Any], scale: float) -> Cov
         raise PriorError(f"The effects of {name!r} share one covariance matrix: give one prior.")
     default = priors.get("group_specific", HuangWand(nu=2, A=DEFAULT_A * scale))
     prior: CovariancePrior = given[0] if given else default
-    check_covariance_prior(prior, len(block.effects), name)
+    return _checked_for(prior, len(block.effects), len(block.factor.levels), name)
+
+
+def _checked_for(prior: CovariancePrior, d: int, levels: int, name: str) -> CovariancePrior:
+    """The prior of a block of d effects per level, if it can be that."""
+    check_covariance_prior(prior, d, name)
+    if isinstance(prior, ImproperInverseWishart):
+        check_improper(prior, d, levels, name)
     return prior
 
 

@@ -3,7 +3,8 @@
 Priors on a common coefficient: :class:`Normal`, :class:`Flat`, and those of ``scale_mixtures.py``
 and ``horseshoe.py``. Priors on the d × d covariance
 matrix Σ of a group-specific term: :class:`HuangWand` and :class:`InverseWishart` for any d; those
-of ``scale_priors.py`` on the standard deviation σ where d = 1.
+of ``scale_priors.py`` on the standard deviation σ where d = 1; by name, those of
+``improper_priors.py``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, multigammaln
 
 from pymc_vmrp.errors import PriorError
+from pymc_vmrp.glmm.improper_priors import IMPROPER_NAMES, ImproperInverseWishart
 from pymc_vmrp.glmm.prior_arguments import freeze, numbers, positive
 from pymc_vmrp.glmm.scale_mixtures import ScaleMixture
 from pymc_vmrp.glmm.scale_priors import ScalePrior, log_density_of_variance
@@ -170,7 +172,14 @@ class InverseWishart:
 
 
 CoefficientPrior = Normal | Flat | ScaleMixture
-CovariancePrior = HuangWand | InverseWishart | ScalePrior
+CovariancePrior = HuangWand | InverseWishart | ImproperInverseWishart | ScalePrior
+
+
+def named_covariance_prior(name: str) -> CovariancePrior | None:
+    """The prior that vglmer calls so, or None: "mean_exists" is InverseWishart(d + 1, I)."""
+    if name == "mean_exists":
+        return InverseWishart()
+    return ImproperInverseWishart(name) if name in IMPROPER_NAMES else None
 
 
 def covariance_log_density(prior: CovariancePrior, covariance: FloatArray) -> FloatArray:

@@ -10,6 +10,8 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from pymc_vmrp.errors import PriorError
+from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
 from pymc_vmrp.glmm.scale_priors import (
     Exponential,
@@ -55,6 +57,13 @@ def build_pymc(glmm: GLMM) -> pm.Model:
     group-specific effects are deterministics of standard normal ``..._offset`` variables, and the
     levels of each dimension are coordinates. The response is observed per cell.
     """
+    for group in glmm.groups:
+        if isinstance(group.prior, ImproperInverseWishart):
+            raise PriorError(
+                f"The prior {group.prior.kind!r} of {group.name!r} is improper: PyMC's engines "
+                "cannot honour it, only inference_method='cavi' can. Give the term a proper prior, "
+                "such as HuangWand(), to use them."
+            )
     model_coords: dict[str, Any] = {**coords(glmm), CELL_DIM: np.arange(glmm.n_cells)}
     for group in glmm.groups:
         if group.report is not None:

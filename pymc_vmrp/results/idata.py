@@ -257,7 +257,7 @@ def _add_fit(tree: xr.DataTree, posterior: VariationalPosterior) -> xr.DataTree:
         "warmup_steps": fit.warmup,
         "change": fit.change,
         "seconds": fit.seconds,
-        "factorization": "joint",
+        "factorization": fit.factorization,
         "bound": fit.bound,
         "solver": fit.solver,
         "accelerator": fit.accelerator,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from benchmarks import accuracy, data
+from benchmarks import accuracy, data, factorization
 
 
-def test_polya_gamma_is_the_published_algorithm(shared):
-    table = accuracy.published_algorithm(shared)
+@pytest.mark.parametrize("form", sorted(accuracy.VGLMER_NAMES))
+def test_polya_gamma_is_the_published_algorithm(shared, form):
+    table = accuracy.published_algorithm(shared, form)
     assert len(table) == 129
     assert table["shift"].abs().max() <= 0.02
     assert (table["sd_ratio"] - 1).abs().max() <= 0.01
@@ -46,3 +48,21 @@ def test_cces_samples_beat_raw_means(shared):
 def test_nuts_reference_coding(shared):
     frame = data.for_nuts_reference(data.cces(shared).cells)
     assert frame["region"].cat.categories[0] == "Northeast"
+
+
+def test_forms_of_q_against_nuts(shared):
+    table = factorization.against_nuts(shared, draws=4000)
+    table = table[table["bound"] == "quadrature"].set_index(["factorization", "mavb"])
+    sd = table["common_sd_ratio"].xs(False, level="mavb")
+    # the less q holds together, the more sd it loses
+    assert sd["joint"] > sd["collapsed, main effects kept"] > 0.85
+    assert sd["collapsed, common effects kept"] > sd["partial"] + 0.1
+    assert sd["partial"] < 0.55
+    assert sd["strong"] < 0.55
+    # MAVB gives some back, and leaves state estimates alone
+    with_mavb = table.xs(True, level="mavb")
+    assert (with_mavb["common_sd_ratio"] > sd).all()
+    np.testing.assert_allclose(
+        with_mavb["states_sd_ratio"], table["states_sd_ratio"].xs(False, level="mavb"), rtol=1e-9
+    )
+    assert table["states_sd_ratio"].between(0.96, 1.04).all()
