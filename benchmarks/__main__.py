@@ -12,7 +12,16 @@ import pandas as pd
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import accelerators, accuracy, engine, factorization, families, gaussian, speed
+from benchmarks import (
+    accelerators,
+    accuracy,
+    engine,
+    factorization,
+    families,
+    gaussian,
+    smooths,
+    speed,
+)
 from benchmarks import baselines as methods
 from benchmarks.cases import CASES, Case
 from benchmarks.data import SHARED
@@ -142,6 +151,21 @@ def accelerators_command(
             for row in accelerators.compare(one, plan, show):
                 measured.add(row)
     _print("accelerators", accelerators.with_gaps(measured.table()))
+
+
+@app.command("smooths")
+def smooths_command(
+    family: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    replications: int = 20,
+    pygam: Annotated[
+        Path | None, typer.Option(help="Python that has pygam; else its stored results.")
+    ] = None,
+) -> None:
+    """Gu and Wahba's four functions, n = 400: RMSE of each smooth, beside pygam's."""
+    tables = [
+        smooths.compare(one, replications, pygam) for one in family or ["bernoulli", "gaussian"]
+    ]
+    _report("smooths", pd.concat(tables))
 
 
 _ENGINE_PARTS = {

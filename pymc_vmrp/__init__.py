@@ -33,6 +33,7 @@ from pymc_vmrp.glmm.scale_priors import (
 from pymc_vmrp.model import Model
 
 if TYPE_CHECKING:
+    from pymc_vmrp.curves import smooth_effects
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
     from pymc_vmrp.results.checks import ppc_by_group
@@ -74,6 +75,7 @@ __all__ = [
     "ppc_by_group",
     "ranef",
     "simulate",
+    "smooth_effects",
     "varcorr",
 ]
 
@@ -88,6 +90,7 @@ _LAZY = {
     "ppc_by_group": "pymc_vmrp.results.checks",
     "ranef": "pymc_vmrp.results.summary",
     "simulate": "pymc_vmrp.simulation",
+    "smooth_effects": "pymc_vmrp.curves",
     "varcorr": "pymc_vmrp.results.summary",
 }
 

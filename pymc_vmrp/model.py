@@ -38,8 +38,9 @@ class Model:
     formula : str
         Bambi-style formula. Group-specific terms: ``(1|g)``, ``(1|a:b)``, ``(1|a*b)``,
         ``(1|a/b)``, ``(x|g)`` and ``(1 + x|g)`` (intercept and slope, correlated), ``(0 + x|g)``
-        (slope alone), ``(1 + x||g)`` (independent). The response is a 0/1, boolean or two-level
-        column, ``y['level']``, or ``p(successes, trials)``.
+        (slope alone), ``(1 + x||g)`` (independent), ``(1|mm(a, b))`` (several memberships).
+        Smooths: ``s(x)``, ``s(x, k=10, bs="tp", by=g)``; random walks: ``rw(age)``. The response
+        is a 0/1, boolean or two-level column, ``y['level']``, or ``p(successes, trials)``.
     data : DataFrame
         One row per respondent, or per group of respondents for ``p(successes, trials)``.
     family : {"bernoulli", "binomial", "gaussian", "poisson", "negativebinomial", "gamma", "t", \
@@ -54,9 +55,10 @@ class Model:
         :class:`HalfCauchy`, :class:`HalfNormal`, :class:`Exponential`, :class:`Uniform`,
         :class:`Gamma`, :class:`InverseGamma`, :class:`LogNormal`), or the name of one of vglmer's:
         ``"mean_exists"``, and the improper ``"jeffreys"``, ``"limit"`` and ``"uniform"`` (for CAVI
-        alone). ``bambi.Prior`` objects will do as well. Defaults:
+        alone); a smooth's or random walk's name such as ``"s(x)"``, or ``"smooths"`` for all of
+        them (priors on one sd). ``bambi.Prior`` objects will do as well. Defaults:
         Normal(0, 2.5/sd(x)) for slopes, Normal(0, 2.5) for the intercept, HuangWand(2, 5) for
-        group-specific terms.
+        group-specific terms, HuangWand(2, 1) for smooths and random walks.
     center_predictors : bool
         Whether the intercept's prior holds at the mean of the predictors, as in Bambi and
         rstanarm. The intercept that results report is that of the formula as written. Means and
@@ -488,7 +490,10 @@ class Model:
             f"Data: {n:,} rows in {glmm.n_cells:,} cells; {glmm.n_coefficients:,} coefficients",
         ]
         for group in glmm.groups:
-            lines.append(f"  ({group.name}): {len(group.levels)} levels, {group.prior}")
+            if group.title is None:
+                lines.append(f"  ({group.name}): {len(group.levels)} levels, {group.prior}")
+            else:
+                lines.append(f"  {group.title}: {group.size} effects, {group.prior}")
         return "\n".join(lines)
 
 

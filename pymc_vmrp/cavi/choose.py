@@ -106,7 +106,7 @@ def _touched(glmm: GLMM, partition: Partition) -> np.ndarray:
     total = np.full(partition.n_blocks, float(glmm.common.size))
     for group, levels in zip(glmm.groups, partition.levels, strict=True):
         if levels is None:
-            total += group.d * np.minimum(rows, len(group.levels))
+            total += group.d * np.minimum(group.m * rows, len(group.levels))
     return total
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -25,18 +25,19 @@ from pymc_vmrp.frontends.checks import (
     abbreviate,
     check_columns,
     check_frame,
+    check_name,
     check_weights,
     drop_or_refuse_missing,
     storable_labels,
 )
 from pymc_vmrp.frontends.design import (
-    Block,
+    EncodedRows,
     Encoder,
-    check_name,
     fit_encoder,
     needed_columns,
     response_columns,
 )
+from pymc_vmrp.frontends.effects import Block
 from pymc_vmrp.frontends.formula import ParsedFormula
 from pymc_vmrp.frontends.identify import check_identified, warn_of_single_answers
 from pymc_vmrp.frontends.response import (
@@ -63,6 +64,7 @@ from pymc_vmrp.glmm.spec import (
     GLMM,
     CommonEffects,
     CommonTerm,
+    Effect,
     FamilyParameter,
     GroupEffects,
     Mixture,
@@ -74,6 +76,7 @@ from pymc_vmrp.glmm.variables import repeated_name
 FloatArray = NDArray[np.float64]
 
 DEFAULT_A = 5.0  # of the Huang–Wand prior, times the scale of the response
+DEFAULT_SMOOTH_A = 1.0  # the same of smooths: of their typical distance from their linear part
 DEFAULT_SCALE = 2.5  # of a coefficient's prior per sd of its predictor, as rstanarm and Bambi
 
 
@@ -110,15 +113,16 @@ def assemble(
     response = read_response(parsed.response, frame, env, family)
     row_weights = None if weights is None else check_weights(frame[weights], "data")
     keys = [] if family.pools else [k for k in (response.y, response.trials) if k is not None]
-    learned = fit_encoder(parsed, frame, env, keys, family.absorbs_offset)
+    counted = Rows(response.y, response.trials, row_weights, None, response.sd)
+    trials = counted.ones if response.trials is None else counted.weighted(response.trials)
+    learned = fit_encoder(parsed, frame, env, keys, family.absorbs_offset, trials)
     encoder, cells, rows = learned.encoder, learned.cells, learned.rows
-    if not encoder.intercept and not encoder.terms and not encoder.blocks:
+    if not encoder.intercept and not encoder.common_terms and not rows.codes:
         raise FormulaError(f"The formula {parsed.text!r} has nothing to estimate: add a term.")
 
     absorbed = learned.offset if family.absorbs_offset else None
-    observed = Rows(response.y, response.trials, row_weights, absorbed, response.sd)
+    observed = replace(counted, offset=absorbed)
     statistics = family.pool(observed, cells)
-    trials = observed.ones if response.trials is None else observed.weighted(response.trials)
     counts = cells.sum(trials)
     _check_constant(encoder.common_terms, rows.common)
     scale = _scale(family, observed)
@@ -138,8 +142,9 @@ def assemble(
             values=values,
             prior=_covariance_prior(block, checked, scale),
         )
-        for block, codes, values in zip(encoder.blocks, rows.codes, rows.values, strict=True)
+        for block, codes, values in zip(encoder.blocks, rows.codes, rows.values, strict=False)
     )
+    groups += _smooth_groups(encoder, rows, checked, scale)
     if family.pools and family.response in ("binary", "proportion"):
         warn_of_single_answers(groups, counts)
     constants = family.constants(observed)
@@ -166,6 +171,35 @@ def assemble(
     )
     known = known_argument(parsed.response, of_response, env)
     return Assembled(glmm, encoder, response.event, observations, known)
+
+
+def _smooth_groups(
+    encoder: Encoder, rows: EncodedRows, priors: dict[str, Any], scale: float
+) -> tuple[GroupEffects, ...]:
+    """The blocks of smooths, which come after those of group-specific terms."""
+    first = len(encoder.blocks)
+    named = [(smooth.name, block) for smooth in encoder.smooths for block in smooth.blocks]
+    default = priors.get("smooths", HuangWand(nu=2, A=DEFAULT_SMOOTH_A * scale))
+    return tuple(
+        GroupEffects(
+            factor=block.title,
+            effects=(Effect(block.title),),
+            levels=block.levels,
+            codes=codes,
+            values=values,
+            prior=_checked_for(
+                priors.get(block.title, priors.get(name, default)),
+                1,
+                len(block.levels),
+                block.title,
+            ),
+            title=block.title,
+            report=block.report,
+        )
+        for (name, block), codes, values in zip(
+            named, rows.codes[first:], rows.values[first:], strict=True
+        )
+    )
 
 
 def _weight_columns(weights: str | None, frame: pd.DataFrame) -> list[str]:
@@ -264,6 +298,8 @@ def _checked_priors(
     group = {"group_specific"}
     for block in encoder.blocks:
         group |= set(_prior_keys(block))
+    for smooth in encoder.smooths:
+        group |= {"smooths", smooth.name, *(block.title for block in smooth.blocks)}
     checked = {}
     for key, prior in priors.items():
         if key in parameters and key not in common:
@@ -308,9 +344,14 @@ def _covariance_prior(block: Block, priors: dict[str, Any], scale: float) -> Cov
         raise PriorError(f"The effects of {name!r} share one covariance matrix: give one prior.")
     default = priors.get("group_specific", HuangWand(nu=2, A=DEFAULT_A * scale))
     prior: CovariancePrior = given[0] if given else default
-    check_covariance_prior(prior, len(block.effects), name)
+    return _checked_for(prior, len(block.effects), len(block.factor.levels), name)
+
+
+def _checked_for(prior: CovariancePrior, d: int, levels: int, name: str) -> CovariancePrior:
+    """The prior of a block of d effects per level, if it can be that."""
+    check_covariance_prior(prior, d, name)
     if isinstance(prior, ImproperInverseWishart):
-        check_improper(prior, len(block.effects), len(block.factor.levels), name)
+        check_improper(prior, d, levels, name)
     return prior
 
 

@@ -50,7 +50,8 @@ def effect_variables(glmm: GLMM, group: GroupEffects) -> list[EffectVariable]:
         stop = start + len(labels)
         named = tuple(label for label in labels if label is not None)
         dim = _expression_dim(glmm, expression, group, named) if named else None
-        variables.append(EffectVariable(f"{expression}|{group.factor}", start, stop, dim, named))
+        name = group.title or f"{expression}|{group.factor}"
+        variables.append(EffectVariable(name, start, stop, dim, named))
         start = stop
     return variables
 
@@ -69,6 +70,11 @@ def _expression_dim(
 def factor_dim(group: GroupEffects) -> str:
     """Dimension of a grouping factor's levels."""
     return f"{group.factor}__factor_dim"
+
+
+def step_dim(group: GroupEffects) -> str:
+    """Dimension of the effects themselves, where results show combinations of them."""
+    return f"{group.name}__step_dim"
 
 
 def correlation_pairs(group: GroupEffects) -> list[tuple[int, int]]:
@@ -107,7 +113,7 @@ def coords(glmm: GLMM) -> dict[str, list[str]]:
                 for a, b in correlation_pairs(group)
             ]
     for group in glmm.groups:
-        out[factor_dim(group)] = list(group.levels)
+        out[factor_dim(group)] = list(group.report.labels if group.report else group.levels)
     return out
 
 
@@ -163,6 +169,9 @@ def common_variables(glmm: GLMM, intercept: FloatArray | None, slopes: FloatArra
 
 def group_variables(glmm: GLMM, group: GroupEffects, effects: FloatArray) -> Variables:
     """Name the effects of a block, shape (..., L, d)."""
+    if group.report is not None:
+        combined = effects[..., 0] @ group.report.forward.T
+        return {group.name: ((factor_dim(group),), combined)}
     out: Variables = {}
     for variable in effect_variables(glmm, group):
         if variable.dim is None:
@@ -266,6 +275,9 @@ def coefficients_from_variables(
             intercept = intercept + np.concatenate(slopes, axis=-1) @ common.center
         pieces.insert(0, intercept[..., None])
     for group in glmm.groups:
+        if group.report is not None:
+            pieces.append(variables[group.name] @ group.report.backward.T)
+            continue
         effects = []
         for variable in effect_variables(glmm, group):
             value = variables[variable.name]

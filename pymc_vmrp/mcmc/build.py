@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ from pymc_vmrp.glmm.variables import (
     correlation_pairs,
     effect_variables,
     factor_dim,
+    step_dim,
 )
 from pymc_vmrp.mcmc.coefficients import coefficients, float64
 
@@ -63,6 +66,8 @@ def build_pymc(glmm: GLMM) -> pm.Model:
             )
     model_coords: dict[str, Any] = {**coords(glmm), CELL_DIM: np.arange(glmm.n_cells)}
     for group in glmm.groups:
+        if group.report is not None:
+            model_coords[step_dim(group)] = list(group.levels)
         if group.d > 1:
             model_coords[_effect_dim(group)] = [effect.name for effect in group.effects]
     with pm.Model(coords=model_coords) as model:
@@ -104,13 +109,30 @@ def _common(glmm: GLMM) -> Any:
 def _scalar_block(glmm: GLMM, group: GroupEffects) -> Any:
     variable = effect_variables(glmm, group)[0]
     sigma = _sigma(f"{variable.name}_sigma", group.prior, variable.dim)
+    if group.report is not None:
+        offset = pm.Normal(f"{variable.name}_offset", 0, 1, dims=step_dim(group))
+        u = offset * sigma
+        pm.Deterministic(variable.name, pt.dot(group.report.forward, u), dims=factor_dim(group))
+        return _rows_times(group, u)
     offset = pm.Normal(f"{variable.name}_offset", 0, 1, dims=factor_dim(group))
     if variable.dim is None:
         u = pm.Deterministic(variable.name, offset * sigma, dims=factor_dim(group))
     else:  # an expression with one labelled column
         u = offset * sigma[0]
         pm.Deterministic(variable.name, u[None, :], dims=(variable.dim, factor_dim(group)))
-    return u[group.codes] * group.values[:, 0]
+    return _rows_times(group, u)
+
+
+def _rows_times(group: GroupEffects, u: Any) -> Any:
+    """Z u of a block, for effects of shape (L,) where d = 1, else (d, L)."""
+    members, values = group.members, group.member_values
+    if group.d > 1:
+        parts = [(u[:, members[:, i]] * values[:, i].T).sum(axis=0) for i in range(group.m)]
+    elif group.m == len(group.levels) and (members == np.arange(group.m)).all():
+        parts = [pt.dot(values[:, :, 0], u)]  # all rows touch all levels
+    else:
+        parts = [u[members[:, i]] * values[:, i, 0] for i in range(group.m)]
+    return functools.reduce(operator.add, parts)
 
 
 def _sigma(name: str, prior: Any, dim: str | None) -> Any:
@@ -150,7 +172,7 @@ def _vector_block(glmm: GLMM, group: GroupEffects) -> Any:
     u = pt.linalg.solve_triangular(triangle.T, offset, lower=False)
     inverse = pt.linalg.solve_triangular(triangle, pt.eye(d), lower=True)
     _name_effects(glmm, group, u, pt.dot(inverse.T, inverse))
-    return (u[:, group.codes] * group.values.T).sum(axis=0)
+    return _rows_times(group, u)
 
 
 def _precision_root(group: GroupEffects, effect_dim: str) -> tuple[float, Any]:

@@ -24,6 +24,7 @@ from pymc_vmrp.prediction.rows import (
     Rows,
     group_terms,
     new_rows,
+    smooth_terms,
     term_names,
 )
 from pymc_vmrp.progress import row_progress
@@ -122,6 +123,8 @@ def _kept_terms(
     known = {_squeezed(name): [name] for name in names}
     for block, members in blocks.items():
         known.setdefault(_squeezed(block), members)
+    for smooth in model.encoder.smooths:  # excluded as a whole under its own name
+        known[_squeezed(smooth.name)] = smooth_terms(smooth)
     if isinstance(exclude, str):
         exclude = [exclude]
     excluded: set[str] = set()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pymc_vmrp.frontends.checks import storable_labels
 from pymc_vmrp.frontends.design import Encoder
 from pymc_vmrp.frontends.factors import level_name
+from pymc_vmrp.frontends.smooths import Smooth, linear_name
 from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, DesignRows, GroupEffects, Observations
 from pymc_vmrp.glmm.spec import design_rows as code_rows
@@ -200,13 +201,13 @@ class NewRows:
         """Names of the levels that the model never saw, by grouping factor."""
         return {
             block.factor.name: [level_name(key) for key in keys]
-            for block, keys in zip(self.encoder.blocks, self.unseen, strict=True)
-            if keys
+            for block, keys in zip(self.encoder.blocks, self.unseen, strict=False)
+            if keys  # smooths come last, and have no levels to be unseen
         }
 
     def coefficients(self, draws: Draws, rng: np.random.Generator) -> Coefficients:
         """Those of the terms that take part; new levels get one draw from N(0, Σ) per draw."""
-        kept = [term.name for term in self.encoder.terms]
+        kept = [term.name for term in self.encoder.common_terms]
         return _coefficients(self.glmm, draws, self.unseen, rng, kept, self.blocks)
 
     def chunks(self, coefficients: Coefficients, size: int) -> Iterator[Chunk]:
@@ -246,11 +247,16 @@ def new_rows(
     """
     blocks = tuple(range(len(glmm.groups)))
     if terms is not None:
+        of_blocks = [group_terms(glmm, group) for group in glmm.groups]
+        smooths = [s for s in encoder.smooths if any(name in terms for name in smooth_terms(s))]
+        titles = {block.title for smooth in smooths for block in smooth.blocks}
         blocks = tuple(
-            j for j in blocks if any(name in terms for name in group_terms(glmm, glmm.groups[j]))
+            j
+            for j in blocks
+            if glmm.groups[j].title in titles or any(name in terms for name in of_blocks[j])
         )
-        encoder = _restrict(encoder, terms, blocks)
-    found: list[set[str]] = [set() for _ in encoder.blocks]
+        encoder = _restrict(encoder, terms, blocks, smooths)
+    found: list[set[str]] = [set() for _ in blocks]
     for part in slices(len(frame), chunk_size):
         prepared = encoder.prepare(frame.iloc[part], what)
         for names, new in zip(found, encoder.unseen_levels(prepared), strict=True):
@@ -258,23 +264,35 @@ def new_rows(
     return NewRows(glmm, encoder, blocks, frame, what, tuple(tuple(sorted(n)) for n in found))
 
 
+def smooth_terms(smooth: Smooth) -> list[str]:
+    """Names of a smooth's terms: its linear part and its blocks."""
+    linear = [] if smooth.linear is None else [linear_name(smooth.name)]
+    return linear + [block.title for block in smooth.blocks]
+
+
 def slices(n: int, size: int) -> list[slice]:
     """Consecutive slices of at most ``size`` of ``n`` rows."""
     return [slice(at, min(at + size, n)) for at in range(0, n, size)]
 
 
-def _restrict(encoder: Encoder, kept: Collection[str], blocks: Sequence[int]) -> Encoder:
-    """The encoder of some of the terms, which needs their columns alone."""
+def _restrict(
+    encoder: Encoder, kept: Collection[str], blocks: Sequence[int], smooths: Sequence[Smooth]
+) -> Encoder:
+    """The encoder of some of the terms, which needs their columns alone; smooths are whole."""
     terms = tuple(term for term in encoder.terms if term.name in kept)
-    kept_blocks = tuple(encoder.blocks[j] for j in blocks)
+    kept_blocks = tuple(encoder.blocks[j] for j in blocks if j < len(encoder.blocks))
+    evaluated = {*(term.name for term in terms), *(linear_name(s.name) for s in smooths)}
     offsets = encoder.offsets if OFFSET in kept else ()
     read = [*terms, *offsets, *(block.factor.term for block in kept_blocks)]
     read += [e for block in kept_blocks for e in block.expressions if isinstance(e, Term)]
-    columns = set().union(*(item.var_names for item in read))
+    columns = set().union(
+        *(item.var_names for item in read), *(smooth.columns for smooth in smooths)
+    )
     return replace(
         encoder,
         terms=terms,
-        common_terms=tuple(term for term in encoder.common_terms if term.name in kept),
+        common_terms=tuple(term for term in encoder.common_terms if term.name in evaluated),
+        smooths=tuple(smooths),
         blocks=kept_blocks,
         offsets=offsets,
         needed={name: why for name, why in encoder.needed.items() if name in columns},

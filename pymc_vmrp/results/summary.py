@@ -77,8 +77,13 @@ def ranef(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Data
     glmm = model.glmm
     tables = []
     for j, group in enumerate(glmm.groups):
-        table = describe(draws.coefficients[:, glmm.group_slice(j)], ci_prob)
-        index = [(group.factor, level, e.name) for level in group.levels for e in group.effects]
+        effects, levels = draws.coefficients[:, glmm.group_slice(j)], group.levels
+        if group.report is not None:
+            effects, levels = effects @ group.report.forward.T, group.report.labels
+        elif group.title is not None:
+            continue  # the coefficients of a basis say nothing by themselves: see smooth_effects
+        table = describe(effects, ci_prob)
+        index = [(group.factor, level, e.name) for level in levels for e in group.effects]
         tables.append(_indexed(table, index, ["factor", "level", "effect"]))
     if not tables:
         raise DataError("The model has no group-specific term.")

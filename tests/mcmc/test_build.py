@@ -44,6 +44,12 @@ CASES = {
         {"1+x|state": vmrp.InverseWishart(4.5, [[1.0, 0.3], [0.3, 0.5]])},
     ),
     "d3_huang_wand": ("y ~ x + (1 + age|state)", {}),
+    "splines": (
+        "y ~ s(x, k=6) + s(z, k=5, bs='cr', by=educ) + s(x, k=6, bs='bs', by=male) + (1|state)",
+        {"s(x)": vmrp.HalfNormal(2), "s(z, by=educ)[HS]": vmrp.Exponential(1)},
+    ),
+    "random_walk": ("y ~ x + rw(wave) + (1 + x|state)", {"rw(wave)": vmrp.HalfStudentT(3, 1)}),
+    "members": ("y ~ x + (1 + x|mm(state, other)) + (1|mm(age, next, weights=cbind(w, v)))", {}),
     "mixtures": (
         "y ~ x + male + educ + age + (1|state)",
         {
@@ -62,6 +68,16 @@ CASES = {
 @pytest.fixture(scope="module", params=CASES)
 def model(request, survey):
     formula, priors = CASES[request.param]
+    rng = np.random.default_rng(5)
+    n = len(survey)
+    survey = survey.assign(
+        z=rng.normal(size=n),
+        wave=rng.integers(1, 6, n),
+        other=rng.permutation(survey["state"]),
+        next=rng.permutation(survey["age"]),
+        w=rng.random(n),
+        v=1.0,
+    )
     return vmrp.Model(
         formula, survey, priors=priors, center_predictors=request.param != "flat_uncentred"
     )
@@ -87,6 +103,8 @@ def log_density_in_pymc_coordinates(glmm, named):
     coefficients, covariances, aux, log_jacobian = [np.concatenate(beta)], [], [], 0.0
     for group in glmm.groups:
         u = np.concatenate([np.atleast_2d(named[v.name]) for v in effect_variables(glmm, group)])
+        if group.report is not None:
+            u = u @ group.report.backward.T
         coefficients.append(u.T.ravel())
         if group.d == 1:
             sigma = float(np.ravel(named[f"{group.name}_sigma"])[0])
