@@ -158,13 +158,11 @@ def test_the_quadratic_is_the_expectation_over_rows(factorization, kept, seed):
     selectors = [np.where(np.arange(p) < glmm.common.size, x, 0.0)]
     for j, group in enumerate(glmm.groups):
         where, d = glmm.group_slice(j), group.d
-        # z_a of each row is the only entry of its level: sum the level's copies out
-        own = x[:, where].reshape(len(x), -1, d)
-        level = np.abs(own).sum(2).argmax(1)
+        own = x[:, where].reshape(len(x), -1, d)  # z_a of each row and level
         for b in range(d):
             for a in range(d):
                 selector = np.zeros((len(x), p))
-                selector[np.arange(len(x)), where.start + level * d + b] = own[:, :, a].sum(1)
+                selector[:, where][:, b::d] = own[:, :, a]
                 selectors.append(selector)
     t = np.array(selectors)
     curvature = np.einsum("n,anp,pq,bnq->ab", sites.precision, t, moment, t, optimize=True)
@@ -200,7 +198,7 @@ def test_every_accelerator_and_expansion_reaches_the_same_fixed_point(bound, fac
     for fit in fits:
         assert fit.converged
         for part in (fit.elbo[: fit.warmup], fit.elbo[fit.warmup :]):
-            assert np.diff(part).min(initial=0) >= -1e-8
+            assert np.diff(part).min(initial=0) >= -1e-7  # the engine's own slack is 3e-8 here
         assert fit.state.elbo == pytest.approx(fits[0].state.elbo, abs=1e-5)
         np.testing.assert_allclose(fit.state.gaussian.mean, fits[0].state.gaussian.mean, atol=2e-4)
 
