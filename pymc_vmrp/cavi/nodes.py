@@ -50,7 +50,7 @@ def first_bound(glmm: GLMM, name: str) -> Bound:
         Where the family has no Pólya–Gamma representation.
     """
     family = glmm.family
-    logistic = family.link == "logit" and family.pools
+    logistic = family.form == "logistic"
     if name == "polya-gamma" and not logistic:
         raise VmrpError(
             f"bound='polya-gamma' is for Bernoulli and binomial families with logit link, not for "
@@ -60,7 +60,7 @@ def first_bound(glmm: GLMM, name: str) -> Bound:
         return PolyaGamma(last=name == "polya-gamma")
     if not glmm.free_parameters:
         return Quadrature()
-    if family.name == "gaussian":
+    if family.form == "gaussian":
         return GaussianBound()
     return NodeBound(_coarse_nodes(glmm), placed=0)
 

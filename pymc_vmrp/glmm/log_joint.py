@@ -62,7 +62,7 @@ def log_joint(
 def log_likelihood(glmm: GLMM, coefficients: FloatArray, parameters: FloatArray) -> FloatArray:
     """Log p(y | β, u, φ), shape (draws,), the constants of the original rows included."""
     response, family = glmm.response, glmm.family
-    if family.link == "logit" and family.pools and response.offset is None:
+    if family.form == "logistic" and response.offset is None:
         from pymc_vmrp.glmm.kernels import log_likelihood_of_draws
 
         rows = glmm.rows

@@ -182,6 +182,7 @@ _LINKS: dict[str, dict[str, Any]] = {
         "derivatives": _logit_derivatives,
         "expectations": _logit_expectations,
         "start": _logit_start,
+        "form": "logistic",
     },
     "probit": {
         "inverse_link": lambda eta: np.asarray(ndtr(eta)),
