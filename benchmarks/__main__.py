@@ -19,6 +19,7 @@ from benchmarks import (
     factorization,
     families,
     gaussian,
+    hyperparameters,
     smooths,
     speed,
 )
@@ -103,6 +104,15 @@ def families_command(
     _print("families_coverage", covered.table())
     if nuts:
         _print("families_nuts", compared.table())
+
+
+@app.command("hyperparameters")
+def hyperparameters_command(shared: _SHARED = SHARED, deep: bool = False) -> None:
+    """Integrated hyperparameters beside mean-field ones. --deep adds Ghitza-Gelman 7 and 9."""
+    _report("hyperparameters_surveys", hyperparameters.surveys(shared))
+    _report("hyperparameters_small", hyperparameters.small(shared))
+    models = (1, 4, 7, 9) if deep else (1, 4)
+    _report("hyperparameters_ghitza_gelman", hyperparameters.ghitza_gelman(shared, models))
 
 
 @app.command("engine")

@@ -197,10 +197,10 @@ def ghitza_gelman(
     rows = []
     for number in models:
         model = data.ghitza_gelman_model(number, survey)
-        reference = _hmc_sds(hmc, number)
+        reference = hmc_sds(hmc, number)
         for bound in ("polya-gamma", "quadrature"):
             idata = model.fit(draws, bound=bound, random_seed=1)
-            ratio = _state_sds(model, idata, cells) / reference
+            ratio = state_sds(model, idata, cells) / reference
             rows.append(
                 {
                     "model": number,
@@ -219,13 +219,13 @@ def hmc_sd_ratio(shared: Path, model: vmrp.Model, number: int, draws: int = 4000
     """Median over the states of the sd by quadrature relative to HMC's."""
     _, cells, hmc = data.ghitza_gelman(shared)
     idata = model.fit(draws, random_seed=1)
-    return float((_state_sds(model, idata, cells) / _hmc_sds(hmc, number)).median())
+    return float((state_sds(model, idata, cells) / hmc_sds(hmc, number)).median())
 
 
-def _hmc_sds(hmc: pd.DataFrame, number: int) -> pd.Series:
+def hmc_sds(hmc: pd.DataFrame, number: int) -> pd.Series:
     return np.sqrt(hmc[hmc["model"] == number].set_index("state")["hmc_var"])
 
 
-def _state_sds(model: vmrp.Model, idata: Any, cells: pd.DataFrame) -> pd.Series:
+def state_sds(model: vmrp.Model, idata: Any, cells: pd.DataFrame) -> pd.Series:
     estimates = vmrp.poststratify(model, idata, cells, by="state", random_seed=1)
     return estimates["posterior"]["estimate"].std(("chain", "draw"), ddof=1).to_series()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,29 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
+    from pymc_vmrp.cavi.run import Options
     from pymc_vmrp.frontends.design import Encoder
     from pymc_vmrp.frontends.response import KnownArgument
     from pymc_vmrp.glmm.spec import Observations
+    from pymc_vmrp.results.mixture import MixturePosterior
     from pymc_vmrp.results.posterior import VariationalPosterior
 
 INFERENCE_METHODS = ("cavi", "nuts", "advi", "fullrank_advi", "pathfinder")
 
+HYPERPARAMETERS = ("mean_field", "integrated")
+
+_CAVI_ARGUMENTS = (
+    "bound",
+    "tol",
+    "max_iter",
+    "solver",
+    "accelerate",
+    "expansion",
+    "factorization",
+    "kept",
+    "hyperparameters",
+    "theta_ess",
+)
 _COPIES_OF_DRAWS = 2.6  # at the peak of a fit, measured with 200,000 coefficients
 
 
@@ -147,11 +164,13 @@ class Model:
         solver: str = "auto",
         accelerate: str = "anderson",
         expansion: str = "translation",
+        hyperparameters: str = "mean_field",
+        theta_ess: float = 200.0,
         progressbar: bool | None = None,
         factorization: str = "joint",
         kept: Sequence[str] | None = None,
-    ) -> VariationalPosterior:
-        """Fit q(β, u) Π_j q(Σ_j) by coordinate ascent.
+    ) -> VariationalPosterior | MixturePosterior:
+        """Fit q(β, u) Π_j q(Σ_j) by coordinate ascent, or q(θ)q(β, u | θ) by integration over θ.
 
         Parameters
         ----------
@@ -174,6 +193,13 @@ class Model:
             together with their covariance, "mean" moves their mean into the common effect of the
             same name. All have the same fixed point; but without "translation" steps can be so
             short that ``tol`` has to be 1e-7 or less to get there.
+        hyperparameters : {"mean_field", "integrated"}
+            Whether q takes the hyperparameters θ (every Σ_j, and parameters of the likelihood such
+            as σ) for independent of the coefficients, or q(β, u | θ) is fitted at many θ, which
+            are weighted by how well each explains the data. The latter is more accurate, above all
+            for effects of factors with few levels and for the Σ_j, and takes several times as long.
+        theta_ess : float
+            Of "integrated": how many independent draws of θ its points are to be worth.
         progressbar : bool, optional
             Whether to show the ELBO and the change per sweep; None shows them once the work has
             taken two seconds.
@@ -192,7 +218,9 @@ class Model:
 
         Returns
         -------
-        VariationalPosterior
+        VariationalPosterior or MixturePosterior
+            The former for "mean_field"; also where there is no hyperparameter, and where Ctrl-C
+            came before there was a mixture.
 
         References
         ----------
@@ -217,10 +245,13 @@ class Model:
         _check_choice("accelerate", accelerate, ACCELERATORS)
         _check_choice("expansion", expansion, EXPANSIONS)
         _check_choice("factorization", factorization, FACTORIZATIONS)
-        if not isinstance(tol, Real) or isinstance(tol, bool) or not 0 < tol < math.inf:
-            raise VmrpError(f"tol must be a positive number, not {tol!r}.")
+        _check_choice("hyperparameters", hyperparameters, HYPERPARAMETERS)
+        _check_positive("tol", tol)
         _check_count("max_iter", max_iter)
+        _check_positive("theta_ess", theta_ess)
         options = Options(bound, tol, max_iter, solver, accelerate, expansion, factorization, kept)
+        if hyperparameters == "integrated" and (self.glmm.groups or self.glmm.free_parameters):
+            return self._integrate(options, theta_ess, progressbar)
         with sweep_progress(progressbar) as callback:
             fit = run(self.glmm, options, callback)
         if not fit.converged:
@@ -237,6 +268,66 @@ class Model:
                 stacklevel=2,
             )
         return VariationalPosterior(self.glmm, fit)
+
+    def _integrate(
+        self, options: Options, theta_ess: float, progressbar: bool | None
+    ) -> VariationalPosterior | MixturePosterior:
+        """The part of :meth:`approximate` that integrates over θ."""
+        from pymc_vmrp.cavi.integrate import START_TOL, integrate
+        from pymc_vmrp.cavi.run import run
+        from pymc_vmrp.progress import sweep_progress
+        from pymc_vmrp.results.mixture import MixturePosterior
+        from pymc_vmrp.results.posterior import VariationalPosterior
+
+        self._check_integrable(options)
+        with sweep_progress(progressbar) as callback:
+            first = run(self.glmm, replace(options, tol=max(options.tol, START_TOL)), callback)
+            posterior: VariationalPosterior | MixturePosterior
+            posterior = VariationalPosterior(self.glmm, first)
+            if not first.interrupted:
+                try:
+                    fit = integrate(self.glmm, first, theta_ess, callback)
+                    posterior = MixturePosterior(self.glmm, fit)
+                except KeyboardInterrupt:
+                    stopped = replace(first, stopped="interrupted")
+                    posterior = VariationalPosterior(self.glmm, stopped)
+        if isinstance(posterior, VariationalPosterior):
+            warnings.warn(
+                "the fit was interrupted before it had integrated over the hyperparameters: this "
+                "is a rough mean-field fit. Let it run on, or do not use the result.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        elif not posterior.converged:
+            found = posterior.fit.exploration.ess
+            warnings.warn(
+                f"the points of the hyperparameters are worth {found:.0f} independent draws, not "
+                f"the theta_ess={theta_ess:.0f} that were asked for ({posterior.fit.stopped}). "
+                "With few of them, compare with inference_method='nuts'.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return posterior
+
+    def _check_integrable(self, options: Options) -> None:
+        """Refuse what integration over θ does not go with."""
+        from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
+
+        if options.bound != "quadrature":
+            raise VmrpError("hyperparameters='integrated' needs bound='quadrature'.")
+        if options.factorization != "joint":
+            raise VmrpError("hyperparameters='integrated' needs factorization='joint'.")
+        if self.glmm.common.mixtures:
+            raise VmrpError(
+                "hyperparameters='integrated' needs normal or flat priors of the common effects: "
+                "use hyperparameters='mean_field' or inference_method='nuts' with the others."
+            )
+        for group in self.glmm.groups:
+            if isinstance(group.prior, ImproperInverseWishart):
+                raise VmrpError(
+                    f"hyperparameters='integrated' needs a proper prior of {group.name!r}: give it "
+                    "HuangWand or InverseWishart."
+                )
 
     def fit(
         self,
@@ -295,21 +386,11 @@ class Model:
         if inference_method == "cavi":
             from pymc_vmrp.results.idata import variational_datatree
 
-            unknown = set(kwargs) - {
-                "bound",
-                "tol",
-                "max_iter",
-                "solver",
-                "accelerate",
-                "expansion",
-                "factorization",
-                "kept",
-            }
+            unknown = set(kwargs) - set(_CAVI_ARGUMENTS)
             if unknown:
                 raise VmrpError(
                     f"fit() has no argument {sorted(unknown)[0]!r} for inference_method='cavi'; "
-                    "besides its own it takes bound, tol, max_iter, solver, accelerate, expansion, "
-                    "factorization and kept."
+                    f"besides its own it takes {', '.join(_CAVI_ARGUMENTS)}."
                 )
             self._check_memory_of_draws(draws, log_likelihood)
             posterior = self.approximate(progressbar=progressbar, **kwargs)
@@ -500,6 +581,11 @@ class Model:
 def _check_choice(argument: str, value: object, choices: Collection[str]) -> None:
     if not isinstance(value, str) or value not in choices:
         raise VmrpError(f"{argument}={value!r} is not known; choose one of {', '.join(choices)}.")
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < math.inf:
+        raise VmrpError(f"{name} must be a positive number, not {value!r}.")
 
 
 def _check_count(name: str, value: Any, least: int = 1) -> None:

@@ -348,7 +348,7 @@ class GLMM:
             next(values) if isinstance(p.prior, ScalePrior) else p.prior for p in self.parameters
         )
 
-    @property
+    @cached_property
     def n_coefficients(self) -> int:
         """Length p of the coefficient vector."""
         return self.common.size + sum(group.size for group in self.groups)

@@ -30,11 +30,13 @@ from pymc_vmrp.results.posterior import Draws, VariationalPosterior
 if TYPE_CHECKING:
     import xarray as xr
 
+    from pymc_vmrp.results.mixture import MixturePosterior
+
 FloatArray = NDArray[np.float64]
 
 
 def variational_datatree(
-    posterior: VariationalPosterior,
+    posterior: VariationalPosterior | MixturePosterior,
     observations: Observations,
     draws: int,
     random_seed: int | np.random.Generator | None,
@@ -243,45 +245,27 @@ def _log_likelihood(glmm: GLMM, draws: Draws, observations: Observations) -> Flo
     return out
 
 
-def _add_fit(tree: xr.DataTree, posterior: VariationalPosterior) -> xr.DataTree:
+def _add_fit(tree: xr.DataTree, posterior: VariationalPosterior | MixturePosterior) -> xr.DataTree:
     import xarray as xr
 
-    fit = posterior.fit
-    elbo = xr.Dataset(
-        {"elbo": ("step", np.array(fit.elbo))}, coords={"step": np.arange(len(fit.elbo))}
-    )
-    attrs = {
-        "converged": int(fit.converged),  # NetCDF has no booleans
-        "stopped": fit.stopped,
-        "iterations": fit.iterations,
-        "warmup_steps": fit.warmup,
-        "change": fit.change,
-        "seconds": fit.seconds,
-        "factorization": fit.factorization,
-        "bound": fit.bound,
-        "solver": fit.solver,
-        "accelerator": fit.accelerator,
-        "expansion": fit.expansion,
-    }
-    tree["fit"] = xr.DataTree(elbo.assign_attrs(attrs))
+    trace = posterior.trace()
+    elbo = xr.Dataset({"elbo": ("step", trace)}, coords={"step": np.arange(len(trace))})
+    tree["fit"] = xr.DataTree(elbo.assign_attrs(posterior.attributes()))
     mean, sd = _moments(posterior)
     tree["fit/mean"] = xr.DataTree(mean)
     tree["fit/sd"] = xr.DataTree(sd)
     return tree
 
 
-def _moments(posterior: VariationalPosterior) -> tuple[xr.Dataset, xr.Dataset]:
+def _moments(posterior: VariationalPosterior | MixturePosterior) -> tuple[xr.Dataset, xr.Dataset]:
     """Mean and sd of q for each coefficient and standard deviation, without Monte Carlo error."""
     import xarray as xr
 
-    glmm, gaussian = posterior.glmm, posterior.fit.state.gaussian
-    common = glmm.common
+    glmm, common = posterior.glmm, posterior.glmm.common
     k = common.size
-    covariance = gaussian.marginal_covariance(np.arange(k))
+    covariance = posterior.common_covariance()
     datasets = []
-    sigma = [factor.sigma_moments() for factor in posterior.fit.state.factors]
-    parameters = posterior.fit.state.parameters
-    phi = None if parameters is None else parameters.moments()
+    sigma, phi = posterior.sigma_moments(), posterior.parameter_moments()
     for which, vector in enumerate((posterior.mean(), posterior.sd())):
         beta = vector[:k]
         intercept = None
@@ -307,12 +291,10 @@ def _moments(posterior: VariationalPosterior) -> tuple[xr.Dataset, xr.Dataset]:
     return datasets[0], datasets[1]
 
 
-def _reported_sd(posterior: VariationalPosterior, j: int) -> FloatArray:
+def _reported_sd(posterior: VariationalPosterior | MixturePosterior, j: int) -> FloatArray:
     """Sds of the combinations of effects that results show of block j."""
     glmm = posterior.glmm
     report, where = glmm.groups[j].report, glmm.group_slice(j)
     assert report is not None
-    covariance = posterior.fit.state.gaussian.marginal_covariance(
-        np.arange(where.start, where.stop)
-    )
+    covariance = posterior.covariance(np.arange(where.start, where.stop))
     return np.sqrt(np.einsum("kl,lm,km->k", report.forward, covariance, report.forward))

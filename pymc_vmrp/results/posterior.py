@@ -80,6 +80,24 @@ class VariationalPosterior:
         """Posterior sd of each coefficient, shape (p,)."""
         return np.sqrt(self.fit.state.gaussian.variances())
 
+    def covariance(self, index: NDArray[np.int64]) -> FloatArray:
+        """Posterior covariance of some coefficients, shape (k, k)."""
+        return self.fit.state.gaussian.marginal_covariance(index)
+
+    def common_covariance(self) -> FloatArray:
+        """Posterior covariance of β, shape (k, k)."""
+        index = np.arange(self.glmm.common.size)
+        return self.fit.state.gaussian.marginal_covariance(index)
+
+    def sigma_moments(self) -> list[tuple[FloatArray, FloatArray]]:
+        """Mean and sd of each term's standard deviations, shape (d,) each."""
+        return [factor.sigma_moments() for factor in self.fit.state.factors]
+
+    def parameter_moments(self) -> tuple[FloatArray, FloatArray] | None:
+        """Mean and sd of φ, shape (k,) each; None where there is none."""
+        parameters = self.fit.state.parameters
+        return None if parameters is None else parameters.moments()
+
     def sample(self, draws: int, random_seed: int | np.random.Generator | None = None) -> Draws:
         """Independent draws from q.
 
@@ -138,6 +156,28 @@ class VariationalPosterior:
         return log_joint(
             self.glmm, draws.coefficients, draws.covariances, parameters=draws.parameters
         )
+
+    def trace(self) -> FloatArray:
+        """ELBO after each accepted sweep."""
+        return np.array(self.fit.elbo)
+
+    def attributes(self) -> dict[str, str | int | float]:
+        """What a DataTree's ``fit`` group says of the fit."""
+        fit = self.fit
+        return {
+            "converged": int(fit.converged),  # NetCDF has no booleans
+            "stopped": fit.stopped,
+            "iterations": fit.iterations,
+            "warmup_steps": fit.warmup,
+            "change": fit.change,
+            "seconds": fit.seconds,
+            "factorization": fit.factorization,
+            "hyperparameters": "mean_field",
+            "bound": fit.bound,
+            "solver": fit.solver,
+            "accelerator": fit.accelerator,
+            "expansion": fit.expansion,
+        }
 
     def __repr__(self) -> str:
         fit = self.fit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, data, factorization, gaussian
+from benchmarks import accuracy, data, factorization, gaussian, hyperparameters
 
 
 @pytest.mark.parametrize("form", sorted(accuracy.VGLMER_NAMES))
@@ -80,3 +80,34 @@ def test_radon_counties(shared):
     table = gaussian.radon(shared)
     assert table["shift"].abs().mean() <= 0.06
     assert table["sd_ratio"].mean() == pytest.approx(1, abs=0.03)
+
+
+def test_integrated_hyperparameters_agree_with_nuts(shared):
+    table = hyperparameters.surveys(shared, names=("simulated 5,000",)).set_index("hyperparameters")
+    ours, field = table.loc["integrated"], table.loc["mean_field"]
+    assert ours["mean_abs_shift"] <= 0.03
+    assert ours["max_abs_shift"] <= 0.1
+    assert 0.98 <= ours["mean_sd_ratio"] <= 1.02
+    assert ours["min_sd_ratio"] >= 0.9
+    # of the four effects of eth, whose σ has a heavy tail that is noisy in 10,000 NUTS draws too
+    assert ours["max_sd_ratio"] <= 1.3
+    assert ours["log_sigma_shift"] <= 0.15  # draws of σ are as many as points
+    assert 0.93 <= ours["log_sigma_width"] <= 1.07
+    assert field["min_sd_ratio"] < 0.75
+
+
+def test_integrated_hyperparameters_agree_with_mcmc_of_small_models(shared):
+    table = hyperparameters.small(shared).set_index(["data", "hyperparameters"])
+    ours = table.xs("integrated", level="hyperparameters")
+    assert (ours["max_abs_shift"] <= 0.05).all()
+    assert ours["min_sd_ratio"].min() >= 0.97
+    assert ours["max_sd_ratio"].max() <= 1.03
+    assert table.loc[("radon, uniform", "mean_field"), "max_abs_shift"] > 0.15
+
+
+def test_integrated_hyperparameters_keep_the_state_sds_of_hmc(shared):
+    table = hyperparameters.ghitza_gelman(shared).set_index(["model", "hyperparameters"])
+    for model in (1, 4):
+        row = table.loc[(model, "integrated")]
+        assert 0.98 <= row["median_sd_ratio"] <= 1.02
+        assert row["sd_log_weight"] < 0.6
