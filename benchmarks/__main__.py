@@ -18,7 +18,6 @@ from benchmarks import (
     engine,
     factorization,
     families,
-    gaussian,
     hyperparameters,
     smooths,
     speed,
@@ -74,18 +73,12 @@ def factorization_command(shared: _SHARED = SHARED, draws: int = 10_000) -> None
     _report("factorization", factorization.against_nuts(shared, draws))
 
 
-@app.command("gaussian")
-def gaussian_command(shared: _SHARED = SHARED) -> None:
-    """Gaussian models against their references: radon in Minnesota, eight schools."""
-    counties = gaussian.radon(shared)
-    _report("radon", counties.groupby("prior")[["shift", "sd_ratio"]].describe().T.reset_index())
-    _report("eight_schools", gaussian.eight_schools(shared))
-
-
 @app.command("families")
 def families_command(
     family: Annotated[list[str] | None, typer.Option(help="Some families alone.")] = None,
-    replications: Annotated[int, typer.Option(help="Simulated surveys of each size.")] = 50,
+    replications: Annotated[
+        int, typer.Option(help="Simulated surveys of each size; 0 for none.")
+    ] = 50,
     nuts: Annotated[bool, typer.Option(help="Also compare one survey with NUTS.")] = True,
 ) -> None:
     """Every family on simulated surveys: coverage of 90% intervals, and agreement with NUTS.
@@ -96,12 +89,13 @@ def families_command(
     compared = Measured("families_nuts", ("family", "link"))
     with _progress(covered, compared) as show:
         for name, link in families.cases(family):
-            for n in families.SIZES:
+            for n in families.SIZES if replications else ():
                 covered.add(families.coverage(name, link, n, replications, show))
             if nuts:
                 show(f"{name} {link}: NUTS")
                 compared.add(families.against_nuts(name, link))
-    _print("families_coverage", covered.table())
+    if replications:
+        _print("families_coverage", covered.table())
     if nuts:
         _print("families_nuts", compared.table())
 
