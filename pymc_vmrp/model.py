@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from numbers import Integral, Real
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pymc_vmrp.errors import ConvergenceWarning, VmrpError
+from pymc_vmrp.arguments import check_count
+from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.families import get_family
 from pymc_vmrp.glmm.families.family import Family
 from pymc_vmrp.glmm.spec import GLMM
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
-    from pymc_vmrp.cavi.run import Options
     from pymc_vmrp.frontends.design import Encoder
     from pymc_vmrp.frontends.response import KnownArgument
     from pymc_vmrp.glmm.spec import Observations
@@ -29,8 +25,6 @@ if TYPE_CHECKING:
     from pymc_vmrp.results.posterior import VariationalPosterior
 
 INFERENCE_METHODS = ("cavi", "nuts", "advi", "fullrank_advi", "pathfinder")
-
-HYPERPARAMETERS = ("mean_field", "integrated")
 
 _CAVI_ARGUMENTS = (
     "bound",
@@ -231,103 +225,13 @@ class Model:
         Knowles, D. and Minka, T. (2011). Non-conjugate variational message passing for multinomial
         and binary regression.
         """
-        from pymc_vmrp.cavi.accelerate import ACCELERATORS
-        from pymc_vmrp.cavi.choose import SOLVERS
-        from pymc_vmrp.cavi.expand import EXPANSIONS
-        from pymc_vmrp.cavi.factorize import FACTORIZATIONS
-        from pymc_vmrp.cavi.nodes import BOUNDS
-        from pymc_vmrp.cavi.run import Options, run
-        from pymc_vmrp.progress import sweep_progress
-        from pymc_vmrp.results.posterior import VariationalPosterior
+        from pymc_vmrp.approximation import approximate
 
-        _check_choice("bound", bound, BOUNDS)
-        _check_choice("solver", solver, SOLVERS)
-        _check_choice("accelerate", accelerate, ACCELERATORS)
-        _check_choice("expansion", expansion, EXPANSIONS)
-        _check_choice("factorization", factorization, FACTORIZATIONS)
-        _check_choice("hyperparameters", hyperparameters, HYPERPARAMETERS)
-        _check_positive("tol", tol)
-        _check_count("max_iter", max_iter)
-        _check_positive("theta_ess", theta_ess)
-        options = Options(bound, tol, max_iter, solver, accelerate, expansion, factorization, kept)
-        if hyperparameters == "integrated" and (self.glmm.groups or self.glmm.free_parameters):
-            return self._integrate(options, theta_ess, progressbar)
-        with sweep_progress(progressbar) as callback:
-            fit = run(self.glmm, options, callback)
-        if not fit.converged:
-            reason, remedy = {
-                "max_iter": (f"stopped at max_iter={max_iter}", "Raise max_iter"),
-                "interrupted": ("was interrupted", "Let it run on"),
-                "stalled": ("stalled: no step raises the ELBO any more", "Rescale the predictors"),
-            }[fit.stopped]
-            warnings.warn(
-                f"coordinate ascent {reason}, after {fit.iterations} sweeps, before it converged: "
-                f"the last change was {fit.change:.2g}, tol={tol:.2g}. {remedy}, or do not use the "
-                "result.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return VariationalPosterior(self.glmm, fit)
-
-    def _integrate(
-        self, options: Options, theta_ess: float, progressbar: bool | None
-    ) -> VariationalPosterior | MixturePosterior:
-        """The part of :meth:`approximate` that integrates over θ."""
-        from pymc_vmrp.cavi.integrate import START_TOL, integrate
-        from pymc_vmrp.cavi.run import run
-        from pymc_vmrp.progress import sweep_progress
-        from pymc_vmrp.results.mixture import MixturePosterior
-        from pymc_vmrp.results.posterior import VariationalPosterior
-
-        self._check_integrable(options)
-        with sweep_progress(progressbar) as callback:
-            first = run(self.glmm, replace(options, tol=max(options.tol, START_TOL)), callback)
-            posterior: VariationalPosterior | MixturePosterior
-            posterior = VariationalPosterior(self.glmm, first)
-            if not first.interrupted:
-                try:
-                    fit = integrate(self.glmm, first, theta_ess, callback)
-                    posterior = MixturePosterior(self.glmm, fit)
-                except KeyboardInterrupt:
-                    stopped = replace(first, stopped="interrupted")
-                    posterior = VariationalPosterior(self.glmm, stopped)
-        if isinstance(posterior, VariationalPosterior):
-            warnings.warn(
-                "the fit was interrupted before it had integrated over the hyperparameters: this "
-                "is a rough mean-field fit. Let it run on, or do not use the result.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        elif not posterior.converged:
-            found = posterior.fit.exploration.ess
-            warnings.warn(
-                f"the points of the hyperparameters are worth {found:.0f} independent draws, not "
-                f"the theta_ess={theta_ess:.0f} that were asked for ({posterior.fit.stopped}). "
-                "With few of them, compare with inference_method='nuts'.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        return posterior
-
-    def _check_integrable(self, options: Options) -> None:
-        """Refuse what integration over θ does not go with."""
-        from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
-
-        if options.bound != "quadrature":
-            raise VmrpError("hyperparameters='integrated' needs bound='quadrature'.")
-        if options.factorization != "joint":
-            raise VmrpError("hyperparameters='integrated' needs factorization='joint'.")
-        if self.glmm.common.mixtures:
-            raise VmrpError(
-                "hyperparameters='integrated' needs normal or flat priors of the common effects: "
-                "use hyperparameters='mean_field' or inference_method='nuts' with the others."
-            )
-        for group in self.glmm.groups:
-            if isinstance(group.prior, ImproperInverseWishart):
-                raise VmrpError(
-                    f"hyperparameters='integrated' needs a proper prior of {group.name!r}: give it "
-                    "HuangWand or InverseWishart."
-                )
+        return approximate(
+            self.glmm, bound=bound, tol=tol, max_iter=max_iter, solver=solver,
+            accelerate=accelerate, expansion=expansion, hyperparameters=hyperparameters,
+            theta_ess=theta_ess, progressbar=progressbar, factorization=factorization, kept=kept,
+        )  # fmt: skip
 
     def fit(
         self,
@@ -378,9 +282,9 @@ class Model:
                 f"inference_method={inference_method!r} is not known; choose one of "
                 f"{', '.join(INFERENCE_METHODS)}."
             )
-        _check_count("draws", draws)
+        check_count("draws", draws)
         if random_seed is not None:
-            _check_count("random_seed", random_seed, least=0)
+            check_count("random_seed", random_seed, least=0)
         if warm_start is not None and inference_method != "nuts":
             raise VmrpError("warm_start= is for inference_method='nuts'.")
         if inference_method == "cavi":
@@ -576,18 +480,3 @@ class Model:
             else:
                 lines.append(f"  {group.title}: {group.size} effects, {group.prior}")
         return "\n".join(lines)
-
-
-def _check_choice(argument: str, value: object, choices: Collection[str]) -> None:
-    if not isinstance(value, str) or value not in choices:
-        raise VmrpError(f"{argument}={value!r} is not known; choose one of {', '.join(choices)}.")
-
-
-def _check_positive(name: str, value: Any) -> None:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < math.inf:
-        raise VmrpError(f"{name} must be a positive number, not {value!r}.")
-
-
-def _check_count(name: str, value: Any, least: int = 1) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise VmrpError(f"{name} must be a whole number, at least {least}, not {value!r}.")
