@@ -41,16 +41,27 @@ def cces_samples(shared: Path, samples: int = 20, n: int = 5000) -> pd.DataFrame
     return table
 
 
-def published_algorithm(shared: Path) -> pd.DataFrame:
-    """The Pólya–Gamma bound under flat β against vglmer's "weak" fit, by coefficient."""
+VGLMER_NAMES = {"joint": "weak", "partial": "partial", "strong": "strong"}
+
+
+def published_algorithm(shared: Path, factorization: str = "joint") -> pd.DataFrame:
+    """The Pólya–Gamma bound under flat β against vglmer's fit, by coefficient.
+
+    Predictors are not centred, as in vglmer: where q(β) is independent of q(u) that matters.
+    """
     survey = data.simulated_5k(shared).survey
     model = vmrp.Model(
-        f"y ~ {data.PREDICTORS}", survey, priors={"Intercept": "flat", "common": "flat"}
+        f"y ~ {data.PREDICTORS}",
+        survey,
+        priors={"Intercept": "flat", "common": "flat"},
+        center_predictors=False,
     )
-    idata = model.fit(2, bound="polya-gamma", tol=1e-6, random_seed=0)
+    options = {"bound": "polya-gamma", "factorization": factorization, "tol": 1e-6}
+    idata = model.fit(2, random_seed=0, **options)
     mean, sd = (idata[f"fit/{which}"].to_dataset() for which in ("mean", "sd"))
     rows = []
-    reference = pd.read_csv(shared / "simulated_5k" / "vglmer_weak.csv").set_index("name")
+    path = shared / "simulated_5k" / f"vglmer_{VGLMER_NAMES[factorization]}.csv"
+    reference = pd.read_csv(path).set_index("name")
     for name, expected in reference.iterrows():
         variable, level = _from_vglmer(str(name))
         element = {} if level is None else {mean[variable].dims[-1]: level}
@@ -125,24 +136,29 @@ def nuts_states(shared: Path, draws: int = 4000) -> pd.DataFrame:
         cells = data.for_nuts_reference(case.cells)
         for bound in ("polya-gamma", "quadrature"):
             idata = model.fit(draws, bound=bound, random_seed=1)
-            estimates = vmrp.poststratify(model, idata, cells, by="state", random_seed=1)
-            estimate = estimates["posterior"]["estimate"]
-            mean = estimate.mean(("chain", "draw")).to_series()
-            sd = estimate.std(("chain", "draw"), ddof=1).to_series()
-            shift = (mean - reference["mean"]) / reference["sd"]
-            ratio = sd / reference["sd"]
             rows.append(
-                {
-                    "data": case.name,
-                    "bound": bound,
-                    "mean_abs_shift": shift.abs().mean(),
-                    "max_abs_shift": shift.abs().max(),
-                    "mean_sd_ratio": ratio.mean(),
-                    "min_sd_ratio": ratio.min(),
-                    "max_sd_ratio": ratio.max(),
-                }
+                {"data": case.name, "bound": bound, **states(model, idata, cells, reference)}
             )
     return pd.DataFrame(rows)
+
+
+def states(
+    model: vmrp.Model, idata: Any, cells: pd.DataFrame, reference: pd.DataFrame
+) -> dict[str, float]:
+    """Poststratified state estimates against the means and sds of a reference."""
+    estimates = vmrp.poststratify(model, idata, cells, by="state", random_seed=1)
+    estimate = estimates["posterior"]["estimate"]
+    mean = estimate.mean(("chain", "draw")).to_series()
+    sd = estimate.std(("chain", "draw"), ddof=1).to_series()
+    shift = (mean - reference["mean"]) / reference["sd"]
+    ratio = sd / reference["sd"]
+    return {
+        "mean_abs_shift": shift.abs().mean(),
+        "max_abs_shift": shift.abs().max(),
+        "mean_sd_ratio": ratio.mean(),
+        "min_sd_ratio": ratio.min(),
+        "max_sd_ratio": ratio.max(),
+    }
 
 
 def nuts_terms(shared: Path) -> pd.DataFrame:
@@ -151,22 +167,26 @@ def nuts_terms(shared: Path) -> pd.DataFrame:
     for case in nuts_cases(shared):
         idata = case.model().fit(2, random_seed=0)
         mean, sd = (idata[f"fit/{which}"].to_dataset() for which in ("mean", "sd"))
-        reference = pd.read_csv(case.terms)
-        rows = []
-        for _, row in reference.iterrows():
-            # region's levels are written region[South] in some files, South or NC in others
-            term, _, level = row["term"].removesuffix("]").partition("[")
-            if term not in mean:
-                term, level = "region", {"NC": "North Central"}.get(term, term)
-            dims = mean[term].dims
-            element = {dims[-1]: level or row["level"]} if dims else {}
-            m, s = (float(x[term].sel(element)) for x in (mean, sd))
-            shift = abs(m - row["mean"]) / row["sd"]
-            rows.append({"term": term, "shift": shift, "sd_ratio": s / row["sd"]})
-        table = pd.DataFrame(rows).groupby("term", sort=False).mean()
+        table = elements(mean, sd, case.terms).groupby("term", sort=False).mean()
         table.columns = [f"{case.name}: |shift|", f"{case.name}: sd ratio"]
         tables.append(table)
     return pd.concat(tables, axis=1).reset_index()
+
+
+def elements(mean: Any, sd: Any, path: Path) -> pd.DataFrame:
+    """|Shift| and sd ratio of every parameter against NUTS, from Datasets of means and sds."""
+    rows = []
+    for _, row in pd.read_csv(path).iterrows():
+        # region's levels are written region[South] in some files, South or NC in others
+        term, _, level = row["term"].removesuffix("]").partition("[")
+        if term not in mean:
+            term, level = "region", {"NC": "North Central"}.get(term, term)
+        dims = mean[term].dims
+        element = {dims[-1]: level or row["level"]} if dims else {}
+        m, s = (float(x[term].sel(element)) for x in (mean, sd))
+        shift = abs(m - row["mean"]) / row["sd"]
+        rows.append({"term": term, "shift": shift, "sd_ratio": s / row["sd"]})
+    return pd.DataFrame(rows)
 
 
 def ghitza_gelman(

@@ -82,17 +82,31 @@ def _population(simulated: Simulated, seed: int) -> tuple[pd.DataFrame, np.ndarr
 
 
 def against_nuts(family: str, link: str, n: int = 1000, draws: int = 2000) -> dict[str, object]:
-    """Shift in NUTS sds and sd ratio of coefficients and poststratified estimates, one data set."""
+    """Shift in NUTS sds and sd ratio of coefficients and poststratified estimates, one data set.
+
+    With hyperparameters by mean field, and integrated.
+    """
     simulated = simulate(family, link, n, 0, continuous=False)
-    model, idata = _fit(simulated, 4000, 0)
+    model, mean_field = _fit(simulated, 4000, 0)
+    integrated = model.fit(4000, random_seed=0, hyperparameters="integrated")
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         nuts = model.fit(
             draws, 1000, inference_method="nuts", nuts_sampler="nutpie", chains=4, cores=2,
             random_seed=0, target_accept=0.95, progressbar=False,
         )  # fmt: skip
-    cells, _ = _population(simulated, 0)
     out: dict[str, object] = {"family": family, "link": link, "n": n}
+    for name, idata in (("", mean_field), ("integrated_", integrated)):
+        compared = _all_compared(simulated, model, idata, nuts)
+        out |= {name + key: value for key, value in compared.items()}
+    attrs = nuts.attrs
+    return out | {name: attrs[name] for name in ("divergences", "max_rhat", "min_ess")}
+
+
+def _all_compared(
+    simulated: Simulated, model: vmrp.Model, idata: object, nuts: object
+) -> dict[str, float]:
+    cells, _ = _population(simulated, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         ours, theirs = (
@@ -100,6 +114,7 @@ def against_nuts(family: str, link: str, n: int = 1000, draws: int = 2000) -> di
             for tree in (idata, nuts)
         )
     parameters = [p.name for p in model.glmm.free_parameters]
+    out: dict[str, float] = {}
     pairs = {name: (idata["posterior"][name], nuts["posterior"][name]) for name in idata.posterior}
     parts = {
         "coefficients": ["Intercept", "x", "1|g", "1|h"],
@@ -111,9 +126,7 @@ def against_nuts(family: str, link: str, n: int = 1000, draws: int = 2000) -> di
     for part, names in parts.items():
         if names:
             out |= _compared(part, [pairs[name] for name in names])
-    out |= _compared("poststratified", [(ours, theirs)])
-    attrs = nuts.attrs
-    return out | {name: attrs[name] for name in ("divergences", "max_rhat", "min_ess")}
+    return out | _compared("poststratified", [(ours, theirs)])
 
 
 def _compared(part: str, pairs: list[tuple[object, object]]) -> dict[str, float]:

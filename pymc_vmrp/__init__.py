@@ -8,15 +8,18 @@ from pymc_vmrp.errors import (
     DataError,
     FormulaError,
     PriorError,
+    PriorWarning,
     SamplingWarning,
     VmrpError,
 )
+from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.priors import (
     Flat,
     HuangWand,
     InverseWishart,
     Normal,
 )
+from pymc_vmrp.glmm.scale_mixtures import Cauchy, Laplace, StudentT
 from pymc_vmrp.glmm.scale_priors import (
     Exponential,
     Gamma,
@@ -30,12 +33,16 @@ from pymc_vmrp.glmm.scale_priors import (
 from pymc_vmrp.model import Model
 
 if TYPE_CHECKING:
+    from pymc_vmrp.curves import smooth_effects
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
+    from pymc_vmrp.results.checks import ppc_by_group
     from pymc_vmrp.results.compare import compare
+    from pymc_vmrp.results.summary import fixef, icc, ranef, varcorr
     from pymc_vmrp.simulation import Simulation, simulate
 
 __all__ = [
+    "Cauchy",
     "ConvergenceWarning",
     "DataError",
     "Exponential",
@@ -45,30 +52,46 @@ __all__ = [
     "HalfCauchy",
     "HalfNormal",
     "HalfStudentT",
+    "Horseshoe",
     "HuangWand",
     "InverseGamma",
     "InverseWishart",
+    "Laplace",
     "LogNormal",
     "Model",
     "Normal",
     "PriorError",
+    "PriorWarning",
     "SamplingWarning",
     "Simulation",
+    "StudentT",
     "Uniform",
     "VmrpError",
     "compare",
+    "fixef",
+    "icc",
     "plot_compare",
     "poststratify",
+    "ppc_by_group",
+    "ranef",
     "simulate",
+    "smooth_effects",
+    "varcorr",
 ]
 
 # Imported when first used, so that importing the package stays quick.
 _LAZY = {
     "Simulation": "pymc_vmrp.simulation",
     "compare": "pymc_vmrp.results.compare",
+    "fixef": "pymc_vmrp.results.summary",
+    "icc": "pymc_vmrp.results.summary",
     "plot_compare": "pymc_vmrp.plots",
     "poststratify": "pymc_vmrp.mrp.poststratify",
+    "ppc_by_group": "pymc_vmrp.results.checks",
+    "ranef": "pymc_vmrp.results.summary",
     "simulate": "pymc_vmrp.simulation",
+    "smooth_effects": "pymc_vmrp.curves",
+    "varcorr": "pymc_vmrp.results.summary",
 }
 
 

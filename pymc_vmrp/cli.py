@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -108,7 +109,7 @@ def demo(
     truth = simulation.truth.set_index("state")["truth"]
     _run(
         simulation.survey,
-        simulation.formula,
+        _Specification(simulation.formula),
         cells=simulation.cells,
         by=["state"],
         out=out,
@@ -125,8 +126,16 @@ def fit(
         str, typer.Option("--formula", "-f", help="Such as 'y ~ male + (1|state) + (1|age)'.")
     ],
     family: Annotated[
-        str, typer.Option(help="bernoulli for a 0/1 response, binomial for p(successes, trials).")
+        str,
+        typer.Option(
+            help="bernoulli for a 0/1 response, binomial for p(successes, trials), gaussian, "
+            "poisson, negativebinomial, gamma, t, beta_binomial."
+        ),
     ] = "bernoulli",
+    link: Annotated[str | None, typer.Option(help="logit, probit or cloglog.")] = None,
+    survey_weights: Annotated[
+        str | None, typer.Option(help="Column of the survey with weights of its rows.")
+    ] = None,
     cells: _CELLS = None,
     by: _BY = None,
     weights: _WEIGHTS = "n",
@@ -158,8 +167,7 @@ def fit(
     cell_frame = None if cells is None else _join(read_table(cells), tables, join or [], "cells")
     _run(
         frame,
-        formula,
-        family=family,
+        _Specification(formula, family, link, survey_weights, dropna),
         cells=cell_frame,
         by=by,
         weights=weights,
@@ -168,7 +176,6 @@ def fit(
         draws=draws,
         method=method,
         nuts_rows=nuts_rows,
-        dropna=dropna,
     )
 
 
@@ -193,7 +200,7 @@ def poststratify(
         raise DataError(f"{fitted} does not say its formula: it was not written by this package.")
     tables = [read_table(path) for path in join or []]
     frame = _join(read_table(survey), tables, join or [], "the survey")
-    model = Model(tree.attrs["formula"], frame, family=tree.attrs["family"], dropna=dropna)
+    model = _specification_of(tree, dropna).model(frame)
     cell_frame = _join(read_table(cells), tables, join or [], "cells")
     written = _Written(out)
     columns = list(by or [])
@@ -224,23 +231,50 @@ def compare(
 # --- steps ---------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Specification:
+    """What a model is, besides its data; see :class:`pymc_vmrp.Model`."""
+
+    formula: str
+    family: str = "bernoulli"
+    link: str | None = None
+    weights: str | None = None
+    dropna: bool = False
+
+    def model(self, survey: pd.DataFrame) -> Model:
+        return Model(
+            self.formula,
+            survey,
+            family=self.family,
+            dropna=self.dropna,
+            link=self.link,
+            weights=self.weights,
+        )
+
+
+def _specification_of(tree: xr.DataTree, dropna: bool) -> _Specification:
+    """What a saved fit says of its model."""
+    attrs = tree.attrs
+    return _Specification(
+        attrs["formula"], attrs["family"], attrs.get("link"), attrs.get("weights"), dropna
+    )
+
+
 def _run(
     survey: pd.DataFrame,
-    formula: str,
+    specification: _Specification,
     *,
     cells: pd.DataFrame | None,
     by: Sequence[str] | None,
     out: Path,
     seed: int,
-    family: str = "bernoulli",
     weights: str = "n",
     draws: int = 1000,
     method: str = "cavi",
     nuts_rows: int = 0,
-    dropna: bool = False,
     truth: pd.Series | None = None,
 ) -> None:
-    model = Model(formula, survey, family=family, dropna=dropna)
+    model = specification.model(survey)
     console.print(str(model), markup=False, highlight=False)
     columns = list(by or [])
     if cells is not None:  # before the fit, which may take long
@@ -264,7 +298,7 @@ def _run(
     else:
         table = _estimate(model, tree, survey, cells, columns, weights, seed, written, truth)
     if nuts_rows:
-        _refit(survey, formula, family, cells, columns, weights, seed, written, nuts_rows, dropna)
+        _refit(survey, specification, cells, columns, weights, seed, written, nuts_rows)
     if truth is not None:
         _print_errors(table)
     written.report()
@@ -357,15 +391,13 @@ def _raw_means(
 
 def _refit(
     survey: pd.DataFrame,
-    formula: str,
-    family: str,
+    specification: _Specification,
     cells: pd.DataFrame | None,
     by: list[str],
     weights: str,
     seed: int,
     written: _Written,
     rows: int,
-    dropna: bool,
 ) -> None:
     """Fit a part of the survey by CAVI and by NUTS, and compare."""
     from pymc_vmrp.mrp.poststratify import poststratify as run
@@ -376,7 +408,7 @@ def _refit(
     console.print(f"Refitting {len(part):,} rows by NUTS, to compare (compiling takes a while) ...")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # already said for the whole survey
-        model = Model(formula, part, family=family, dropna=dropna)
+        model = specification.model(part)
     fast = model.fit(random_seed=seed)
     start = time.perf_counter()
     slow = model.fit(

@@ -17,6 +17,10 @@ class PriorError(VmrpError):
     """A prior is not valid, or the chosen engine cannot honour it exactly."""
 
 
+class PriorWarning(UserWarning):
+    """A prior is accepted for comparison, but the posterior under it is improper."""
+
+
 class SamplingWarning(UserWarning):
     """MCMC has divergences, or its chains disagree or are too short to be trusted."""
 

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Collection, Mapping
-from dataclasses import replace
-from numbers import Integral, Real
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pymc_vmrp.errors import ConvergenceWarning, VmrpError
+from pymc_vmrp.arguments import check_count
+from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.families import get_family
 from pymc_vmrp.glmm.families.family import Family
 from pymc_vmrp.glmm.spec import GLMM
 
 if TYPE_CHECKING:
+    import numpy as np
     import pymc as pm
     import xarray as xr
 
-    from pymc_vmrp.cavi.run import Options
     from pymc_vmrp.frontends.design import Encoder
+    from pymc_vmrp.frontends.response import KnownArgument
     from pymc_vmrp.glmm.spec import Observations
     from pymc_vmrp.results.mixture import MixturePosterior
     from pymc_vmrp.results.posterior import VariationalPosterior
 
 INFERENCE_METHODS = ("cavi", "nuts", "advi", "fullrank_advi", "pathfinder")
-
-HYPERPARAMETERS = ("mean_field", "integrated")
 
 _CAVI_ARGUMENTS = (
     "bound",
@@ -37,6 +33,8 @@ _CAVI_ARGUMENTS = (
     "solver",
     "accelerate",
     "expansion",
+    "factorization",
+    "kept",
     "hyperparameters",
     "theta_ess",
 )
@@ -51,8 +49,9 @@ class Model:
     formula : str
         Bambi-style formula. Group-specific terms: ``(1|g)``, ``(1|a:b)``, ``(1|a*b)``,
         ``(1|a/b)``, ``(x|g)`` and ``(1 + x|g)`` (intercept and slope, correlated), ``(0 + x|g)``
-        (slope alone), ``(1 + x||g)`` (independent). The response is a 0/1, boolean or two-level
-        column, ``y['level']``, or ``p(successes, trials)``.
+        (slope alone), ``(1 + x||g)`` (independent), ``(1|mm(a, b))`` (several memberships).
+        Smooths: ``s(x)``, ``s(x, k=10, bs="tp", by=g)``; random walks: ``rw(age)``. The response
+        is a 0/1, boolean or two-level column, ``y['level']``, or ``p(successes, trials)``.
     data : DataFrame
         One row per respondent, or per group of respondents for ``p(successes, trials)``.
     family : {"bernoulli", "binomial", "gaussian", "poisson", "negativebinomial", "gamma", "t", \
@@ -60,12 +59,17 @@ class Model:
         How the response varies around its mean; see docs/families.md.
     priors : dict, optional
         Priors by term: ``"Intercept"``, a common term's name or ``"common"`` for all of them
-        (:class:`Normal`, :class:`Flat` or ``"flat"``); a group-specific term's name such as
+        (:class:`Normal`, :class:`Flat` or ``"flat"``, :class:`StudentT`, :class:`Cauchy`,
+        :class:`Laplace`, :class:`Horseshoe`); a group-specific term's name such as
         ``"1|state"``, or ``"group_specific"`` for all of them (:class:`HuangWand`,
         :class:`InverseWishart`; for terms with one effect also :class:`HalfStudentT`,
         :class:`HalfCauchy`, :class:`HalfNormal`, :class:`Exponential`, :class:`Uniform`,
-        :class:`Gamma`, :class:`InverseGamma`). Defaults: Normal(0, 2.5/sd(x)) for slopes,
-        Normal(0, 2.5) for the intercept, HuangWand(2, 5) for group-specific terms.
+        :class:`Gamma`, :class:`InverseGamma`, :class:`LogNormal`), or the name of one of vglmer's:
+        ``"mean_exists"``, and the improper ``"jeffreys"``, ``"limit"`` and ``"uniform"`` (for CAVI
+        alone); a smooth's or random walk's name such as ``"s(x)"``, or ``"smooths"`` for all of
+        them (priors on one sd). ``bambi.Prior`` objects will do as well. Defaults:
+        Normal(0, 2.5/sd(x)) for slopes, Normal(0, 2.5) for the intercept, HuangWand(2, 5) for
+        group-specific terms, HuangWand(2, 1) for smooths and random walks.
     center_predictors : bool
         Whether the intercept's prior holds at the mean of the predictors, as in Bambi and
         rstanarm. The intercept that results report is that of the formula as written. Means and
@@ -141,6 +145,11 @@ class Model:
         """The response of each row of the data that was used."""
         return self._assembled.observations
 
+    @property
+    def known_argument(self) -> KnownArgument | None:
+        """Trials or known sds in the response, which new responses are drawn with."""
+        return self._assembled.known
+
     def approximate(
         self,
         bound: str = "quadrature",
@@ -152,6 +161,8 @@ class Model:
         hyperparameters: str = "mean_field",
         theta_ess: float = 200.0,
         progressbar: bool | None = None,
+        factorization: str = "joint",
+        kept: Sequence[str] | None = None,
     ) -> VariationalPosterior | MixturePosterior:
         """Fit q(β, u) Π_j q(Σ_j) by coordinate ascent, or q(θ)q(β, u | θ) by integration over θ.
 
@@ -186,6 +197,18 @@ class Model:
         progressbar : bool, optional
             Whether to show the ELBO and the change per sweep; None shows them once the work has
             taken two seconds.
+        factorization : {"joint", "partial", "strong", "collapsed"}
+            What q(β, u) holds together. "joint" is one Gaussian; "partial" is q(β) q(u), and
+            "strong" q(β) Π_j q(u_j) (Schemes III, II and I of Goplerud 2022), which understate
+            posterior sds more; "collapsed" leaves q(β, u_kept | u_rest) free and makes the levels
+            of all other terms independent, at a cost that is linear in rows and levels: for
+            crossed factors too large for "joint" (Goplerud, Papaspiliopoulos & Zanella 2024).
+        kept : sequence of str, optional
+            For "collapsed", the names of the terms that are kept together with the common effects,
+            such as ``("1|state",)``. The cost is cubic in their coefficients, but linear in those
+            of the largest term if it has more than 200. By default the main effects (terms whose
+            factor is no interaction): the smallest, up to 200 coefficients together, and the
+            largest if it has more.
 
         Returns
         -------
@@ -196,85 +219,19 @@ class Model:
         References
         ----------
         Goplerud, M. (2022). Fast and accurate estimation of non-nested binomial hierarchical
-        models using variational inference. Bayesian Analysis 17(2). Knowles, D. and Minka, T.
-        (2011). Non-conjugate variational message passing for multinomial and binary regression.
+        models using variational inference. Bayesian Analysis 17(2).
+        Goplerud, M., Papaspiliopoulos, O. and Zanella, G. (2024). Partially factorized variational
+        inference for high-dimensional mixed models. Biometrika; arXiv:2312.13148.
+        Knowles, D. and Minka, T. (2011). Non-conjugate variational message passing for multinomial
+        and binary regression.
         """
-        from pymc_vmrp.cavi.accelerate import ACCELERATORS
-        from pymc_vmrp.cavi.choose import SOLVERS
-        from pymc_vmrp.cavi.expand import EXPANSIONS
-        from pymc_vmrp.cavi.nodes import BOUNDS
-        from pymc_vmrp.cavi.run import Options, run
-        from pymc_vmrp.progress import sweep_progress
-        from pymc_vmrp.results.posterior import VariationalPosterior
+        from pymc_vmrp.approximation import approximate
 
-        _check_choice("bound", bound, BOUNDS)
-        _check_choice("solver", solver, SOLVERS)
-        _check_choice("accelerate", accelerate, ACCELERATORS)
-        _check_choice("expansion", expansion, EXPANSIONS)
-        _check_choice("hyperparameters", hyperparameters, HYPERPARAMETERS)
-        _check_positive("tol", tol)
-        _check_count("max_iter", max_iter)
-        _check_positive("theta_ess", theta_ess)
-        options = Options(bound, tol, max_iter, solver, accelerate, expansion)
-        if hyperparameters == "integrated" and (self.glmm.groups or self.glmm.free_parameters):
-            return self._integrate(options, theta_ess, progressbar)
-        with sweep_progress(progressbar) as callback:
-            fit = run(self.glmm, options, callback)
-        if not fit.converged:
-            reason, remedy = {
-                "max_iter": (f"stopped at max_iter={max_iter}", "Raise max_iter"),
-                "interrupted": ("was interrupted", "Let it run on"),
-                "stalled": ("stalled: no step raises the ELBO any more", "Rescale the predictors"),
-            }[fit.stopped]
-            warnings.warn(
-                f"coordinate ascent {reason}, after {fit.iterations} sweeps, before it converged: "
-                f"the last change was {fit.change:.2g}, tol={tol:.2g}. {remedy}, or do not use the "
-                "result.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return VariationalPosterior(self.glmm, fit)
-
-    def _integrate(
-        self, options: Options, theta_ess: float, progressbar: bool | None
-    ) -> VariationalPosterior | MixturePosterior:
-        """The part of :meth:`approximate` that integrates over θ."""
-        from pymc_vmrp.cavi.integrate import START_TOL, integrate
-        from pymc_vmrp.cavi.run import run
-        from pymc_vmrp.progress import sweep_progress
-        from pymc_vmrp.results.mixture import MixturePosterior
-        from pymc_vmrp.results.posterior import VariationalPosterior
-
-        if options.bound != "quadrature":
-            raise VmrpError("hyperparameters='integrated' needs bound='quadrature'.")
-        with sweep_progress(progressbar) as callback:
-            first = run(self.glmm, replace(options, tol=max(options.tol, START_TOL)), callback)
-            posterior: VariationalPosterior | MixturePosterior
-            posterior = VariationalPosterior(self.glmm, first)
-            if not first.interrupted:
-                try:
-                    fit = integrate(self.glmm, first, theta_ess, callback)
-                    posterior = MixturePosterior(self.glmm, fit)
-                except KeyboardInterrupt:
-                    stopped = replace(first, stopped="interrupted")
-                    posterior = VariationalPosterior(self.glmm, stopped)
-        if isinstance(posterior, VariationalPosterior):
-            warnings.warn(
-                "the fit was interrupted before it had integrated over the hyperparameters: this "
-                "is a rough mean-field fit. Let it run on, or do not use the result.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        elif not posterior.converged:
-            found = posterior.fit.exploration.ess
-            warnings.warn(
-                f"the points of the hyperparameters are worth {found:.0f} independent draws, not "
-                f"the theta_ess={theta_ess:.0f} that were asked for ({posterior.fit.stopped}). "
-                "With few of them, compare with inference_method='nuts'.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        return posterior
+        return approximate(
+            self.glmm, bound=bound, tol=tol, max_iter=max_iter, solver=solver,
+            accelerate=accelerate, expansion=expansion, hyperparameters=hyperparameters,
+            theta_ess=theta_ess, progressbar=progressbar, factorization=factorization, kept=kept,
+        )  # fmt: skip
 
     def fit(
         self,
@@ -325,9 +282,9 @@ class Model:
                 f"inference_method={inference_method!r} is not known; choose one of "
                 f"{', '.join(INFERENCE_METHODS)}."
             )
-        _check_count("draws", draws)
+        check_count("draws", draws)
         if random_seed is not None:
-            _check_count("random_seed", random_seed, least=0)
+            check_count("random_seed", random_seed, least=0)
         if warm_start is not None and inference_method != "nuts":
             raise VmrpError("warm_start= is for inference_method='nuts'.")
         if inference_method == "cavi":
@@ -377,6 +334,103 @@ class Model:
             )
         return self._signed(tree, inference_method)
 
+    def predict(
+        self,
+        idata: xr.DataTree,
+        kind: str = "response_params",
+        data: pd.DataFrame | None = None,
+        inplace: bool = True,
+        include_group_specific: bool = True,
+        sample_new_groups: bool = False,
+        random_seed: int | np.random.Generator | None = None,
+        *,
+        exclude: str | Sequence[str] | None = None,
+        terms: bool = False,
+        progressbar: bool | None = None,
+    ) -> xr.DataTree | None:
+        """Predict the rows of the model's own data, or of new data; arguments as in Bambi.
+
+        Parameters
+        ----------
+        idata : DataTree
+            A fit of this model, by any inference method.
+        kind : {"response_params", "response"}
+            The mean response of each row, or draws of new responses besides.
+        data : DataFrame, optional
+            New rows, with every column that the predictors need and, to draw responses to
+            ``p(successes, trials)`` or ``se(y, sd)``, the trials or sds. None is the model's data.
+        inplace : bool
+            Whether to add to ``idata``, or to return a copy with the predictions (which shares the
+            draws with ``idata``).
+        include_group_specific : bool
+            Whether group-specific terms take part; False sets their effects to zero.
+        sample_new_groups : bool
+            Whether levels of a grouping factor that the model never saw get draws from N(0, Σ),
+            one per level and posterior draw, shared by its rows. By default they are an error.
+        random_seed : int or Generator, optional
+            For new levels and new responses.
+        exclude : str or sequence of str, optional
+            Terms left out of the linear predictor, under the names of their variables:
+            ``"Intercept"``, ``"x"``, ``"1|state"``, ``"x|state"``; ``"1+x|state"`` for the whole
+            term, and ``"offset"``. Columns that only they need may be missing from ``data``.
+        terms : bool
+            Whether to add what each term contributes.
+        progressbar : bool, optional
+            None shows a bar once the work has taken two seconds.
+
+        Returns
+        -------
+        DataTree or None
+            ``posterior`` gains the mean, called ``p`` (a probability; bernoulli and binomial) or
+            ``mu``, with dimensions (chain, draw, __obs__); of counted successes it is that of one
+            trial. For ``kind="response"`` the group ``posterior_predictive`` holds new responses
+            under the name of the response. With ``terms=True`` the group ``terms`` holds what each
+            term adds to the linear predictor, under its name, and their sum as
+            ``linear_predictor``. Earlier predictions are overwritten. ``__obs__`` is the index of
+            the data frame.
+
+        Raises
+        ------
+        DataError
+            Where columns are missing, a level was never seen, or memory would not do.
+
+        Examples
+        --------
+        >>> model.predict(idata, data=new)  # doctest: +SKIP
+        >>> idata["posterior"]["p"].mean(("chain", "draw"))  # doctest: +SKIP
+        """
+        from pymc_vmrp.prediction.predict import predict
+
+        return predict(
+            self, idata, kind, data, inplace, include_group_specific, sample_new_groups,
+            random_seed, exclude=exclude, terms=terms, progressbar=progressbar,
+        )  # fmt: skip
+
+    def summary(self, idata: xr.DataTree, ci_prob: float = 0.9) -> pd.DataFrame:
+        """Common effects, variance components and the likelihood's parameters, in one table.
+
+        Parameters
+        ----------
+        idata : DataTree
+            A fit of this model, by any inference method.
+        ci_prob : float
+            Probability of the central intervals.
+
+        Returns
+        -------
+        DataFrame
+            Rows by ``part`` (``common``, ``group_specific``: sds and correlations, ``likelihood``)
+            and ``parameter``, named as in the posterior; columns ``mean``, ``sd``, and
+            ``eti90_lb``, ``eti90_ub`` for ``ci_prob=0.9``.
+
+        See Also
+        --------
+        pymc_vmrp.fixef, pymc_vmrp.ranef, pymc_vmrp.varcorr, pymc_vmrp.icc
+        """
+        from pymc_vmrp.results.summary import summary
+
+        return summary(self, idata, ci_prob)
+
     def _check_memory_of_draws(self, draws: int, log_likelihood: bool) -> None:
         """Refuse before the fit what would run out of memory after it."""
         from pymc_vmrp.cavi.choose import physical_memory
@@ -396,8 +450,11 @@ class Model:
         tree.attrs |= {
             "formula": self.formula,
             "family": self.family,
+            "link": self.link,
             "inference_method": inference_method,
         }
+        if self.weights is not None:
+            tree.attrs["weights"] = self.weights
         return tree
 
     def to_pymc(self) -> pm.Model:
@@ -418,20 +475,8 @@ class Model:
             f"Data: {n:,} rows in {glmm.n_cells:,} cells; {glmm.n_coefficients:,} coefficients",
         ]
         for group in glmm.groups:
-            lines.append(f"  ({group.name}): {len(group.levels)} levels, {group.prior}")
+            if group.title is None:
+                lines.append(f"  ({group.name}): {len(group.levels)} levels, {group.prior}")
+            else:
+                lines.append(f"  {group.title}: {group.size} effects, {group.prior}")
         return "\n".join(lines)
-
-
-def _check_choice(argument: str, value: object, choices: Collection[str]) -> None:
-    if not isinstance(value, str) or value not in choices:
-        raise VmrpError(f"{argument}={value!r} is not known; choose one of {', '.join(choices)}.")
-
-
-def _check_positive(name: str, value: Any) -> None:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < math.inf:
-        raise VmrpError(f"{name} must be a positive number, not {value!r}.")
-
-
-def _check_count(name: str, value: Any, least: int = 1) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise VmrpError(f"{name} must be a whole number, at least {least}, not {value!r}.")

@@ -6,6 +6,10 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _PATIENCE = 2.0  # seconds of work before a bar appears unasked
 
@@ -31,17 +35,65 @@ def sweep_progress(show: bool | None) -> Iterator[Callable[[int, float, float], 
         TimeElapsedColumn(),
     )
     task = progress.add_task("cavi", total=None, elbo=float("nan"), note="")
+    with _drawn_when_long(progress, show) as draw:
+
+        def update(step: int, elbo: float, change: float) -> None:
+            # there is no change from sweep to sweep where each belongs to other hyperparameters
+            note = "hyperparameters" if math.isnan(change) else f"change {change:.1e}"
+            progress.update(task, completed=step, elbo=elbo, note=note)
+            draw()
+
+        yield update
+
+
+@contextlib.contextmanager
+def row_progress(show: bool | None, rows: int, label: str) -> Iterator[Callable[[int], None]]:
+    """A callback that shows how many of the rows are done, and the time left.
+
+    Parameters
+    ----------
+    show : bool or None
+        None shows the bar once the work has taken two seconds.
+    rows : int
+    label : str
+        What is done to them.
+    """
+    if show is False:
+        yield lambda _: None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    progress = Progress(
+        TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("rows"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    task = progress.add_task("rows", total=rows)
+    with _drawn_when_long(progress, show) as draw:
+
+        def update(done: int) -> None:
+            progress.update(task, completed=done)
+            draw()
+
+        yield update
+
+
+@contextlib.contextmanager
+def _drawn_when_long(progress: Progress, show: bool | None) -> Iterator[Callable[[], None]]:
+    """A function that draws the bar, at once if asked for, else when the work turns out long."""
     start = time.monotonic()
 
-    def update(step: int, elbo: float, change: float) -> None:
-        # there is no change from sweep to sweep where each belongs to other hyperparameters
-        note = "hyperparameters" if math.isnan(change) else f"change {change:.1e}"
-        progress.update(task, completed=step, elbo=elbo, note=note)
+    def draw() -> None:
         if not progress.live.is_started and (show or time.monotonic() - start > _PATIENCE):
             progress.start()
 
     try:
-        yield update
+        yield draw
     finally:
         if progress.live.is_started:
             progress.stop()

@@ -106,7 +106,7 @@ def _touched(glmm: GLMM, partition: Partition) -> np.ndarray:
     total = np.full(partition.n_blocks, float(glmm.common.size))
     for group, levels in zip(glmm.groups, partition.levels, strict=True):
         if levels is None:
-            total += group.d * np.minimum(rows, len(group.levels))
+            total += group.d * np.minimum(group.m * rows, len(group.levels))
     return total
 
 
@@ -116,7 +116,8 @@ def _too_large(glmm: GLMM, needed: float, memory: float) -> str:
     return (
         f"The model has {glmm.n_coefficients:,} coefficients, {sizes[largest]:,} of them in "
         f"{largest}; solving for them would need {needed / 2**30:,.0f} GB of memory, and this "
-        f"machine has {memory / 2**30:,.0f} GB. Use a coarser grouping factor."
+        f"machine has {memory / 2**30:,.0f} GB. Use factorization='collapsed' or a coarser "
+        "grouping factor."
     )
 
 

@@ -21,9 +21,9 @@ _SMALLEST_PRECISION = 1e-290  # of a site: cells without trials have none, and n
 class Coordinates:
     """Points as vectors, for acceleration.
 
-    First the log-Cholesky coordinates of each E[Σ_j⁻¹]; then those of the sites: log E[σ⁻²] of a
-    Gaussian likelihood; otherwise log w of each site (w in units of 1/``scale``² where it may be
-    negative) and, where the shift varies, k in units of 1/``scale``.
+    First the log-Cholesky coordinates of each E[Σ_j⁻¹] and of each E[1/λ²]; then those of the
+    sites: log E[σ⁻²] of a Gaussian likelihood; otherwise log w of each site (w in units of
+    1/``scale``² where it may be negative) and, where the shift varies, k in units of 1/``scale``.
 
     Attributes
     ----------
@@ -39,8 +39,12 @@ class Coordinates:
 
     @property
     def n_hyper(self) -> int:
-        """How many coordinates belong to the covariances, and to σ of a Gaussian likelihood."""
-        return self._n_covariance + int(self._one_sigma)
+        """How many belong to covariances, to scales of β, and to σ of a Gaussian likelihood."""
+        return self._n_covariance + self._n_scales + int(self._one_sigma)
+
+    @property
+    def _n_scales(self) -> int:
+        return sum(len(mixture.index) for mixture in self.glmm.common.mixtures)
 
     @property
     def size(self) -> int:
@@ -64,6 +68,7 @@ class Coordinates:
     def encode(self, point: Point) -> FloatArray:
         """Coordinates of ``point``."""
         parts = [_log_cholesky(precision) for precision in point.precisions]
+        parts.append(0.5 * np.log(point.scales))
         precision, shift = point.sites.precision, point.sites.shift
         if self._one_sigma:
             total = self.glmm.response.statistics[1].sum()
@@ -84,7 +89,9 @@ class Coordinates:
             size = group.d * (group.d + 1) // 2
             precisions.append(_from_log_cholesky(z[at : at + size], group.d))
             at += size
-        return Point(tuple(precisions), self._sites(z[at:], like.sites))
+        scales = np.exp(2 * z[at : at + self._n_scales])
+        at += self._n_scales
+        return Point(tuple(precisions), self._sites(z[at:], like.sites), scales)
 
     def _sites(self, z: FloatArray, like: Sites) -> Sites:
         if self._one_sigma:
@@ -107,6 +114,8 @@ class Coordinates:
         hyper = 0.0
         for a, b in zip(now.precisions, then.precisions, strict=True):
             hyper = max(hyper, float(np.abs(_log_cholesky(b) - _log_cholesky(a)).max()))
+        scales = 0.5 * np.abs(np.log(then.scales / now.scales))
+        hyper = max(hyper, float(scales.max(initial=0.0)))
         precision = then.sites.precision - now.sites.precision
         gradient = then.sites.shift - now.sites.shift - precision * state.mean
         response = state.gaussian.row_response(gradient)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, psi
 
+from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
 from pymc_vmrp.glmm.priors import (
     CovariancePrior,
     HuangWand,
@@ -80,6 +81,8 @@ def update_covariance(
         return _update_huang_wand(prior, second_moment, levels)
     if isinstance(prior, InverseWishart):
         return _update_inverse_wishart(prior, second_moment, levels)
+    if isinstance(prior, ImproperInverseWishart):
+        return _update_improper(prior, second_moment, levels)
     return _update_grid(prior, float(second_moment[0, 0]), levels)
 
 
@@ -221,6 +224,22 @@ def _update_inverse_wishart(
         + _inverse_wishart_entropy(df, scale, log_det)
     )
     return InverseWishartFactor(df, scale, elbo, df0, scale0)
+
+
+def _update_improper(
+    prior: ImproperInverseWishart, second_moment: FloatArray, levels: float
+) -> InverseWishartFactor:
+    """As under an inverse Wishart with scale 0, whose density has no constant."""
+    d = len(second_moment)
+    df0 = prior.df(d)
+    df, scale = df0 + levels, second_moment
+    log_det = _expected_log_det_precision(df, scale)
+    elbo = (
+        _expected_log_effects(second_moment, levels, df, scale, log_det)
+        + 0.5 * (df0 + d + 1) * log_det
+        + _inverse_wishart_entropy(df, scale, log_det)
+    )
+    return InverseWishartFactor(df, scale, elbo, df0, np.zeros((d, d)))
 
 
 def _update_huang_wand(

@@ -164,16 +164,22 @@ class DenseSolver:
             matrix += part
         return matrix
 
-    def solve(self, sites: Sites, precisions: Sequence[FloatArray]) -> DenseGaussian:
+    def solve(
+        self,
+        sites: Sites,
+        precisions: Sequence[FloatArray],
+        common: FloatArray | None = None,
+    ) -> DenseGaussian:
         """See :class:`Solver`."""
         glmm = self.glmm
+        prior = glmm.common.normal_precision if common is None else common
         matrix = self._cross_products(sites.precision)
         products = matrix.copy() if self.expand else np.empty((0, 0))
         right = self.transposed_product(sites.shift)
         shift = right.copy()
-        common = np.arange(glmm.common.size)
-        matrix[common, common] += glmm.common.prior_sd**-2.0
-        shift[common] += prior_shift(glmm)
+        beta = np.arange(glmm.common.size)
+        matrix[beta, beta] += prior
+        shift[beta] += prior * glmm.common.prior_mean
         for j, precision in enumerate(precisions):
             d = len(precision)
             block = glmm.group_slice(j)
@@ -192,8 +198,3 @@ class DenseSolver:
             covariance=inverse,
             log_det_precision=2 * float(np.log(np.diag(lower)).sum()),
         )
-
-
-def prior_shift(glmm: GLMM) -> FloatArray:
-    """Precision times mean of the priors of β."""
-    return np.asarray(glmm.common.prior_sd**-2.0 * glmm.common.prior_mean)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pymc_vmrp.cavi.covariance import CovarianceFactor
 from pymc_vmrp.cavi.gaussian import Gaussian
+from pymc_vmrp.cavi.mixtures import expected_log_mixtures
 from pymc_vmrp.glmm.spec import GLMM
 
 
@@ -17,7 +18,7 @@ def evidence_lower_bound(
     gaussian: Gaussian,
     factors: Sequence[CovarianceFactor],
 ) -> float:
-    """E log p(y, β, u, Σ, a) − E log q(β, u, Σ, a).
+    """E log p(y, β, λ, u, Σ, a) − E log q(β, λ, u, Σ, a).
 
     Each factor must be the optimal one for ``gaussian``: its ``elbo`` holds E log p(u | Σ).
     """
@@ -26,11 +27,12 @@ def evidence_lower_bound(
         + _expected_log_common(glmm, gaussian)
         + _entropy(glmm, gaussian)
         + sum(factor.elbo for factor in factors)
+        + expected_log_mixtures(glmm.common, gaussian)
     )
 
 
 def _expected_log_common(glmm: GLMM, gaussian: Gaussian) -> float:
-    """E log p(β); a flat prior counts as 1."""
+    """E log p(β) of normal priors; a flat prior counts as 1."""
     common = glmm.common
     proper = np.isfinite(common.prior_sd)
     mean = gaussian.mean[: common.size][proper] - common.prior_mean[proper]

@@ -124,13 +124,16 @@ class _Expanded:
 
 
 def recentre(
-    glmm: GLMM, gaussian: Gaussian, factors: Sequence[CovarianceFactor]
+    glmm: GLMM,
+    gaussian: Gaussian,
+    factors: Sequence[CovarianceFactor],
+    prior: FloatArray | None = None,
 ) -> tuple[FloatArray, ...]:
     """E[Σ_j⁻¹] after the mean of each term's effects moved into its common effect.
 
     η stays as it is: u − c and β + Tc, with c where E log p(β) + Σ_j E log p(u_j | Σ_j) is highest.
+    ``prior`` holds the expected prior precision of each β; None: that of its normal priors.
     """
-    pairs = _pairs(glmm)
     common = glmm.common
     sizes = [group.d for group in glmm.groups]
     first = np.cumsum([0, *sizes])
@@ -142,15 +145,10 @@ def recentre(
         part = slice(first[j], first[j + 1])
         matrix[part, part] = len(group.levels) * factor.expected_precision
         right[part] = matrix[part, part] @ averages[j]
-    shifts = np.zeros((common.size, first[-1]))
-    for j, a, column in pairs:
-        shifts[column, first[j] + a] = 1.0
-        if common.intercept and column > 0:
-            shifts[0, first[j] + a] = common.center[column - 1]  # β₀ is at the predictors' mean
-    precision = common.prior_sd**-2.0
+    shifts, free = mean_shifts(glmm)
+    precision = common.normal_precision if prior is None else prior
     matrix += shifts.T @ (precision[:, None] * shifts)
     right += shifts.T @ (precision * (common.prior_mean - gaussian.mean[: common.size]))
-    free = np.array([first[j] + a for j, a, _ in pairs], dtype=np.int64)
     c = np.zeros(first[-1])
     if len(free):
         # effects that have no common counterpart stay where they are
@@ -162,6 +160,27 @@ def recentre(
         moment = gaussian.second_moment(j) - n * (cross + cross.T - np.outer(step, step))
         out.append(update_covariance(group.prior, moment, n).expected_precision)
     return tuple(out)
+
+
+def mean_shifts(glmm: GLMM) -> tuple[FloatArray, NDArray[np.int64]]:
+    """How β makes up for shifts c of the effects of all levels: with u − c and β + Tc, η stays.
+
+    Returns
+    -------
+    shifts : ndarray, shape (common coefficients, Σd)
+        T; one column for each effect of each term, zero where it has no common counterpart.
+    free : ndarray
+        The columns that do have one.
+    """
+    common = glmm.common
+    first = np.cumsum([0, *(group.d for group in glmm.groups)])
+    shifts, free = np.zeros((common.size, first[-1])), []
+    for j, a, column in _pairs(glmm):
+        free.append(first[j] + a)
+        shifts[column, first[j] + a] = 1.0
+        if common.intercept and column > 0:
+            shifts[0, first[j] + a] = common.center[column - 1]  # β₀ is at the predictors' mean
+    return shifts, np.array(free, dtype=np.int64)
 
 
 def _pairs(glmm: GLMM) -> list[tuple[int, int, int]]:

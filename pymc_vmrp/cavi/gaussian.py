@@ -71,6 +71,15 @@ class Solver(Protocol):
         """What reports call it."""
         ...
 
-    def solve(self, sites: Sites, precisions: Sequence[FloatArray]) -> Gaussian:
-        """q(β, u) for the sites and E[Σ_j⁻¹] of each block."""
+    def solve(
+        self,
+        sites: Sites,
+        precisions: Sequence[FloatArray],
+        common: FloatArray | None = None,
+    ) -> Gaussian:
+        """q(β, u) for the sites and E[Σ_j⁻¹] of each block.
+
+        ``common`` holds the expected prior precision of each β; None stands for that of its normal
+        priors.
+        """
         ...

@@ -130,25 +130,25 @@ def lay_out(glmm: GLMM, partition: Partition) -> Layout:
     own, own_values = _empty_slots(glmm, nested, len(order))
     for j, slots in _slots(glmm, nested):
         group = glmm.groups[j]
-        codes = first[j] + group.codes[order].astype(np.int64) * group.d
-        for a, slot in enumerate(slots):
+        for (i, a), slot in zip(np.ndindex(group.m, group.d), slots, strict=True):
+            codes = first[j] + group.members[order, i].astype(np.int64) * group.d
             own[:, slot] = inside[codes + a]
-            own_values[:, slot] = group.values[order, a]
+            own_values[:, slot] = group.member_values[order, i, a]
 
     k = glmm.common.size
     border, border_values = _empty_slots(glmm, crossed, len(order), k)
     border[:, :k] = np.arange(k)
     border_values[:, :k] = glmm.common.design(glmm.common.columns)[order]
-    pairs = {j: _pairs(row_block, glmm.groups[j].codes[order], n_blocks) for j in crossed}
+    pairs = {j: _pairs(row_block, glmm.groups[j].members[order], n_blocks) for j in crossed}
     before = np.full(n_blocks, k)  # touched coefficients of each block so far
     at = {}
     for j, slots in _slots(glmm, crossed, k):
         group, pair = glmm.groups[j], pairs[j]
         at[j] = before.copy()
-        rank = pair.index - pair.starts[row_block]
-        for a, slot in enumerate(slots):
+        for (i, a), slot in zip(np.ndindex(group.m, group.d), slots, strict=True):
+            rank = pair.index[:, i] - pair.starts[row_block]
             border[:, slot] = before[row_block] + rank * group.d + a
-            border_values[:, slot] = group.values[order, a]
+            border_values[:, slot] = group.member_values[order, i, a]
         before += group.d * np.diff(pair.starts)
     touched_starts = np.concatenate([[0], np.cumsum(before)])
     touched = np.empty(touched_starts[-1], dtype=np.int64)
@@ -191,15 +191,15 @@ def _own_coefficients(
 def _slots(glmm: GLMM, terms: list[int], at: int = 0) -> Iterator[tuple[int, range]]:
     """The columns of a row's entries that belong to each term."""
     for j in terms:
-        d = glmm.groups[j].d
-        yield j, range(at, at + d)
-        at += d
+        width = glmm.groups[j].m * glmm.groups[j].d
+        yield j, range(at, at + width)
+        at += width
 
 
 def _empty_slots(
     glmm: GLMM, terms: list[int], n_rows: int, at: int = 0
 ) -> tuple[SmallIntArray, FloatArray]:
-    width = at + sum(glmm.groups[j].d for j in terms)
+    width = at + sum(glmm.groups[j].m * glmm.groups[j].d for j in terms)
     return np.empty((n_rows, width), dtype=np.int32), np.empty((n_rows, width))
 
 
@@ -214,7 +214,7 @@ def _starts(block: IntArray, n_blocks: int) -> IntArray:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Distinct (block, level) pairs in order, each block's first, and the pair of each row."""
+    """Distinct (block, level) pairs in order, each block's first, and the pairs of each row."""
 
     block: IntArray
     level: IntArray
@@ -222,9 +222,9 @@ class _Pairs:
     index: IntArray
 
 
-def _pairs(row_block: IntArray, codes: SmallIntArray, n_blocks: int) -> _Pairs:
-    n_levels = int(codes.max()) + 1
-    key = row_block * n_levels + codes
+def _pairs(row_block: IntArray, members: SmallIntArray, n_blocks: int) -> _Pairs:
+    n_levels = int(members.max()) + 1
+    key = row_block[:, None] * n_levels + members
     if n_blocks * n_levels <= _TABLE:
         table = np.zeros(n_blocks * n_levels, dtype=bool)
         table[key] = True

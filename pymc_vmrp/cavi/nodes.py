@@ -10,6 +10,7 @@ placed anew when the iterations have settled: first far apart, then around the m
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +50,7 @@ def first_bound(glmm: GLMM, name: str) -> Bound:
         Where the family has no Pólya–Gamma representation.
     """
     family = glmm.family
-    logistic = family.link == "logit" and family.pools
+    logistic = family.form == "logistic"
     if name == "polya-gamma" and not logistic:
         raise VmrpError(
             f"bound='polya-gamma' is for Bernoulli and binomial families with logit link, not for "
@@ -59,7 +60,7 @@ def first_bound(glmm: GLMM, name: str) -> Bound:
         return PolyaGamma(last=name == "polya-gamma")
     if not glmm.free_parameters:
         return Quadrature()
-    if family.name == "gaussian":
+    if family.form == "gaussian":
         return GaussianBound()
     return NodeBound(_coarse_nodes(glmm), placed=0)
 
@@ -133,42 +134,38 @@ class NodeBound:
 
     def evaluate(self, glmm: GLMM, mean: FloatArray, variance: FloatArray) -> Evaluation:
         """See :class:`Bound`."""
-        total = _with_offset(glmm, mean)
-        t = self.nodes.t
-        log_q = np.array([_log_density(glmm, total, variance, at) for at in t])
-        log_q += self.nodes.log_volume
+        total, nodes = _with_offset(glmm, mean), self.nodes
+        log_q = self._log_densities(glmm, total, variance)
         top = log_q.max()
         mass = np.exp(log_q - top)
-        value = float(top + np.log(mass.sum()))
-        mass /= mass.sum()
-        factor = TabulatedFactor(
-            self.nodes.centre,
-            self.nodes.axes,
-            self.nodes.z,
-            log_q.reshape([len(z) for z in self.nodes.z]),
-        )
-        sites = sites_of(_averaged(glmm, total, variance, t, mass), mean)
-        return Evaluation(sites, value + glmm.response.log_base, factor)
+        value = float(top + np.log(mass.sum())) + nodes.log_volume + glmm.response.log_base
+        averaged = _averaged(glmm, total, variance, nodes.t, (mass / mass.sum()).ravel())
+        factor = TabulatedFactor(nodes.centre, nodes.axes, nodes.z, log_q)
+        return Evaluation(sites_of(averaged, mean), value, factor)
 
     def refined(self, glmm: GLMM, mean: FloatArray, variance: FloatArray) -> Bound | None:
         """See :class:`Bound`: new nodes while the mode still moves, or mass reaches the edge."""
         total = _with_offset(glmm, mean)
-        start = self.nodes.t[
-            np.argmax([_log_density(glmm, total, variance, at) for at in self.nodes.t])
-        ]
-        placed = _place(glmm, total, variance, start)
+        log_q = self._log_densities(glmm, total, variance)
+        placed = _place(glmm, total, variance, self.nodes.t[np.argmax(log_q)])
         if self.last:
             moved = np.linalg.solve(placed.axes, placed.centre - self.nodes.centre)
-            if np.abs(moved).max() < _MOVED and not self._at_edge(glmm, total, variance):
+            if np.abs(moved).max() < _MOVED and not _reaches_edge(log_q):
                 return None
         return NodeBound(placed, self.placed + 1)
 
-    def _at_edge(self, glmm: GLMM, total: FloatArray, variance: FloatArray) -> bool:
-        log_q = np.array([_log_density(glmm, total, variance, at) for at in self.nodes.t])
-        mass = np.exp(log_q - log_q.max()).reshape([len(z) for z in self.nodes.z])
-        mass /= mass.sum()
-        edges = [np.take(mass, end, axis=a).sum() for a in range(mass.ndim) for end in (0, -1)]
-        return bool(max(edges) > _EDGE)
+    def _log_densities(self, glmm: GLMM, total: FloatArray, variance: FloatArray) -> FloatArray:
+        """Log q(t) at the nodes, up to a constant, with one dimension per axis."""
+        values = [_log_density(glmm, total, variance, at) for at in self.nodes.t]
+        return np.array(values).reshape([len(z) for z in self.nodes.z])
+
+
+def _reaches_edge(log_q: FloatArray) -> bool:
+    """Whether the outermost nodes hold mass to speak of."""
+    mass = np.exp(log_q - log_q.max())
+    mass /= mass.sum()
+    edges = [np.take(mass, end, axis=a).sum() for a in range(mass.ndim) for end in (0, -1)]
+    return bool(max(edges) > _EDGE)
 
 
 def _with_offset(glmm: GLMM, mean: FloatArray) -> FloatArray:
@@ -240,9 +237,10 @@ def _simplex(start: FloatArray) -> FloatArray:
     return np.vstack([start, start + 0.3 * np.eye(len(start))])
 
 
-def _curvature(log_density: object, mode: FloatArray, top: float) -> FloatArray:
+def _curvature(
+    log_density: Callable[[FloatArray], float], mode: FloatArray, top: float
+) -> FloatArray:
     """Negative Hessian by central differences, over steps that lower the density by about 1."""
-    assert callable(log_density)
     k = len(mode)
     steps = np.empty(k)
     for a in range(k):

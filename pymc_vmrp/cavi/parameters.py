@@ -87,7 +87,11 @@ class TabulatedFactor:
         # far tails fall steeply enough to upset a cubic
         values = np.maximum(self.log_q - top, -60.0)
         if len(self.z) == 1:
-            fine = np.asarray(CubicSpline(self.z[0], values)(axes[0]))
+            # where the prior ends, so does the table: a cubic across the step would swing
+            inside = np.isfinite(self.log_q)
+            z = self.z[0][inside]
+            axes = (np.linspace(z[0], z[-1], points),)
+            fine = np.asarray(CubicSpline(z, values[inside])(axes[0]))
         else:
             spline = RegularGridInterpolator(self.z, values, method="cubic")
             mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)

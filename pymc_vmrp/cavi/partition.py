@@ -64,12 +64,14 @@ def candidates(glmm: GLMM) -> Iterator[Partition]:
     groups = glmm.groups
     seen = []
     for j, group in enumerate(groups):
-        if group.factor in (other.factor for other in groups[:j]):
+        if group.m > 1 or group.factor in (other.factor for other in groups[:j]):
             continue
-        partition = _by_codes(glmm, group.factor, group.codes.astype(np.int64), len(group.levels))
+        codes = group.members[:, 0].astype(np.int64)
+        partition = _by_codes(glmm, group.factor, codes, len(group.levels))
         seen.append(partition)
         yield partition
-    largest = sorted(range(len(groups)), key=lambda j: -groups[j].size)[:_JOINED]
+    single = [j for j, group in enumerate(groups) if group.m == 1]
+    largest = sorted(single, key=lambda j: -groups[j].size)[:_JOINED]
     for i, j in combinations(largest, 2):
         if any(p.n_blocks > 1 and p.has(i) and p.has(j) for p in seen):
             continue  # their own factor is a term, and a candidate already
@@ -85,12 +87,13 @@ def _by_codes(glmm: GLMM, factor: str, codes: IntArray, size: int) -> Partition:
 
 
 def _nested(group: GroupEffects, codes: IntArray, size: int) -> IntArray | None:
-    """The block of each level, or None where a level meets two blocks."""
+    """The block of each level, or None where a level meets two blocks, or a cell's levels do."""
     if len(group.levels) < size:
         return None  # quickly: some block would have no level
     block = np.full(len(group.levels), -1, dtype=np.int64)
-    block[group.codes] = codes
-    if not np.array_equal(block[group.codes], codes):
+    for members in group.members.T:
+        block[members] = codes
+    if not all(np.array_equal(block[members], codes) for members in group.members.T):
         return None
     empty = np.flatnonzero(block < 0)  # no row touches these: any block will do
     block[empty] = empty % size
@@ -100,8 +103,9 @@ def _nested(group: GroupEffects, codes: IntArray, size: int) -> IntArray | None:
 def _components(a: GroupEffects, b: GroupEffects) -> tuple[IntArray, int]:
     """Blocks of levels of two factors that no cell connects."""
     n_a, n_b = len(a.levels), len(b.levels)
-    edges = (np.ones(len(a.codes), dtype=np.int8), (a.codes, n_a + b.codes.astype(np.int64)))
+    ours, theirs = a.members[:, 0], b.members[:, 0].astype(np.int64)
+    edges = (np.ones(len(ours), dtype=np.int8), (ours, n_a + theirs))
     graph = coo_array(edges, shape=(n_a + n_b, n_a + n_b))
     _, labels = connected_components(graph, directed=False)
-    _, codes = np.unique(labels[a.codes], return_inverse=True)
+    _, codes = np.unique(labels[ours], return_inverse=True)
     return codes.astype(np.int64), int(codes.max()) + 1

@@ -28,7 +28,6 @@ from pymc_vmrp.cavi.block_kernels import (
     reduce_shifts,
     sample_blocks,
 )
-from pymc_vmrp.cavi.dense import prior_shift
 from pymc_vmrp.cavi.factor import factor_and_invert, singular
 from pymc_vmrp.cavi.kernels import add_curvature
 from pymc_vmrp.cavi.layout import Layout
@@ -112,8 +111,14 @@ class PartitionedSolver:
         """Rough count of a sweep's multiplications in the blocks."""
         return float(self._work.sum())
 
-    def solve(self, sites: Sites, precisions: Sequence[FloatArray]) -> PartitionedGaussian:
+    def solve(
+        self,
+        sites: Sites,
+        precisions: Sequence[FloatArray],
+        common: FloatArray | None = None,
+    ) -> PartitionedGaussian:
         """See :class:`Solver`."""
+        prior = self.glmm.common.normal_precision if common is None else common
         layout, n_border = self.layout, len(self.layout.border)
         products, factors, inverses = (np.empty(self.matrix_starts[-1]) for _ in range(3))
         cross_products, crosses = (np.empty(self.cross_starts[-1]) for _ in range(2))
@@ -145,14 +150,14 @@ class PartitionedSolver:
             border_products += more_products
             log_det += more_log_det
         schur += border_products
-        self._add_border_prior(schur, precisions)
+        self._add_border_prior(schur, precisions, prior)
         if not np.isfinite(log_det):
             raise singular()
         factor, inverse = factor_and_invert(schur)
         inverse += np.tril(inverse, -1).T
         arrow = Arrow(self, factors, inverses, crosses, factor)
         shift = np.zeros(self.glmm.n_coefficients)
-        shift[: self.glmm.common.size] = prior_shift(self.glmm)
+        shift[: self.glmm.common.size] = prior * self.glmm.common.prior_mean
         solution = arrow.solve_rows(sites.shift, shift)
         return PartitionedGaussian(
             arrow=arrow,
@@ -181,9 +186,11 @@ class PartitionedSolver:
         factors[at], inverses[at] = lower.ravel(), inverse.ravel()
         return 2 * float(np.log(np.diag(lower)).sum())
 
-    def _add_border_prior(self, schur: FloatArray, precisions: Sequence[FloatArray]) -> None:
+    def _add_border_prior(
+        self, schur: FloatArray, precisions: Sequence[FloatArray], prior: FloatArray
+    ) -> None:
         common = np.arange(self.glmm.common.size)
-        schur[common, common] += self.glmm.common.prior_sd**-2.0
+        schur[common, common] += prior
         for j, index in self.layout.border_terms(self.glmm):
             for a in range(index.shape[1]):
                 for b in range(a + 1):

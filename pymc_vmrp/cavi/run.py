@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.cavi.accelerate import ACCELERATORS, Accelerator
 from pymc_vmrp.cavi.blas import one_blas_thread
-from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.coordinates import Coordinates
 from pymc_vmrp.cavi.factor import SingularPrecision
+from pymc_vmrp.cavi.factorize import factorized_solver
 from pymc_vmrp.cavi.nodes import first_bound
 from pymc_vmrp.cavi.sweep import Point, Setup, State, start, sweep, under_bound
 from pymc_vmrp.errors import VmrpError
@@ -37,6 +37,8 @@ class Options:
     solver: str = "auto"
     accelerate: str = "anderson"
     expansion: str = "translation"
+    factorization: str = "joint"
+    kept: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Fit:
     change : float
         Last change, in the units of ``tol``.
     seconds : float
-    bound, solver, accelerator, expansion : str
+    bound, solver, accelerator, expansion, factorization : str
     """
 
     state: State
@@ -71,6 +73,7 @@ class Fit:
     solver: str
     accelerator: str
     expansion: str
+    factorization: str = "joint"
 
     @property
     def converged(self) -> bool:
@@ -84,9 +87,10 @@ class Fit:
 
 
 def run(glmm: GLMM, options: Options, callback: Callback | None = None) -> Fit:
-    """Fit q(β, u) Π q(Σ_j) q(a_j) q(φ) to the posterior of ``glmm``."""
+    """Fit q(β, u) Π q(Σ_j) q(a_j) q(φ) to the posterior of ``glmm``; q(β, u) as factorized."""
     began = time.perf_counter()
-    solver = choose_solver(glmm, options.solver, expand=options.expansion == "translation")
+    expand = options.expansion == "translation"
+    solver = factorized_solver(glmm, options.factorization, options.kept, options.solver, expand)
     setup = Setup(glmm, solver, first_bound(glmm, options.bound), options.expansion)
     # a step too far overflows; its ELBO is then no number, and the step is rejected
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
@@ -97,7 +101,7 @@ def run(glmm: GLMM, options: Options, callback: Callback | None = None) -> Fit:
                 "extreme scale. Rescale them, for example with scale(x)."
             )
         fit = _through_bounds(setup, state, options, callback)
-    return replace(fit, seconds=time.perf_counter() - began)
+    return replace(fit, seconds=time.perf_counter() - began, factorization=options.factorization)
 
 
 def _through_bounds(setup: Setup, state: State, options: Options, callback: Callback | None) -> Fit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from pymc_vmrp.cavi.covariance import CovarianceFactor, update_covariance
 from pymc_vmrp.cavi.elbo import evidence_lower_bound
 from pymc_vmrp.cavi.expand import recentre, translate
 from pymc_vmrp.cavi.gaussian import Gaussian, Solver
+from pymc_vmrp.cavi.mixtures import expected_scales, prior_precision, starting_scales
 from pymc_vmrp.cavi.parameters import ParameterFactor
 from pymc_vmrp.cavi.sites import Bound, Sites
 from pymc_vmrp.glmm.spec import GLMM
@@ -34,11 +35,13 @@ class Setup:
 class Point:
     """What a sweep starts from: E[Σ_j⁻¹] of each block and the sites of the likelihood.
 
-    Together with the priors of β these are the natural parameters of q(β, u).
+    Together with the priors of β, and E[1/λ²] of those that are mixtures, these are the natural
+    parameters of q(β, u).
     """
 
     precisions: tuple[FloatArray, ...]
     sites: Sites
+    scales: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def towards(self, other: Point, step: float) -> Point:
         """The natural parameters a fraction ``step`` of the way to ``other``."""
@@ -46,7 +49,8 @@ class Point:
             (1 - step) * mine + step * others
             for mine, others in zip(self.precisions, other.precisions, strict=True)
         )
-        return Point(precisions, self.sites.towards(other.sites, step))
+        scales = (1 - step) * self.scales + step * other.scales
+        return Point(precisions, self.sites.towards(other.sites, step), scales)
 
 
 @dataclass(frozen=True)
@@ -91,21 +95,27 @@ def start(setup: Setup) -> Point:
     precisions = tuple(np.eye(group.d) / (_START_SD * scale) ** 2 for group in glmm.groups)
     if glmm.response.offset is not None:
         mean = mean - glmm.response.offset
-    return Point(precisions, setup.bound.evaluate(glmm, mean, variance).sites)
+    sites = setup.bound.evaluate(glmm, mean, variance).sites
+    return Point(precisions, sites, starting_scales(glmm.common))
 
 
 def sweep(setup: Setup, point: Point) -> State:
-    """q(β, u) at ``point``, then every q(Σ_j), then the next sites."""
+    """q(β, u) at ``point``, then every q(Σ_j) and q(λ), then the next sites."""
     glmm = setup.glmm
-    gaussian = setup.solver.solve(point.sites, point.precisions)
+    prior = prior_precision(glmm.common, point.scales)
+    gaussian = setup.solver.solve(point.sites, point.precisions, prior)
     factors = tuple(
         update_covariance(group.prior, gaussian.second_moment(j), len(group.levels))
         for j, group in enumerate(glmm.groups)
     )
     mean, variance = gaussian.row_moments()
     evaluation = setup.bound.evaluate(glmm, mean, variance)
-    target = Point(tuple(factor.expected_precision for factor in factors), evaluation.sites)
-    expanded = _expanded_precisions(setup, gaussian, factors)
+    target = Point(
+        tuple(factor.expected_precision for factor in factors),
+        evaluation.sites,
+        expected_scales(glmm.common, gaussian),
+    )
+    expanded = _expanded_precisions(setup, gaussian, factors, target.scales)
     return State(
         point=point,
         gaussian=gaussian,
@@ -114,18 +124,19 @@ def sweep(setup: Setup, point: Point) -> State:
         mean=mean,
         variance=variance,
         target=target,
-        image=target if expanded is None else Point(expanded, evaluation.sites),
+        image=target if expanded is None else replace(target, precisions=expanded),
         elbo=evidence_lower_bound(glmm, evaluation.expected_log_likelihood, gaussian, factors),
     )
 
 
 def _expanded_precisions(
-    setup: Setup, gaussian: Gaussian, factors: tuple[CovarianceFactor, ...]
+    setup: Setup, gaussian: Gaussian, factors: tuple[CovarianceFactor, ...], scales: FloatArray
 ) -> tuple[FloatArray, ...] | None:
     if not factors or setup.expansion == "none":
         return None
     if setup.expansion == "mean":
-        return recentre(setup.glmm, gaussian, factors)
+        prior = prior_precision(setup.glmm.common, scales)
+        return recentre(setup.glmm, gaussian, factors, prior)
     return translate(gaussian.quadratic(), factors)
 
 
@@ -133,13 +144,13 @@ def under_bound(setup: Setup, state: State) -> State:
     """The same q under the bound of ``setup``."""
     glmm = setup.glmm
     evaluation = setup.bound.evaluate(glmm, state.mean, state.variance)
-    target = Point(state.target.precisions, evaluation.sites)
+    target = replace(state.target, sites=evaluation.sites)
     expanded = state.image is not state.target
     return replace(
         state,
         parameters=evaluation.parameters,
         target=target,
-        image=Point(state.image.precisions, evaluation.sites) if expanded else target,
+        image=replace(state.image, sites=evaluation.sites) if expanded else target,
         elbo=evidence_lower_bound(
             glmm, evaluation.expected_log_likelihood, state.gaussian, state.factors
         ),

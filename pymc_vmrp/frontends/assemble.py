@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -14,42 +14,60 @@ from formulae.environment import Environment
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError, PriorError
+from pymc_vmrp.frontends.bambi_priors import (
+    coefficient_prior,
+    is_bambi_prior,
+    parameter_prior,
+    scale_prior,
+)
 from pymc_vmrp.frontends.calls import formula_environment
 from pymc_vmrp.frontends.checks import (
     abbreviate,
     check_columns,
     check_frame,
+    check_name,
     check_weights,
     drop_or_refuse_missing,
     storable_labels,
 )
 from pymc_vmrp.frontends.design import (
-    Block,
+    EncodedRows,
     Encoder,
-    check_name,
     fit_encoder,
     needed_columns,
     response_columns,
 )
+from pymc_vmrp.frontends.effects import Block
 from pymc_vmrp.frontends.formula import ParsedFormula
 from pymc_vmrp.frontends.identify import check_identified, warn_of_single_answers
-from pymc_vmrp.frontends.response import is_proportion, proportion_arguments, read_response
+from pymc_vmrp.frontends.response import (
+    KnownArgument,
+    is_proportion,
+    known_argument,
+    proportion_arguments,
+    read_response,
+)
 from pymc_vmrp.glmm.families.family import Family, Rows
+from pymc_vmrp.glmm.horseshoe import Horseshoe
+from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart, check_improper
+from pymc_vmrp.glmm.prior_support import check_covariance_prior
 from pymc_vmrp.glmm.priors import (
     CoefficientPrior,
     CovariancePrior,
     Flat,
     HuangWand,
     Normal,
-    check_covariance_prior,
+    named_covariance_prior,
 )
 from pymc_vmrp.glmm.scale_priors import ScalePrior
 from pymc_vmrp.glmm.spec import (
     GLMM,
     CommonEffects,
     CommonTerm,
+    Effect,
     FamilyParameter,
     GroupEffects,
+    Mixture,
     Observations,
     Response,
 )
@@ -58,6 +76,7 @@ from pymc_vmrp.glmm.variables import repeated_name
 FloatArray = NDArray[np.float64]
 
 DEFAULT_A = 5.0  # of the Huang–Wand prior, times the scale of the response
+DEFAULT_SMOOTH_A = 1.0  # the same of smooths: of their typical distance from their linear part
 DEFAULT_SCALE = 2.5  # of a coefficient's prior per sd of its predictor, as rstanarm and Bambi
 
 
@@ -69,6 +88,7 @@ class Assembled:
     encoder: Encoder
     event: str  # what is modelled, in words
     observations: Observations
+    known: KnownArgument | None  # trials or sds, which new responses are drawn with
 
 
 def assemble(
@@ -85,22 +105,24 @@ def assemble(
     frame = check_frame(data, "data")
     env = formula_environment(env)
     predictors = needed_columns(parsed, frame, env)
-    columns = [*response_columns(parsed, frame, env), *predictors, *_weight_columns(weights, frame)]
+    of_response = response_columns(parsed, frame, env)
+    columns = [*of_response, *predictors, *_weight_columns(weights, frame)]
     _check_response_is_no_predictor(parsed, predictors)
     frame = drop_or_refuse_missing(frame, list(dict.fromkeys(columns)), "data", dropna)
     check_name(parsed.response.name)
     response = read_response(parsed.response, frame, env, family)
     row_weights = None if weights is None else check_weights(frame[weights], "data")
     keys = [] if family.pools else [k for k in (response.y, response.trials) if k is not None]
-    learned = fit_encoder(parsed, frame, env, keys, family.absorbs_offset)
+    counted = Rows(response.y, response.trials, row_weights, None, response.sd)
+    trials = counted.ones if response.trials is None else counted.weighted(response.trials)
+    learned = fit_encoder(parsed, frame, env, keys, family.absorbs_offset, trials)
     encoder, cells, rows = learned.encoder, learned.cells, learned.rows
-    if not encoder.intercept and not encoder.terms and not encoder.blocks:
+    if not encoder.intercept and not encoder.common_terms and not rows.codes:
         raise FormulaError(f"The formula {parsed.text!r} has nothing to estimate: add a term.")
 
     absorbed = learned.offset if family.absorbs_offset else None
-    observed = Rows(response.y, response.trials, row_weights, absorbed, response.sd)
+    observed = replace(counted, offset=absorbed)
     statistics = family.pool(observed, cells)
-    trials = observed.ones if response.trials is None else observed.weighted(response.trials)
     counts = cells.sum(trials)
     _check_constant(encoder.common_terms, rows.common)
     scale = _scale(family, observed)
@@ -120,8 +142,9 @@ def assemble(
             values=values,
             prior=_covariance_prior(block, checked, scale),
         )
-        for block, codes, values in zip(encoder.blocks, rows.codes, rows.values, strict=True)
+        for block, codes, values in zip(encoder.blocks, rows.codes, rows.values, strict=False)
     )
+    groups += _smooth_groups(encoder, rows, checked, scale)
     if family.pools and family.response in ("binary", "proportion"):
         warn_of_single_answers(groups, counts)
     constants = family.constants(observed)
@@ -146,7 +169,37 @@ def assemble(
         cells.index,
         partial(storable_labels, frame.index),
     )
-    return Assembled(glmm, encoder, response.event, observations)
+    known = known_argument(parsed.response, of_response, env)
+    return Assembled(glmm, encoder, response.event, observations, known)
+
+
+def _smooth_groups(
+    encoder: Encoder, rows: EncodedRows, priors: dict[str, Any], scale: float
+) -> tuple[GroupEffects, ...]:
+    """The blocks of smooths, which come after those of group-specific terms."""
+    first = len(encoder.blocks)
+    named = [(smooth.name, block) for smooth in encoder.smooths for block in smooth.blocks]
+    default = priors.get("smooths", HuangWand(nu=2, A=DEFAULT_SMOOTH_A * scale))
+    return tuple(
+        GroupEffects(
+            factor=block.title,
+            effects=(Effect(block.title),),
+            levels=block.levels,
+            codes=codes,
+            values=values,
+            prior=_checked_for(
+                priors.get(block.title, priors.get(name, default)),
+                1,
+                len(block.levels),
+                block.title,
+            ),
+            title=block.title,
+            report=block.report,
+        )
+        for (name, block), codes, values in zip(
+            named, rows.codes[first:], rows.values[first:], strict=True
+        )
+    )
 
 
 def _weight_columns(weights: str | None, frame: pd.DataFrame) -> list[str]:
@@ -178,6 +231,8 @@ def _parameters(
     out = []
     for parameter in family.parameters:
         prior = given.get(parameter.name, parameter.prior(scale))
+        if is_bambi_prior(prior):
+            prior = parameter_prior(prior, parameter.name)
         if fixed and parameter.name in given:
             raise PriorError(
                 f"{parameter.name!r} is known from the response's standard deviations: give it no "
@@ -243,6 +298,8 @@ def _checked_priors(
     group = {"group_specific"}
     for block in encoder.blocks:
         group |= set(_prior_keys(block))
+    for smooth in encoder.smooths:
+        group |= {"smooths", smooth.name, *(block.title for block in smooth.blocks)}
     checked = {}
     for key, prior in priors.items():
         if key in parameters and key not in common:
@@ -252,14 +309,19 @@ def _checked_priors(
                 f"priors has the key {key!r}, but the model has no such term. Its terms are "
                 f"{', '.join(map(repr, sorted(common | group | set(parameters))))}."
             )
-        if isinstance(prior, str) and prior.lower() == "flat":
+        if isinstance(prior, str) and key in common and prior.lower() == "flat":
             prior = Flat()
+        elif is_bambi_prior(prior):
+            prior = (coefficient_prior if key in common else scale_prior)(prior, key)
+        elif isinstance(prior, str) and key in group:
+            prior = named_covariance_prior(prior.lower()) or prior
         kind, wanted = (
-            (CoefficientPrior, "Normal or Flat")
+            (CoefficientPrior, "Normal, Flat, StudentT, Laplace, Cauchy or Horseshoe")
             if key in common
             else (
                 CovariancePrior,
-                "HuangWand, InverseWishart or a prior on one sd",
+                "HuangWand, InverseWishart, a prior on one sd, or one of 'mean_exists', "
+                "'jeffreys', 'limit' and 'uniform'",
             )
         )
         if not isinstance(prior, kind):
@@ -282,7 +344,14 @@ def _covariance_prior(block: Block, priors: dict[str, Any], scale: float) -> Cov
         raise PriorError(f"The effects of {name!r} share one covariance matrix: give one prior.")
     default = priors.get("group_specific", HuangWand(nu=2, A=DEFAULT_A * scale))
     prior: CovariancePrior = given[0] if given else default
-    check_covariance_prior(prior, len(block.effects), name)
+    return _checked_for(prior, len(block.effects), len(block.factor.levels), name)
+
+
+def _checked_for(prior: CovariancePrior, d: int, levels: int, name: str) -> CovariancePrior:
+    """The prior of a block of d effects per level, if it can be that."""
+    check_covariance_prior(prior, d, name)
+    if isinstance(prior, ImproperInverseWishart):
+        check_improper(prior, d, levels, name)
     return prior
 
 
@@ -305,25 +374,36 @@ def _common_effects(
     squares = [share @ (column - mean) ** 2 for column, mean in zip(columns.T, means, strict=True)]
     sds = np.sqrt(np.array(squares, dtype=float))
     center = means if center_predictors and encoder.intercept else np.zeros(columns.shape[1])
-    mean: list[float] = []
-    sd: list[float] = []
+    given = []
     if encoder.intercept:
-        prior = priors.get("Intercept", Normal(centre, DEFAULT_SCALE * scale))
-        _append_prior(mean, sd, prior, 1, "Intercept")
+        intercept = priors.get("Intercept", Normal(centre, DEFAULT_SCALE * scale))
+        given.append(_GivenPrior("Intercept", "Intercept", intercept, 1))
     for term in encoder.common_terms:
-        width = term.stop - term.start
-        prior = priors.get(term.name, priors.get("common"))
+        key = term.name if term.name in priors else "common"
+        prior = priors.get(key)
         if prior is None:
             prior = _default_prior(term, sds[term.start : term.stop], scale)
-        _append_prior(mean, sd, prior, width, term.name)
+        given.append(_GivenPrior(term.name, key, prior, term.stop - term.start))
+    locations_and_sds = [_location_and_sd(one) for one in given]
     return CommonEffects(
         columns=columns,
         terms=encoder.common_terms,
         intercept=encoder.intercept,
         center=center,
-        prior_mean=np.array(mean),
-        prior_sd=np.array(sd),
+        prior_mean=np.concatenate([np.empty(0), *(mean for mean, _ in locations_and_sds)]),
+        prior_sd=np.concatenate([np.empty(0), *(sd for _, sd in locations_and_sds)]),
+        mixtures=_mixtures(given),
     )
+
+
+@dataclass(frozen=True)
+class _GivenPrior:
+    """The prior of a term with ``width`` columns, and the key it was given under."""
+
+    name: str
+    key: str
+    prior: CoefficientPrior
+    width: int
 
 
 def _default_prior(term: CommonTerm, sds: FloatArray, scale: float) -> Normal:
@@ -334,17 +414,37 @@ def _default_prior(term: CommonTerm, sds: FloatArray, scale: float) -> Normal:
     return Normal(0, tuple((DEFAULT_SCALE * scale / sds).tolist()))
 
 
-def _append_prior(
-    mean: list[float], sd: list[float], prior: CoefficientPrior, width: int, name: str
-) -> None:
+def _location_and_sd(given: _GivenPrior) -> tuple[FloatArray, FloatArray]:
+    """``prior_mean`` and ``prior_sd`` of a term, shape (width,) each."""
+    prior = given.prior
     if isinstance(prior, Flat):
-        mean.extend([0.0] * width)
-        sd.extend([np.inf] * width)
-        return
-    for target, value in ((mean, prior.mu), (sd, prior.sigma)):
-        array = np.asarray(value, dtype=float)
-        if array.ndim and array.shape != (width,):
-            raise PriorError(
-                f"The prior of {name!r} has {array.size} values, but the term has {width} columns."
-            )
-        target.extend(np.broadcast_to(array, width).tolist())
+        return np.zeros(given.width), np.full(given.width, np.inf)
+    if isinstance(prior, Normal):
+        return _per_column(given, prior.mu), _per_column(given, prior.sigma)
+    _per_column(given, prior.scale)
+    return _per_column(given, prior.location), np.full(given.width, np.nan)
+
+
+def _per_column(given: _GivenPrior, value: Any) -> FloatArray:
+    array = np.asarray(value, dtype=float)
+    if array.ndim and array.shape != (given.width,):
+        raise PriorError(
+            f"The prior of {given.name!r} has {array.size} values, but the term has {given.width} "
+            "columns."
+        )
+    return np.broadcast_to(array, given.width)
+
+
+def _mixtures(given: list[_GivenPrior]) -> tuple[Mixture, ...]:
+    """One per term; a horseshoe ties the columns of all terms that it is given to under one key."""
+    mixtures: dict[str, Mixture] = {}
+    start = 0
+    for one in given:
+        index = tuple(range(start, start + one.width))
+        start += one.width
+        if isinstance(one.prior, Normal | Flat):
+            continue
+        name = one.key if isinstance(one.prior, Horseshoe) else one.name
+        tied = mixtures[name].index if name in mixtures else ()
+        mixtures[name] = Mixture(name, tied + index, one.prior)
+    return tuple(mixtures.values())

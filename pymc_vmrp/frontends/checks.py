@@ -9,8 +9,10 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from pymc_vmrp.errors import DataError
+from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.glmm.codes import look_up, occurring, ranks
+
+_RESERVED = ("Intercept", "chain", "draw", "step", "__obs__")  # names in the DataTree
 
 
 def check_frame(data: object, what: str) -> pd.DataFrame:
@@ -176,3 +178,17 @@ def abbreviate(values: Collection[object], limit: int = 5) -> str:
     """A short list for an error message."""
     shown = ", ".join(repr(value) for value in list(values)[:limit])
     return shown + (f" and {len(values) - limit} more" if len(values) > limit else "")
+
+
+def check_name(name: str) -> None:
+    """Refuse names that a DataTree cannot hold or uses itself."""
+    if name in _RESERVED:
+        raise FormulaError(
+            f"A term cannot be called {name!r}, which results use for something else: rename the "
+            "column."
+        )
+    if "/" in name:  # a DataTree path separator: no variable may be called so
+        raise FormulaError(
+            f"The term {name!r} has '/' in its name, which ArviZ's files cannot store: multiply by "
+            "a number instead, or compute a column beforehand."
+        )

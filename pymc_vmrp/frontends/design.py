@@ -5,7 +5,6 @@ Common terms and the expressions left of a bar are evaluated by formulae, on one
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from formulae.terms.terms import Model as TermSet
 from formulae.terms.variable import Variable
 from numpy.typing import NDArray
 
-from pymc_vmrp.errors import DataError, FormulaError
+from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.calls import (
     call_values,
     check_finite,
@@ -27,38 +26,38 @@ from pymc_vmrp.frontends.calls import (
     evaluate_calls,
     formulae_errors,
 )
-from pymc_vmrp.frontends.checks import abbreviate, check_columns, kind_of, tidy_column
-from pymc_vmrp.frontends.factors import (
-    Factor,
-    check_factor_names,
-    encode_factor,
-    fit_factor,
-    is_plain,
-    unseen_keys,
+from pymc_vmrp.frontends.checks import check_columns, check_name, kind_of, tidy_column
+from pymc_vmrp.frontends.columns import (
+    check_known_levels,
+    column_labels,
+    gather,
+    two_dimensional,
 )
-from pymc_vmrp.frontends.formula import Bar, ParsedFormula, expression_name, predictor_terms
+from pymc_vmrp.frontends.effects import Block, encode_blocks, fit_blocks, unseen_levels
+from pymc_vmrp.frontends.factors import check_factor_names, is_plain
+from pymc_vmrp.frontends.formula import ParsedFormula, predictor_terms
+from pymc_vmrp.frontends.smooths import (
+    Smooth,
+    SmoothRows,
+    fit_smooths,
+    linear_terms,
+    smooth_codes,
+    smooth_values,
+)
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
-from pymc_vmrp.glmm.spec import CommonTerm, Effect
+from pymc_vmrp.glmm.spec import CommonTerm
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
 
-_RESERVED = ("Intercept", "chain", "draw", "step", "__obs__")  # names in the DataTree
-
-
-@dataclass(frozen=True)
-class Block:
-    """One group-specific block: which factor it varies over, and the effects that vary."""
-
-    factor: Factor
-    expressions: tuple[Any, ...]
-    effects: tuple[Effect, ...]
-
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Design of some rows: raw common columns, codes and values of each block, and the offset."""
+    """Design of some rows: raw common columns, codes and values of each block, and the offset.
+
+    The blocks of smooths come after those of group-specific terms.
+    """
 
     common: FloatArray
     codes: tuple[IntArray, ...]
@@ -77,6 +76,7 @@ class Encoder:
     common_terms : tuple of CommonTerm
     intercept : bool
     blocks : tuple of Block
+    smooths : tuple of Smooth
     needed : dict
         Data columns the predictors need, with the terms that need them.
     kinds : dict
@@ -89,6 +89,7 @@ class Encoder:
     common_terms: tuple[CommonTerm, ...]
     intercept: bool
     blocks: tuple[Block, ...]
+    smooths: tuple[Smooth, ...]
     needed: dict[str, str]
     kinds: dict[str, str]
     offsets: tuple[Call, ...] = ()
@@ -114,9 +115,8 @@ class Encoder:
 
     def unseen_levels(self, frame: pd.DataFrame) -> list[tuple[str, ...]]:
         """For each block, the sorted keys of its factor's levels that the model never saw."""
-        found = {block.factor.name: block.factor for block in self.blocks}
-        keys = {name: unseen_keys(factor, frame) for name, factor in found.items()}
-        return [keys[block.factor.name] for block in self.blocks]
+        of_smooths = sum(len(smooth.blocks) for smooth in self.smooths)
+        return unseen_levels(self.blocks, frame) + [()] * of_smooths
 
     def encode(
         self, frame: pd.DataFrame, unseen: Sequence[Sequence[str]], what: str
@@ -126,15 +126,10 @@ class Encoder:
         Levels whose keys are in ``unseen`` (one sequence per block) get the codes after the known.
         """
         common = self._common_columns(frame, what)
-        coded: dict[str, IntArray] = {}
-        values = []
-        for block, new_levels in zip(self.blocks, unseen, strict=True):
-            name = block.factor.name
-            if name not in coded:
-                coded[name] = encode_factor(block.factor, frame, new_levels)
-            values.append(_block_values(block.expressions, len(frame), frame))
-        codes = tuple(coded[block.factor.name] for block in self.blocks)
-        return EncodedRows(common, codes, tuple(values), self.offset(frame, what))
+        # the blocks of smooths come last, and have no levels to be unseen
+        codes, values = encode_blocks(self.blocks, frame, unseen[: len(self.blocks)])
+        smooths = [smooth.evaluate(frame, what) for smooth in self.smooths]
+        return _encoded_rows(common, codes, values, smooths, self.offset(frame, what))
 
     def offset(self, frame: pd.DataFrame, what: str) -> FloatArray | None:
         """Sum of the offsets of prepared rows; None without offsets."""
@@ -150,9 +145,9 @@ class Encoder:
     def _common_columns(self, frame: pd.DataFrame, what: str) -> FloatArray:
         pieces = [np.empty((len(frame), 0))]
         for term in self.terms:
-            _check_known_levels(term, frame, what)
+            check_known_levels(term, frame, what)
             with formulae_errors(term.name, what):
-                pieces.append(_two_dimensional(term.eval_new_data(frame), len(frame)))
+                pieces.append(two_dimensional(term.eval_new_data(frame), len(frame)))
             check_finite(pieces[-1], term.name, what)
         return np.column_stack(pieces).astype(float)
 
@@ -183,6 +178,7 @@ def fit_encoder(
     env: Environment,
     keys: Sequence[NDArray[Any]] = (),
     absorbs_offset: bool = False,
+    weights: NDArray[Any] | None = None,
 ) -> Learned:
     """Learn the design from the data.
 
@@ -197,6 +193,8 @@ def fit_encoder(
         Further columns in which the rows of a cell agree, such as the response.
     absorbs_offset : bool
         Whether rows of a cell may differ in their offset.
+    weights : ndarray, shape (rows,), optional
+        How much each row counts where smooths are centred and scaled, such as its trials.
     """
     needed = needed_columns(parsed, data, env)
     frame = pd.DataFrame(
@@ -216,18 +214,14 @@ def fit_encoder(
 
     terms, intercept = _evaluate_common(parsed.common, cell_frame, env)
     common_terms = _common_terms(terms)
-    common = _gather(terms, cells.size)
+    common = gather(terms, cells.size)
     check_factor_names(parsed.bars)
-    fitted: dict[str, tuple[Factor, IntArray]] = {}
-    blocks, values = [], []
-    for bar in parsed.bars:
-        expressions, effects, columns = _fit_effects(bar, parsed.bars, cell_frame, env)
-        name = bar.factor.name
-        check_name(name)
-        if name not in fitted:
-            fitted[name] = fit_factor(bar.factor, cell_frame, coded)
-        blocks.append(Block(fitted[name][0], expressions, effects))
-        values.append(columns)
+    blocks, codes, values = fit_blocks(parsed.bars, cell_frame, coded, env)
+    counts = cells.counts() if weights is None else cells.sum(weights)
+    smooths, smooth_rows = fit_smooths(
+        parsed.smooths, cell_frame, coded, counts, dict(frame.dtypes)
+    )
+    common_terms += linear_terms(smooths, common.shape[1])
     check_rowwise(calls, frame)
     for _, call, _ in calls:
         call._intermediate_data = None  # as long as the data, and never read again
@@ -237,13 +231,28 @@ def fit_encoder(
         common_terms=common_terms,
         intercept=intercept,
         blocks=tuple(blocks),
+        smooths=smooths,
         needed=needed,
         kinds={name: kind_of(frame[name]) for name in needed},
         offsets=offset_calls,
     )
-    codes = tuple(fitted[block.factor.name][1] for block in blocks)
     of_cells = None if offset is None or absorbs_offset else offset[cells.first]
-    return Learned(encoder, cells, EncodedRows(common, codes, tuple(values), of_cells), offset)
+    rows = _encoded_rows(common, codes, values, smooth_rows, of_cells)
+    return Learned(encoder, cells, rows, offset)
+
+
+def _encoded_rows(
+    common: FloatArray,
+    codes: Sequence[IntArray],
+    values: Sequence[FloatArray],
+    smooths: Sequence[SmoothRows],
+    offset: FloatArray | None,
+) -> EncodedRows:
+    if smooths:
+        common = np.column_stack([common, *(smooth.common for smooth in smooths)])
+    return EncodedRows(
+        common, (*codes, *smooth_codes(smooths)), (*values, *smooth_values(smooths)), offset
+    )
 
 
 def _sum_of_offsets(
@@ -291,12 +300,14 @@ class _Roles:
 
 def _column_roles(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -> _Roles:
     factors = {id(bar.factor) for bar in parsed.bars}
+    may_be_factors = {id(term) for smooth in parsed.smooths for term in smooth.terms}
     roles = _Roles(set(), set(), set())
     for _, term in predictor_terms(parsed):
         if parsed.is_offset(term):
             continue
         names = {c.name for c in term.components if isinstance(c, Variable)}
         (roles.factors if id(term) in factors else roles.variables).update(names)
+        roles.factors.update(names if id(term) in may_be_factors else ())
         calls = Term(*(c for c in term.components if isinstance(c, Call)))
         roles.calls.update(_columns_of(calls, data, env))
     return roles
@@ -372,135 +383,7 @@ def _common_terms(terms: Sequence[Term]) -> tuple[CommonTerm, ...]:
     start = 0
     for term in terms:
         check_name(term.name)
-        width = _two_dimensional(term.data, None).shape[1]
-        out.append(CommonTerm(term.name, _column_labels(term, width), start, start + width))
+        width = two_dimensional(term.data, None).shape[1]
+        out.append(CommonTerm(term.name, column_labels(term, width), start, start + width))
         start += width
     return tuple(out)
-
-
-def _column_labels(term: Term, width: int) -> tuple[str, ...] | None:
-    levels = term.levels
-    if levels is not None:
-        return tuple(map(str, levels))
-    return None if width == 1 else tuple(map(str, range(width)))
-
-
-def _check_known_levels(term: Term, frame: pd.DataFrame, what: str) -> None:
-    for component in term.components:
-        if isinstance(component, Variable) and component.kind == "categoric":
-            new = [v for v in pd.unique(frame[component.name]) if v not in component.levels]
-            if new:
-                raise DataError(
-                    f"Column {component.name!r} of {what} has levels that the common term "
-                    f"{term.name!r} never saw: {abbreviate(new)} (it knows "
-                    f"{abbreviate(component.levels)}). Merge them into known levels, or make it a "
-                    f"group-specific term (1|{component.name}), which can predict new levels."
-                )
-
-
-# --- group-specific terms ----------------------------------------------------------------------
-
-
-def _fit_effects(
-    bar: Bar, bars: Sequence[Bar], frame: pd.DataFrame, env: Environment
-) -> tuple[tuple[Any, ...], tuple[Effect, ...], FloatArray]:
-    """The evaluated expressions left of a bar, their effects, and the columns of these."""
-    # As in formulae and Bambi: with an intercept over the same factor, categories are contrasts.
-    has_intercept = any(
-        isinstance(expression, Intercept)
-        for other in bars
-        if other.factor.name == bar.factor.name
-        for expression in other.expressions
-    )
-    effects: list[Effect] = []
-    expressions = tuple(copy.deepcopy(bar.expressions))  # (c|g + h) codes c for each factor
-    for expression in expressions:
-        name = expression_name(expression)
-        check_name(name)
-        if isinstance(expression, Intercept):
-            effects.append(Effect("1"))
-            continue
-        with formulae_errors(f"{name}|{bar.factor.name}", "data"):
-            expression.set_type(frame, env)
-            expression.set_data(not has_intercept)
-        width = _two_dimensional(expression.data, len(frame)).shape[1]
-        if width == 0:
-            raise _constant_effect(name, bar)
-        labels = _column_labels(expression, width)
-        effects.extend(Effect(name, label) for label in labels or (None,))
-    values = _gather(expressions, len(frame))
-    if has_intercept:
-        for effect, column in zip(effects, values.T, strict=True):
-            if effect.expression != "1" and column.min() == column.max():
-                raise _constant_effect(effect.expression, bar)
-    return expressions, tuple(effects), values
-
-
-def _constant_effect(name: str, bar: Bar) -> DataError:
-    return DataError(
-        f"{name!r} in ({name}|{bar.factor.name}) is constant, or has only one level: its "
-        "effects cannot be told from the intercepts. Leave it out."
-    )
-
-
-def _gather(expressions: Sequence[Any], n: int) -> FloatArray:
-    """Columns of evaluated expressions; their own copies, as long as the data, are let go."""
-    if len(expressions) == 1 and isinstance(expressions[0], Intercept):
-        return np.broadcast_to(1.0, (n, 1))
-    pieces = [
-        np.broadcast_to(1.0, (n, 1)) if isinstance(e, Intercept) else _two_dimensional(e.data, n)
-        for e in expressions
-    ]
-    out = np.empty((n, sum(piece.shape[1] for piece in pieces)), order="F")
-    at = 0
-    for piece in pieces:
-        out[:, at : at + piece.shape[1]] = piece
-        at += piece.shape[1]
-    for expression in expressions:
-        if not isinstance(expression, Intercept):
-            _let_go(expression)
-    return out
-
-
-def _let_go(term: Term) -> None:
-    """Keep the shape of an evaluated term, which new data need, and not its rows."""
-    term.data = np.asarray(term.data)[:0].copy()
-    for component in term.components:
-        component.value = np.asarray(component.value)[:0].copy()
-        component._intermediate_data = None
-
-
-def _block_values(expressions: Sequence[Any], n: int, frame: pd.DataFrame) -> FloatArray:
-    pieces = []
-    for expression in expressions:
-        if isinstance(expression, Intercept):
-            pieces.append(np.ones((n, 1)))
-            continue
-        _check_known_levels(expression, frame, "the new data")
-        with formulae_errors(expression.name, "the new data"):
-            pieces.append(_two_dimensional(expression.eval_new_data(frame), n))
-        check_finite(pieces[-1], expression.name, "the new data")
-    return np.column_stack(pieces).astype(float)
-
-
-def _two_dimensional(values: Any, n: int | None) -> NDArray[Any]:
-    array = np.asarray(values)
-    if array.ndim == 1:
-        array = array[:, None]
-    if n is not None and len(array) != n:
-        raise DataError(f"A term evaluates to {len(array)} rows where the data have {n}.")
-    return array
-
-
-def check_name(name: str) -> None:
-    """Refuse names that a DataTree cannot hold or uses itself."""
-    if name in _RESERVED:
-        raise FormulaError(
-            f"A term cannot be called {name!r}, which results use for something else: rename the "
-            "column."
-        )
-    if "/" in name:  # a DataTree path separator: no variable may be called so
-        raise FormulaError(
-            f"The term {name!r} has '/' in its name, which ArviZ's files cannot store: multiply by "
-            "a number instead, or compute a column beforehand."
-        )

@@ -19,6 +19,15 @@ from formulae.terms.terms import Intercept, NegatedIntercept, Response, Term
 from formulae.terms.terms import Model as TermSet
 
 from pymc_vmrp.errors import FormulaError
+from pymc_vmrp.frontends.special import (
+    SmoothCall,
+    contains_members,
+    contains_smooth,
+    is_members,
+    is_smooth,
+    read_members,
+    read_smooth,
+)
 
 _EXAMPLE = "write for example 'y ~ x + (1|group)'"
 
@@ -51,6 +60,7 @@ class ParsedFormula:
     common: TermSet
     bars: tuple[Bar, ...]
     offsets: tuple[Term, ...] = ()
+    smooths: tuple[SmoothCall, ...] = ()
 
     def is_offset(self, term: Term) -> bool:
         """Whether ``term`` is one of the offsets; formulae cannot compare any two calls."""
@@ -76,7 +86,7 @@ def parse_formula(formula: str) -> ParsedFormula:
         if not isinstance(response.components[0].name, str):
             raise FormulaError(f"The response of {formula!r} is a number: {_EXAMPLE}.")
         _check_powers(tree.right)
-        common, bars, offsets = _terms(tree.right)
+        common, bars, offsets, smooths = _terms(tree.right)
     except FormulaError:
         raise
     except Exception as error:  # formulae raises many types; the user needs one
@@ -85,7 +95,7 @@ def parse_formula(formula: str) -> ParsedFormula:
         ) from error
     _check_duplicates(bars)
     _check_offsets(common)
-    return ParsedFormula(formula, response, common, tuple(bars), tuple(offsets))
+    return ParsedFormula(formula, response, common, tuple(bars), tuple(offsets), tuple(smooths))
 
 
 def is_offset(component: Any) -> bool:
@@ -141,9 +151,10 @@ def _merge_double_bars(tokens: list[Any]) -> list[Any]:
     return merged
 
 
-def _terms(tree: Any) -> tuple[TermSet, list[Bar], list[Term]]:
+def _terms(tree: Any) -> tuple[TermSet, list[Bar], list[Term], list[SmoothCall]]:
     bars: list[Bar] = []
     offsets: list[Term] = []
+    smooths: list[SmoothCall] = []
     plain = []
     for sign, node in _addends(tree):
         if _is_bar(node):
@@ -154,13 +165,31 @@ def _terms(tree: Any) -> tuple[TermSet, list[Bar], list[Term]]:
             raise FormulaError(
                 "A group-specific term such as (1|group) can only be added to other terms."
             )
+        elif is_smooth(node):
+            if sign < 0:
+                raise FormulaError("A smooth cannot be subtracted: leave it out.")
+            smooths.append(read_smooth(node))
         elif (offset := _offset(node)) is not None:
             if sign < 0:
                 raise FormulaError("An offset cannot be subtracted: write offset(-x).")
             offsets.append(offset)
         else:
+            _check_no_special(node)
             plain.append((sign, node))
-    return _sum(TermSet(), plain), bars, offsets
+    for i, smooth in enumerate(smooths):
+        if smooth.name in (other.name for other in smooths[:i]):
+            raise FormulaError(f"{smooth.name} appears twice: keep one of them.")
+    return _sum(TermSet(), plain), bars, offsets, smooths
+
+
+def _check_no_special(node: Any) -> None:
+    if contains_smooth(node):
+        raise FormulaError(
+            "s(...) and rw(...) can only be added to other terms: for a smooth that differs by "
+            "group write s(x, by=g), not s(x):g, s(x)*g or (s(x)|g)."
+        )
+    if contains_members(node):
+        raise FormulaError("mm(...) stands alone right of |, as in (1|mm(a, b)).")
 
 
 def _sum(start: TermSet, addends: list[tuple[int, Any]]) -> TermSet:
@@ -183,7 +212,8 @@ def _addends(node: Any, sign: int = 1) -> list[tuple[int, Any]]:
     if operator is not None and operator.kind in ("PLUS", "MINUS") and hasattr(node, "left"):
         right_sign = sign if operator.kind == "PLUS" else -sign
         return _addends(node.left, sign) + _addends(node.right, right_sign)
-    if hasattr(node, "expression") and _contains_bar(node) and not _is_bar(node):
+    opened = hasattr(node, "expression") and (_contains_bar(node) or contains_smooth(node))
+    if opened and not _is_bar(node):
         return _addends(node.expression, sign)
     return [(sign, node)]
 
@@ -227,7 +257,12 @@ def _bars(node: Any) -> list[Bar]:
     expressions = _expressions(node.left)
     if any(sign < 0 for sign, _ in _addends(_strip(node.right))):
         raise FormulaError("Grouping columns right of | cannot be subtracted.")
-    factors = Resolver(node.right).resolve()
+    _check_no_special(node.left)
+    if is_members(node.right):
+        factors = read_members(node.right)
+    else:
+        _check_no_special(node.right)
+        factors = Resolver(node.right).resolve()
     terms = factors.common_terms if isinstance(factors, TermSet) else [factors]
     bars = []
     for factor in terms:
@@ -277,3 +312,6 @@ def predictor_terms(parsed: ParsedFormula) -> Iterator[tuple[str, Term]]:
             if isinstance(expression, Term):
                 yield name, expression
             yield name, bar.factor
+    for smooth in parsed.smooths:
+        for term in smooth.terms:
+            yield smooth.name, term

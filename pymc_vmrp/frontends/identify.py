@@ -32,7 +32,9 @@ def warn_of_single_answers(groups: tuple[GroupEffects, ...], trials: FloatArray)
     other effects: the result would be the approximation's, not the data's.
     """
     for group in groups:
-        answers = np.bincount(group.codes, weights=trials, minlength=len(group.levels))
+        if group.m > 1 or group.title is not None:
+            continue
+        answers = np.bincount(group.members[:, 0], weights=trials, minlength=len(group.levels))
         if len(group.levels) > 1 and answers.max() <= 1:
             warnings.warn(
                 f"every level of {group.factor!r} has a single answer: 0/1 answers cannot tell "
@@ -55,7 +57,7 @@ def check_identified(common: CommonEffects, family: Family, statistics: Statisti
     (2007), Linear programming algorithms for detecting separated data in binary logistic
     regression models, DPhil thesis, University of Oxford.
     """
-    flat = ~np.isfinite(common.prior_sd)
+    flat = np.isinf(common.prior_sd)
     if not flat.any():
         return
     names = np.array(_column_names(common))[flat]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from formulae.terms.call import Call
+from formulae.terms.call_utils import CallVarsExtractor
 from formulae.terms.terms import Term
+from formulae.utils import flatten_list
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.calls import formulae_errors
-from pymc_vmrp.frontends.checks import abbreviate, tidy_column
+from pymc_vmrp.frontends.checks import abbreviate, check_columns, tidy_column
 from pymc_vmrp.glmm.codes import encode_column, look_up
 from pymc_vmrp.glmm.families.family import Family
 
@@ -154,23 +157,77 @@ def _finite_numbers(column: pd.Series, what: str) -> FloatArray:
 
 
 def _read_known_sd(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:
+    arguments = _known_sd_arguments(term)
+    y = _argument_numbers(arguments[0], data, env, f"The argument y of {term.name!r}")
+    sd = _positive_sds(arguments[1], data, env, term.name)
+    return ResponseRows(str(term.name), y, None, f"the mean of {arguments[0]}", sd)
+
+
+def _known_sd_arguments(term: Term) -> tuple[Any, Any]:
+    """The arguments y and sd of se(y, sd), by position or by name."""
     call = term.components[0].call
     named = dict(zip(("y", "sd"), call.args, strict=False)) | call.kwargs
     if len(call.args) + len(call.kwargs) != 2 or set(named) != {"y", "sd"}:
         raise FormulaError(f"The response {term.name!r} must have two arguments: y, sd.")
-    y, sd = (
-        _finite_numbers(
-            pd.Series(np.broadcast_to(argument.eval(data, env), len(data))),
-            f"The argument {role} of {term.name!r}",
-        )
-        for role, argument in named.items()
-    )
+    return named["y"], named["sd"]
+
+
+def _argument_numbers(argument: Any, data: pd.DataFrame, env: Any, what: str) -> FloatArray:
+    return _finite_numbers(pd.Series(np.broadcast_to(argument.eval(data, env), len(data))), what)
+
+
+def _positive_sds(argument: Any, data: pd.DataFrame, env: Any, response: str) -> FloatArray:
+    sd = _argument_numbers(argument, data, env, f"The argument sd of {response!r}")
     if (sd <= 0).any():
         raise DataError(
-            f"The standard deviations of {term.name!r} must be positive, but are not in "
+            f"The standard deviations of {response!r} must be positive, but are not in "
             f"{int((sd <= 0).sum())} rows."
         )
-    return ResponseRows(str(term.name), y, None, f"the mean of {named['y']}", sd)
+    return sd
+
+
+@dataclass(frozen=True)
+class KnownArgument:
+    """What responses depend on besides η and φ, and new data have to give as well.
+
+    Attributes
+    ----------
+    response : str
+    kind : {"trials", "sd"}
+        Trials of p(successes, trials), or standard deviations of se(y, sd).
+    argument : object
+        The argument as formulae evaluates it.
+    columns : tuple of str
+        Columns of the data that it reads.
+    env : Environment
+    """
+
+    response: str
+    kind: str
+    argument: Any
+    columns: tuple[str, ...]
+    env: Any
+
+    def read(self, data: pd.DataFrame, what: str) -> FloatArray:
+        """Its value in each row of new data, shape (rows,); a DataError where it has none."""
+        reason = f"the {self.kind} of {self.response!r}, which new responses are drawn with"
+        check_columns(data, self.columns, what, dict.fromkeys(self.columns, reason))
+        if self.kind == "sd":
+            return _positive_sds(self.argument, data, self.env, self.response)
+        return _counts(self.argument, data, self.env, self.response, self.kind)
+
+
+def known_argument(term: Term, columns: Collection[str], env: Any) -> KnownArgument | None:
+    """Trials or standard deviations in the response, None without; ``columns`` it may read."""
+    if is_proportion(term):
+        kind, argument = "trials", proportion_arguments(term)[1]
+    elif has_known_sd(term):
+        kind, argument = "sd", _known_sd_arguments(term)[1]
+    else:
+        return None
+    read = argument.accept(CallVarsExtractor(argument))
+    names = {read} if isinstance(read, str) else set(flatten_list(read))
+    return KnownArgument(str(term.name), kind, argument, tuple(sorted(names & set(columns))), env)
 
 
 def _read_binary(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.priors import HuangWand, covariance_log_density
 from pymc_vmrp.glmm.scale_priors import ScalePrior
 from pymc_vmrp.glmm.spec import GLMM, DesignRows
 
 FloatArray = NDArray[np.float64]
+Scales = tuple[FloatArray, FloatArray]
 
 _BLOCK = 2**20  # linear predictors held at a time
 
@@ -23,6 +25,7 @@ def log_joint(
     covariances: Sequence[FloatArray],
     aux: Sequence[FloatArray | None] | None = None,
     parameters: FloatArray | None = None,
+    scales: Sequence[Scales | None] | None = None,
 ) -> FloatArray:
     """Log p(y, β, u, Σ, φ) at given values of everything unknown.
 
@@ -38,6 +41,9 @@ def log_joint(
         marginal p(Σ).
     parameters : ndarray, shape (draws, k), optional
         The free parameters φ of the likelihood; None where there are none.
+    scales : sequence of (pair of ndarray, shapes (draws, k) and (draws,), or None), optional
+        Local and global scales of each horseshoe prior, in the order of ``common.mixtures``. Where
+        given, p(β | λ, τ) p(λ, τ) takes the place of the marginal p(β).
 
     Returns
     -------
@@ -50,13 +56,13 @@ def log_joint(
     for parameter, values in zip(glmm.free_parameters, parameters.T, strict=True):
         assert isinstance(parameter.prior, ScalePrior)
         total = total + parameter.prior.log_density_sigma(values)
-    return total + log_prior(glmm, coefficients, covariances, aux)
+    return total + log_prior(glmm, coefficients, covariances, aux, scales)
 
 
 def log_likelihood(glmm: GLMM, coefficients: FloatArray, parameters: FloatArray) -> FloatArray:
     """Log p(y | β, u, φ), shape (draws,), the constants of the original rows included."""
     response, family = glmm.response, glmm.family
-    if family.link == "logit" and family.pools and response.offset is None:
+    if family.form == "logistic" and response.offset is None:
         from pymc_vmrp.glmm.kernels import log_likelihood_of_draws
 
         rows = glmm.rows
@@ -103,12 +109,21 @@ def log_prior(
     coefficients: FloatArray,
     covariances: Sequence[FloatArray],
     aux: Sequence[FloatArray | None] | None = None,
+    scales: Sequence[Scales | None] | None = None,
 ) -> FloatArray:
     """Log p(β, u, Σ), shape (draws,); see :func:`log_joint`."""
     common = glmm.common
     proper = np.isfinite(common.prior_sd)
     z = (coefficients[:, : common.size] - common.prior_mean)[:, proper] / common.prior_sd[proper]
     total = -0.5 * (z**2).sum(1) - np.log(common.prior_sd[proper] * np.sqrt(2 * np.pi)).sum()
+    for i, mixture in enumerate(common.mixtures):
+        index = list(mixture.index)
+        deviation = coefficients[:, index] - common.prior_mean[index]
+        given = None if scales is None else scales[i]
+        if given is not None and isinstance(mixture.prior, Horseshoe):
+            total += mixture.prior.log_density_augmented(deviation, *given)
+        else:
+            total += mixture.prior.log_density_of_squares(deviation**2)
     for j, group in enumerate(glmm.groups):
         sigma = covariances[j]
         u = coefficients[:, glmm.group_slice(j)].reshape(len(coefficients), -1, group.d)

@@ -1,8 +1,10 @@
 """Prior distributions a user can name, and their log densities.
 
-Priors on a common coefficient: :class:`Normal`, :class:`Flat`. Priors on the d × d covariance
+Priors on a common coefficient: :class:`Normal`, :class:`Flat`, and those of ``scale_mixtures.py``
+and ``horseshoe.py``. Priors on the d × d covariance
 matrix Σ of a group-specific term: :class:`HuangWand` and :class:`InverseWishart` for any d; those
-of ``scale_priors.py`` on the standard deviation σ where d = 1.
+of ``scale_priors.py`` on the standard deviation σ where d = 1; by name, those of
+``improper_priors.py``.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, multigammaln
 
 from pymc_vmrp.errors import PriorError
+from pymc_vmrp.glmm.improper_priors import IMPROPER_NAMES, ImproperInverseWishart
 from pymc_vmrp.glmm.prior_arguments import freeze, numbers, positive
+from pymc_vmrp.glmm.scale_mixtures import ScaleMixture
 from pymc_vmrp.glmm.scale_priors import ScalePrior, log_density_of_variance
 
 FloatArray = NDArray[np.float64]
@@ -167,8 +171,15 @@ class InverseWishart:
         return inverse_wishart_log_density(covariance, df, scale)
 
 
-CoefficientPrior = Normal | Flat
-CovariancePrior = HuangWand | InverseWishart | ScalePrior
+CoefficientPrior = Normal | Flat | ScaleMixture
+CovariancePrior = HuangWand | InverseWishart | ImproperInverseWishart | ScalePrior
+
+
+def named_covariance_prior(name: str) -> CovariancePrior | None:
+    """The prior that vglmer calls so, or None: "mean_exists" is InverseWishart(d + 1, I)."""
+    if name == "mean_exists":
+        return InverseWishart()
+    return ImproperInverseWishart(name) if name in IMPROPER_NAMES else None
 
 
 def covariance_log_density(prior: CovariancePrior, covariance: FloatArray) -> FloatArray:
@@ -176,21 +187,6 @@ def covariance_log_density(prior: CovariancePrior, covariance: FloatArray) -> Fl
     if isinstance(prior, ScalePrior):
         return log_density_of_variance(prior, covariance)
     return prior.log_density(covariance)
-
-
-def check_covariance_prior(prior: CovariancePrior, d: int, term: str) -> None:
-    """Raise PriorError where ``prior`` cannot serve a group-specific term with d effects."""
-    if isinstance(prior, ScalePrior) and d > 1:
-        name = type(prior).__name__
-        raise PriorError(
-            f"The prior of {term!r} is {name}, which is a prior on one standard deviation, but the "
-            f"term has {d} correlated effects. Use HuangWand or InverseWishart, or write the term "
-            "with || so that its effects are independent."
-        )
-    if isinstance(prior, HuangWand):
-        prior.scales(d)
-    elif isinstance(prior, InverseWishart):
-        prior.parameters(d)
 
 
 def inverse_wishart_log_density(

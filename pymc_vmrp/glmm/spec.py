@@ -1,12 +1,15 @@
 """The GLMM: the one description of the model that every door builds and every engine reads.
 
 η = X̃β + Σ_j Z_j u_j, where X̃ holds the intercept and the centred common columns, and u_{j,g} ~
-N_d(0, Σ_j) for each level g of grouping factor j. Coefficients are laid out in one vector
-``[β, block 1, block 2, ...]``; inside a block they run level by level, effect by effect.
+N_d(0, Σ_j) for each level g of grouping factor j. A row of Z_j touches one level, or several with
+values of their own (memberships): so are splines and random walks written. Coefficients are laid
+out in one vector ``[β, block 1, block 2, ...]``; inside a block they run level by level, effect by
+effect.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.glmm.families.family import Family, Rows, Statistics
+from pymc_vmrp.glmm.memberships import is_ordered
 from pymc_vmrp.glmm.priors import CovariancePrior
+from pymc_vmrp.glmm.scale_mixtures import ScaleMixture
 from pymc_vmrp.glmm.scale_priors import ScalePrior
 
 FloatArray = NDArray[np.float64]
@@ -115,6 +120,24 @@ class CommonTerm:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """A prior of coefficients of β that is a normal distribution of random variance.
+
+    Attributes
+    ----------
+    name : str
+        The term it belongs to, or ``"common"`` where it ties the columns of several terms.
+    index : tuple of int
+        Its coefficients in β.
+    prior : ScaleMixture
+    """
+
+    name: str
+    index: tuple[int, ...]
+    prior: ScaleMixture
+
+
+@dataclass(frozen=True)
 class CommonEffects:
     """Intercept and common ("fixed") effects.
 
@@ -129,7 +152,10 @@ class CommonEffects:
         What is subtracted from each column (zeros when predictors are not centred). The prior
         of the intercept holds at this point of the predictors.
     prior_mean, prior_sd : ndarray, shape (intercept + k,)
-        Normal prior of β; ``inf`` in ``prior_sd`` marks a flat prior.
+        Location of the prior of β, and the sd of normal priors: ``inf`` marks a flat prior, and
+        ``nan`` one in ``mixtures``.
+    mixtures : tuple of Mixture
+        Priors that are neither normal nor flat.
     """
 
     columns: FloatArray
@@ -138,11 +164,17 @@ class CommonEffects:
     center: FloatArray
     prior_mean: FloatArray
     prior_sd: FloatArray
+    mixtures: tuple[Mixture, ...] = ()
 
     @property
     def size(self) -> int:
         """Number of coefficients, the intercept included."""
         return int(self.intercept) + self.center.size
+
+    @property
+    def normal_precision(self) -> FloatArray:
+        """Precision of normal priors, shape (size,): 0 for flat ones, nan for mixtures."""
+        return np.asarray(self.prior_sd**-2.0)
 
     def design(self, columns: FloatArray) -> FloatArray:
         """X̃ for the given raw columns: the intercept's ones and the centred columns."""
@@ -178,6 +210,25 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class Report:
+    """Linear combinations of a block's effects (d = 1) that results show in their place.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Names of the K combinations.
+    forward : ndarray, shape (K, L)
+        Combinations from effects.
+    backward : ndarray, shape (L, K)
+        Effects from combinations: ``backward @ forward`` is the identity.
+    """
+
+    labels: tuple[str, ...]
+    forward: FloatArray
+    backward: FloatArray
+
+
+@dataclass(frozen=True)
 class GroupEffects:
     """One block of group-specific ("random") effects that share one covariance matrix.
 
@@ -189,13 +240,19 @@ class GroupEffects:
         The d effects that vary over the levels.
     levels : tuple of str
         Names of the L levels that occur in the data.
-    codes : ndarray of int32, shape (N,)
-        Level of each cell.
-    values : ndarray, shape (N, d)
-        What each effect is multiplied by in each cell (ones for an intercept). May be read-only,
-        and one number in memory where it holds ones alone.
+    codes : ndarray of int32, shape (N,) or (N, m)
+        Level of each cell; or its m levels (its memberships), in ascending order. Where a cell
+        would touch one level twice, both values are in the last of the two, the first has zeros.
+    values : ndarray, shape (N, d) or (N, m, d)
+        What each effect is multiplied by in each cell (ones for an intercept), for each
+        membership. Both arrays may be read-only, and one row or one number in memory where rows
+        are alike.
     prior : CovariancePrior
         Prior of Σ (of σ where d = 1).
+    title : str, optional
+        Name of a block that is not written with a bar, such as the smooth ``s(x)``.
+    report : Report, optional
+        What results show in place of the effects.
     """
 
     factor: str
@@ -204,13 +261,17 @@ class GroupEffects:
     codes: IntArray
     values: FloatArray
     prior: CovariancePrior
+    title: str | None = None
+    report: Report | None = None
 
     def __post_init__(self) -> None:
         # the compiled loops do not check bounds: a wrong width would scramble the fit
-        if self.values.shape != (len(self.codes), self.d):
+        if self.values.shape != (*self.codes.shape, self.d):
             raise AssertionError(f"{self.name}: values {self.values.shape} for {self.d} effects")
-        if len(self.codes) and not 0 <= self.codes.min() <= self.codes.max() < len(self.levels):
+        if self.codes.size and not 0 <= self.codes.min() <= self.codes.max() < len(self.levels):
             raise AssertionError(f"{self.name}: codes outside of its {len(self.levels)} levels")
+        if not is_ordered(self.members, self.member_values):
+            raise AssertionError(f"{self.name}: memberships out of order")
 
     @property
     def d(self) -> int:
@@ -218,8 +279,25 @@ class GroupEffects:
         return len(self.effects)
 
     @property
+    def members(self) -> IntArray:
+        """Levels of each cell, shape (N, m)."""
+        return self.codes if self.codes.ndim == 2 else self.codes[:, None]
+
+    @property
+    def member_values(self) -> FloatArray:
+        """Values of each cell's memberships, shape (N, m, d)."""
+        return self.values if self.values.ndim == 3 else self.values[:, None]
+
+    @property
+    def m(self) -> int:
+        """Number of memberships per cell."""
+        return self.members.shape[1]
+
+    @property
     def name(self) -> str:
-        """Such as ``1|state`` or ``1+x|state``."""
+        """Such as ``1|state`` or ``1+x|state``, or the title."""
+        if self.title is not None:
+            return self.title
         expressions = list(dict.fromkeys(effect.expression for effect in self.effects))
         return "+".join(expressions) + "|" + self.factor
 
@@ -314,20 +392,23 @@ def design_rows(
     common : ndarray, shape (N, k)
         Intercept and centred common columns.
     groups : list of (codes, values)
-        Level of each row, shape (N,), and what each effect is multiplied by, shape (N, d).
+        Level of each row, shape (N,), and what each effect is multiplied by, shape (N, d); or
+        levels, shape (N, m), and values, shape (N, m, d).
     starts : tuple of int
         First coefficient of each block.
     """
     n, k = common.shape
-    width = k + sum(values.shape[1] for _, values in groups)
+    width = k + sum(math.prod(values.shape[1:]) for _, values in groups)
     columns = np.empty((n, width), dtype=np.int32)
     cells = np.empty((n, width))
     columns[:, :k] = np.arange(k)
     cells[:, :k] = common
     at = k
     for (codes, values), start in zip(groups, starts, strict=True):
-        d = values.shape[1]
-        columns[:, at : at + d] = start + codes[:, None] * d + np.arange(d)
-        cells[:, at : at + d] = values
-        at += d
+        d = values.shape[-1]
+        members = codes.T if codes.ndim == 2 else codes[None]
+        for i, level in enumerate(members):
+            columns[:, at : at + d] = start + level[:, None] * d + np.arange(d)
+            cells[:, at : at + d] = values[:, i] if values.ndim == 3 else values
+            at += d
     return DesignRows(columns, cells)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.glmm.spec import GLMM, CommonTerm, GroupEffects
+from pymc_vmrp.glmm.horseshoe import Horseshoe
+from pymc_vmrp.glmm.spec import GLMM, CommonEffects, CommonTerm, GroupEffects
 
 FloatArray = NDArray[np.float64]
 Variables = dict[str, tuple[tuple[str, ...], FloatArray]]
@@ -49,7 +50,8 @@ def effect_variables(glmm: GLMM, group: GroupEffects) -> list[EffectVariable]:
         stop = start + len(labels)
         named = tuple(label for label in labels if label is not None)
         dim = _expression_dim(glmm, expression, group, named) if named else None
-        variables.append(EffectVariable(f"{expression}|{group.factor}", start, stop, dim, named))
+        name = group.title or f"{expression}|{group.factor}"
+        variables.append(EffectVariable(name, start, stop, dim, named))
         start = stop
     return variables
 
@@ -68,6 +70,11 @@ def _expression_dim(
 def factor_dim(group: GroupEffects) -> str:
     """Dimension of a grouping factor's levels."""
     return f"{group.factor}__factor_dim"
+
+
+def step_dim(group: GroupEffects) -> str:
+    """Dimension of the effects themselves, where results show combinations of them."""
+    return f"{group.name}__step_dim"
 
 
 def correlation_pairs(group: GroupEffects) -> list[tuple[int, int]]:
@@ -106,28 +113,45 @@ def coords(glmm: GLMM) -> dict[str, list[str]]:
                 for a, b in correlation_pairs(group)
             ]
     for group in glmm.groups:
-        out[factor_dim(group)] = list(group.levels)
+        out[factor_dim(group)] = list(group.report.labels if group.report else group.levels)
     return out
 
 
-def repeated_name(glmm: GLMM) -> str | None:
-    """A name that two variables, or a variable and a dimension, would share; None if all differ."""
-    names = ["chain", "draw", *coords(glmm)]
-    if glmm.common.intercept:
-        names.append("Intercept")
+def posterior_names(glmm: GLMM) -> list[str]:
+    """Names of every variable of the posterior; of a faulty model some appear twice."""
+    names = ["Intercept"] if glmm.common.intercept else []
     names += [term.name for term in glmm.common.terms]
     for group in glmm.groups:
         for variable in effect_variables(glmm, group):
             names += [variable.name, f"{variable.name}_sigma"]
         if group.d > 1:
             names.append(correlation_name(group))
-    names += [parameter.name for parameter in glmm.free_parameters]
+    names += horseshoe_names(glmm.common)
+    return names + [parameter.name for parameter in glmm.free_parameters]
+
+
+def repeated_name(glmm: GLMM) -> str | None:
+    """A name that two variables, or a variable and a dimension, would share; None if all differ."""
     seen: set[str] = set()
-    for name in names:
+    for name in ["chain", "draw", *coords(glmm), *posterior_names(glmm)]:
         if name in seen:
             return name
         seen.add(name)
     return None
+
+
+def horseshoe_names(common: CommonEffects) -> list[str]:
+    """Variables that a pm.Model keeps for the horseshoe priors of common effects."""
+    first, names = int(common.intercept), []
+    starts = {term.name: first + term.start for term in common.terms}
+    if common.intercept:
+        starts["Intercept"] = 0
+    for mixture in common.mixtures:
+        if isinstance(mixture.prior, Horseshoe):
+            names.append(f"{mixture.name}_tau")
+            own = [name for name, start in starts.items() if start in mixture.index]
+            names += [f"{name}_{part}" for name in own for part in ("lambda", "offset")]
+    return names
 
 
 def common_variables(glmm: GLMM, intercept: FloatArray | None, slopes: FloatArray) -> Variables:
@@ -145,6 +169,9 @@ def common_variables(glmm: GLMM, intercept: FloatArray | None, slopes: FloatArra
 
 def group_variables(glmm: GLMM, group: GroupEffects, effects: FloatArray) -> Variables:
     """Name the effects of a block, shape (..., L, d)."""
+    if group.report is not None:
+        combined = effects[..., 0] @ group.report.forward.T
+        return {group.name: ((factor_dim(group),), combined)}
     out: Variables = {}
     for variable in effect_variables(glmm, group):
         if variable.dim is None:
@@ -248,6 +275,9 @@ def coefficients_from_variables(
             intercept = intercept + np.concatenate(slopes, axis=-1) @ common.center
         pieces.insert(0, intercept[..., None])
     for group in glmm.groups:
+        if group.report is not None:
+            pieces.append(variables[group.name] @ group.report.backward.T)
+            continue
         effects = []
         for variable in effect_variables(glmm, group):
             value = variables[variable.name]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from pymc_vmrp.errors import PriorError
+from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
 from pymc_vmrp.glmm.scale_priors import (
     Exponential,
@@ -19,16 +23,17 @@ from pymc_vmrp.glmm.scale_priors import (
     LogNormal,
     Uniform,
 )
-from pymc_vmrp.glmm.spec import GLMM, CommonTerm, FamilyParameter, GroupEffects
+from pymc_vmrp.glmm.spec import GLMM, FamilyParameter, GroupEffects
 from pymc_vmrp.glmm.variables import (
-    common_dim,
     coords,
     correlation_dim,
     correlation_name,
     correlation_pairs,
     effect_variables,
     factor_dim,
+    step_dim,
 )
+from pymc_vmrp.mcmc.coefficients import coefficients, float64
 
 CELL_DIM = "__cell__"
 
@@ -52,8 +57,17 @@ def build_pymc(glmm: GLMM) -> pm.Model:
     group-specific effects are deterministics of standard normal ``..._offset`` variables, and the
     levels of each dimension are coordinates. The response is observed per cell.
     """
+    for group in glmm.groups:
+        if isinstance(group.prior, ImproperInverseWishart):
+            raise PriorError(
+                f"The prior {group.prior.kind!r} of {group.name!r} is improper: PyMC's engines "
+                "cannot honour it, only inference_method='cavi' can. Give the term a proper prior, "
+                "such as HuangWand(), to use them."
+            )
     model_coords: dict[str, Any] = {**coords(glmm), CELL_DIM: np.arange(glmm.n_cells)}
     for group in glmm.groups:
+        if group.report is not None:
+            model_coords[step_dim(group)] = list(group.levels)
         if group.d > 1:
             model_coords[_effect_dim(group)] = [effect.name for effect in group.effects]
     with pm.Model(coords=model_coords) as model:
@@ -81,41 +95,44 @@ def _effect_dim(group: GroupEffects) -> str:
 
 def _common(glmm: GLMM) -> Any:
     common = glmm.common
+    beta = coefficients(common)
     eta: Any = np.zeros(glmm.n_cells)
-    first = int(common.intercept)
     if common.intercept:
-        eta = eta + _coefficient("Intercept", common.prior_mean[0], common.prior_sd[0], None)
+        eta = eta + beta["Intercept"]
     centred = common.columns - common.center
     for term in common.terms:
-        own = slice(first + term.start, first + term.stop)
-        beta = _term(term, common.prior_mean[own], common.prior_sd[own])
-        columns = centred[:, term.start : term.stop]
-        eta = eta + (columns[:, 0] * beta if term.labels is None else pt.dot(columns, beta))
+        own, columns = beta[term.name], centred[:, term.start : term.stop]
+        eta = eta + (columns[:, 0] * own if term.labels is None else pt.dot(columns, own))
     return eta
-
-
-def _term(term: CommonTerm, mean: np.ndarray, sd: np.ndarray) -> Any:
-    if term.labels is None:
-        return _coefficient(term.name, mean[0], sd[0], None)
-    return _coefficient(term.name, mean, sd, common_dim(term))
-
-
-def _coefficient(name: str, mean: Any, sd: Any, dims: str | None) -> Any:
-    if not np.isfinite(sd).all():  # a term is flat as a whole or not at all
-        return pm.Flat(name, dims=dims)
-    return pm.Normal(name, mu=mean, sigma=sd, dims=dims)
 
 
 def _scalar_block(glmm: GLMM, group: GroupEffects) -> Any:
     variable = effect_variables(glmm, group)[0]
     sigma = _sigma(f"{variable.name}_sigma", group.prior, variable.dim)
+    if group.report is not None:
+        offset = pm.Normal(f"{variable.name}_offset", 0, 1, dims=step_dim(group))
+        u = offset * sigma
+        pm.Deterministic(variable.name, pt.dot(group.report.forward, u), dims=factor_dim(group))
+        return _rows_times(group, u)
     offset = pm.Normal(f"{variable.name}_offset", 0, 1, dims=factor_dim(group))
     if variable.dim is None:
         u = pm.Deterministic(variable.name, offset * sigma, dims=factor_dim(group))
     else:  # an expression with one labelled column
         u = offset * sigma[0]
         pm.Deterministic(variable.name, u[None, :], dims=(variable.dim, factor_dim(group)))
-    return u[group.codes] * group.values[:, 0]
+    return _rows_times(group, u)
+
+
+def _rows_times(group: GroupEffects, u: Any) -> Any:
+    """Z u of a block, for effects of shape (L,) where d = 1, else (d, L)."""
+    members, values = group.members, group.member_values
+    if group.d > 1:
+        parts = [(u[:, members[:, i]] * values[:, i].T).sum(axis=0) for i in range(group.m)]
+    elif group.m == len(group.levels) and (members == np.arange(group.m)).all():
+        parts = [pt.dot(values[:, :, 0], u)]  # all rows touch all levels
+    else:
+        parts = [u[members[:, i]] * values[:, i, 0] for i in range(group.m)]
+    return functools.reduce(operator.add, parts)
 
 
 def _sigma(name: str, prior: Any, dim: str | None) -> Any:
@@ -129,8 +146,7 @@ def _sigma(name: str, prior: Any, dim: str | None) -> Any:
     if isinstance(prior, Uniform):
         arguments["lower"] = 0.0
     measured = arguments.pop("on", "sd")
-    # PyTensor keeps a Python float that fits in single precision there, and its reciprocal too
-    arguments = {key: np.asarray(value, dtype=np.float64) for key, value in arguments.items()}
+    arguments = {key: float64(value) for key, value in arguments.items()}
     if measured == "sd":
         return distribution(name, **arguments, **shape)
     variance = distribution(f"{name.removesuffix('_sigma')}_variance", **arguments, **shape)
@@ -156,7 +172,7 @@ def _vector_block(glmm: GLMM, group: GroupEffects) -> Any:
     u = pt.linalg.solve_triangular(triangle.T, offset, lower=False)
     inverse = pt.linalg.solve_triangular(triangle, pt.eye(d), lower=True)
     _name_effects(glmm, group, u, pt.dot(inverse.T, inverse))
-    return (u[:, group.codes] * group.values.T).sum(axis=0)
+    return _rows_times(group, u)
 
 
 def _precision_root(group: GroupEffects, effect_dim: str) -> tuple[float, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects, Observations
 from pymc_vmrp.glmm.variables import effect_variables, posterior_variables
 from pymc_vmrp.mcmc.build import build_pymc
+from pymc_vmrp.mcmc.coefficients import free_coefficients
 from pymc_vmrp.results.idata import datatree, read_draws
 from pymc_vmrp.results.posterior import Draws
 
@@ -163,14 +163,7 @@ def start_values(
     glmm: GLMM, warm_start: xr.DataTree, chains: int, random_seed: int | None
 ) -> list[Mapping[str, Any]]:
     """One start per chain: distinct draws of ``warm_start`` as values of the free variables."""
-    sample = read_draws(glmm, warm_start)
-    flat = Draws(
-        sample.coefficients.reshape(-1, glmm.n_coefficients),
-        tuple(c.reshape(-1, *c.shape[2:]) for c in sample.covariances),
-        sample.parameters.reshape(
-            math.prod(sample.parameters.shape[:2]), len(glmm.free_parameters)
-        ),
-    )
+    flat = read_draws(glmm, warm_start).flat()
     rng = np.random.default_rng(random_seed)
     chosen = rng.choice(len(flat), size=chains, replace=len(flat) < chains)
     return [free_values(glmm, flat, int(s)) for s in chosen]
@@ -181,15 +174,16 @@ def free_values(glmm: GLMM, draws: Draws, s: int) -> dict[str, FloatArray]:
     theta = draws.coefficients[s]
     covariances = tuple(c[s] for c in draws.covariances)
     named = posterior_variables(glmm, theta, covariances, draws.parameters[s])
-    free = [term.name for term in glmm.common.terms]
-    free += [parameter.name for parameter in glmm.free_parameters]
-    values: dict[str, FloatArray] = {name: np.asarray(named[name][1]) for name in free}
+    beta = {term.name: np.asarray(named[term.name][1]) for term in glmm.common.terms}
     if glmm.common.intercept:
-        values["Intercept"] = np.asarray(theta[0])  # the pm.Model's intercept is the centred one
+        beta["Intercept"] = np.asarray(theta[0])  # the pm.Model's intercept is the centred one
+    values = free_coefficients(glmm.common, theta[: glmm.common.size], beta)
     for parameter in glmm.free_parameters:
+        sigma = np.asarray(named[parameter.name][1])
         if _on_variance(parameter.prior):
-            sigma = values.pop(parameter.name)
             values[f"{parameter.name}_variance"] = sigma**2
+        else:
+            values[parameter.name] = sigma
     for j, group in enumerate(glmm.groups):
         u = theta[glmm.group_slice(j)].reshape(-1, group.d)
         values |= _free_block(glmm, group, u, draws.covariances[j][s])

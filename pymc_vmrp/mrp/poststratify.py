@@ -23,13 +23,11 @@ from pymc_vmrp.frontends.checks import (
     storable_labels,
 )
 from pymc_vmrp.frontends.design import Encoder
-from pymc_vmrp.frontends.factors import level_name
 from pymc_vmrp.glmm.families.family import Family
 from pymc_vmrp.glmm.kernels import weighted_probabilities
 from pymc_vmrp.glmm.log_joint import linear_predictors
-from pymc_vmrp.glmm.spec import GLMM, DesignRows, design_rows
+from pymc_vmrp.prediction.rows import Chunk, new_rows
 from pymc_vmrp.results.idata import build_tree, read_draws
-from pymc_vmrp.results.posterior import Draws
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -113,37 +111,19 @@ def poststratify(
 
     draws = read_draws(model.glmm, idata)
     chains, n_draws = draws.coefficients.shape[:2]
-    flat = Draws(
-        draws.coefficients.reshape(chains * n_draws, -1),
-        tuple(c.reshape(-1, *c.shape[2:]) for c in draws.covariances),
-        draws.parameters.reshape(chains * n_draws, len(model.glmm.free_parameters)),
-    )
-    encoder = model.encoder
-    chunks = [slice(at, at + chunk_size) for at in range(0, len(frame), chunk_size)]
-    unseen = _unseen_levels(encoder, frame, chunks)  # a pass of its own: their draws come first
-    coefficients, starts = _extend(model.glmm, flat, unseen, np.random.default_rng(random_seed))
-
+    rows = new_rows(model.glmm, model.encoder, frame, "cells", chunk_size)
+    coefficients = rows.coefficients(draws.flat(), np.random.default_rng(random_seed))
     totals = np.zeros((groups.size, chains * n_draws))
-    for chunk in chunks:
-        prepared = encoder.prepare(frame.iloc[chunk], "cells")
-        encoded = encoder.encode(prepared, unseen, "cells")
-        rows = design_rows(
-            model.glmm.common.design(encoded.common),
-            list(zip(encoded.codes, encoded.values, strict=True)),
-            starts,
-        )
+    for chunk in rows.chunks(coefficients, chunk_size):
         _add_means(
-            model.glmm.family, rows, coefficients, encoded.offset, counts[chunk],
-            groups.codes[chunk], totals,
+            model.glmm.family, chunk, coefficients.values, counts[chunk.part],
+            groups.codes[chunk.part], totals,
         )  # fmt: skip
     estimate = totals / groups.population[:, None]
-    named = {
-        block.factor.name: [level_name(key) for key in keys]
-        for block, keys in zip(encoder.blocks, unseen, strict=True)
-    }
-    _warn_of_unseen(encoder, frame, named)
-    tree = _datatree(estimate, groups, chains, n_draws, named)
-    carried = ("formula", "family", "inference_method", "data_digest")
+    unseen = rows.unseen_levels
+    _warn_of_unseen(model.encoder, frame, unseen)
+    tree = _datatree(estimate, groups, chains, n_draws, unseen)
+    carried = ("formula", "family", "link", "inference_method", "data_digest")
     tree.attrs |= {name: idata.attrs[name] for name in carried if name in idata.attrs}
     tree.attrs |= {"weights": weights, "by": json.dumps(columns)}
     return tree
@@ -151,14 +131,14 @@ def poststratify(
 
 def _add_means(
     family: Family,
-    rows: DesignRows,
+    chunk: Chunk,
     coefficients: FloatArray,
-    offset: FloatArray | None,
     weights: FloatArray,
     groups: NDArray[np.int64],
     totals: FloatArray,
 ) -> None:
     """Add the weighted mean response of each row to ``totals[groups[i]]``, for every draw."""
+    rows, offset = chunk.design, chunk.offset
     if family.link == "logit" and offset is None:
         weighted_probabilities(rows.columns, rows.values, coefficients, weights, groups, totals)
         return
@@ -238,23 +218,11 @@ def _group(frame: pd.DataFrame, columns: list[str], counts: FloatArray) -> _Grou
     )
 
 
-def _unseen_levels(
-    encoder: Encoder, frame: pd.DataFrame, chunks: list[slice]
-) -> list[tuple[str, ...]]:
-    """Levels of each block's factor that the survey never saw, over all chunks, sorted."""
-    found: list[set[str]] = [set() for _ in encoder.blocks]
-    for chunk in chunks:
-        prepared = encoder.prepare(frame.iloc[chunk], "cells")
-        for names, new in zip(found, encoder.unseen_levels(prepared), strict=True):
-            names.update(new)
-    return [tuple(sorted(names)) for names in found]
-
-
 def _warn_of_unseen(encoder: Encoder, frame: pd.DataFrame, unseen: dict[str, list[str]]) -> None:
     """Say which columns hold levels the survey never saw: a different spelling looks the same."""
     factors = {block.factor.name: block.factor for block in encoder.blocks}
     for name, factor in factors.items():
-        new = unseen[name]
+        new = unseen.get(name, [])
         if len(factor.term.components) > 1 or not new:
             continue
         known = abbreviate(factor.levels, 3)
@@ -267,26 +235,6 @@ def _warn_of_unseen(encoder: Encoder, frame: pd.DataFrame, unseen: dict[str, lis
             UserWarning,
             stacklevel=3,
         )
-
-
-def _extend(
-    glmm: GLMM, draws: Draws, unseen: Sequence[Sequence[str]], rng: np.random.Generator
-) -> tuple[FloatArray, tuple[int, ...]]:
-    """Coefficients (rows) by draws (columns), unseen levels drawn from N(0, Σ) after the known."""
-    pieces = [draws.coefficients[:, : glmm.common.size].T]
-    starts = []
-    at = glmm.common.size
-    for j, (group, new) in enumerate(zip(glmm.groups, unseen, strict=True)):
-        starts.append(at)
-        pieces.append(draws.coefficients[:, glmm.group_slice(j)].T)
-        at += group.size
-        if new:
-            root = np.linalg.cholesky(draws.covariances[j])
-            z = rng.standard_normal((len(draws), len(new), group.d))
-            effects = np.einsum("skm,slm->slk", root, z)
-            pieces.append(effects.reshape(len(draws), -1).T)
-            at += len(new) * group.d
-    return np.ascontiguousarray(np.concatenate(pieces)), tuple(starts)
 
 
 def _datatree(
@@ -314,5 +262,5 @@ def _datatree(
     )
     constant = xr.Dataset({"population": (groups.names, population)}, coords=by_coords)
     tree = build_tree({"posterior": posterior, "constant_data": constant})
-    tree.attrs["unseen_levels"] = json.dumps({k: v for k, v in unseen.items() if v})
+    tree.attrs["unseen_levels"] = json.dumps(unseen)
     return tree

@@ -18,6 +18,7 @@ from pymc_vmrp.glmm.variables import (
     common_variables,
     coords,
     covariances_from_variables,
+    factor_dim,
     group_variables,
     parameter_variables,
     parameters_from_variables,
@@ -276,7 +277,10 @@ def _moments(posterior: VariationalPosterior | MixturePosterior) -> tuple[xr.Dat
         named = common_variables(glmm, intercept, beta[int(common.intercept) :])
         for j, group in enumerate(glmm.groups):
             effects = vector[glmm.group_slice(j)].reshape(-1, group.d)
-            named |= group_variables(glmm, group, effects)
+            if which == 1 and group.report is not None:
+                named[group.name] = ((factor_dim(group),), _reported_sd(posterior, j))
+            else:
+                named |= group_variables(glmm, group, effects)
             named |= sigma_variables(glmm, group, sigma[j][which])
         if phi is not None:
             named |= parameter_variables(glmm, phi[which])
@@ -285,3 +289,12 @@ def _moments(posterior: VariationalPosterior | MixturePosterior) -> tuple[xr.Dat
             xr.Dataset(named, coords={k: v for k, v in coords(glmm).items() if k in used})
         )
     return datasets[0], datasets[1]
+
+
+def _reported_sd(posterior: VariationalPosterior | MixturePosterior, j: int) -> FloatArray:
+    """Sds of the combinations of effects that results show of block j."""
+    glmm = posterior.glmm
+    report, where = glmm.groups[j].report, glmm.group_slice(j)
+    assert report is not None
+    covariance = posterior.covariance(np.arange(where.start, where.stop))
+    return np.sqrt(np.einsum("kl,lm,km->k", report.forward, covariance, report.forward))

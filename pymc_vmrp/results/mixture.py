@@ -88,6 +88,18 @@ class MixturePosterior:
         """Posterior covariance of β, shape (k, k)."""
         return self._moments.common
 
+    def covariance(self, index: NDArray[np.int64]) -> FloatArray:
+        """Posterior covariance of some coefficients, shape (k, k); a pass over all points."""
+        first, second = np.zeros(len(index)), np.zeros((len(index),) * 2)
+        centre = self.mean()[index]
+        with one_blas_thread():
+            for i, weight in enumerate(self.weights):
+                gaussian = self.fit.gaussian(i)
+                moved = gaussian.mean[index] - centre
+                first += weight * moved
+                second += weight * (np.outer(moved, moved) + gaussian.marginal_covariance(index))
+        return second - np.outer(first, first)
+
     def sigma_moments(self) -> list[tuple[FloatArray, FloatArray]]:
         """Mean and sd of each term's standard deviations, shape (d,) each."""
         variances = [np.diagonal(c, axis1=1, axis2=2) for c in self.fit.theta.covariances]

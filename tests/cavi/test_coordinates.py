@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from pymc_vmrp.cavi.coordinates import Coordinates
 from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.sweep import Setup, start, sweep
-from tests.cavi.designs import BOUNDS, random_glmm
+from tests.cavi.designs import BOUNDS, random_glmm, with_mixtures
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(sorted(BOUNDS)))
 def test_round_trip(seed, bound):
-    glmm, bound = random_glmm(seed), BOUNDS[bound]
+    glmm, bound = with_mixtures(random_glmm(seed), seed), BOUNDS[bound]
     setup = Setup(glmm, DenseSolver(glmm), bound)
     state = sweep(setup, start(setup))
     coordinates = Coordinates(glmm, bound, np.sqrt(state.variance))
@@ -25,6 +25,7 @@ def test_round_trip(seed, bound):
     back = coordinates.decode(z, state.image)
     for a, b in zip(state.image.precisions, back.precisions, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10)
+    np.testing.assert_allclose(state.image.scales, back.scales, rtol=1e-10)
     np.testing.assert_allclose(state.image.sites.precision, back.sites.precision, atol=1e-200)
     np.testing.assert_allclose(state.image.sites.shift, back.sites.shift, atol=1e-12)
 

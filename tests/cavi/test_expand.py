@@ -46,8 +46,12 @@ def test_the_quadratic_is_the_expectation_over_rows(seed):
         for b in range(group.d):
             for a in range(group.d):
                 selector = np.zeros((glmm.n_cells, p))
-                column = glmm.group_slice(j).start + group.codes * group.d + b
-                selector[np.arange(glmm.n_cells), column] = group.values[:, a]
+                column = glmm.group_slice(j).start + group.members * group.d + b
+                np.add.at(
+                    selector,
+                    (np.arange(glmm.n_cells)[:, None], column),
+                    group.member_values[:, :, a],
+                )
                 selectors.append(selector)
     t = np.array(selectors)
     curvature = np.einsum("n,anp,pq,bnq->ab", sites.precision, t, moment, t, optimize=True)
@@ -139,7 +143,7 @@ def test_every_accelerator_and_expansion_reaches_the_same_fixed_point(bound, see
     ]
     for fit in fits:
         assert fit.converged
-        assert np.diff(fit.elbo[: fit.warmup]).min(initial=0) >= -1e-8
-        assert np.diff(fit.elbo[fit.warmup :]).min(initial=0) >= -1e-8
+        assert np.diff(fit.elbo[: fit.warmup]).min(initial=0) >= -1e-7
+        assert np.diff(fit.elbo[fit.warmup :]).min(initial=0) >= -1e-7
         assert fit.state.elbo == pytest.approx(fits[0].state.elbo, abs=1e-5)
         np.testing.assert_allclose(fit.state.gaussian.mean, fits[0].state.gaussian.mean, atol=2e-4)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pymc_vmrp as vmrp
+from pymc_vmrp.glmm.spec import Mixture
 
 FORMULA = "y ~ x + educ + (1 + x|state) + (1|age)"
 
@@ -48,6 +49,30 @@ def test_given_priors(survey):
     assert glmm.groups[1].prior == vmrp.HalfNormal(1)
 
 
+def test_mixtures_are_placed_and_a_horseshoe_ties_what_one_key_gives(survey):
+    formula = "y ~ x + age + male + educ + (1|state)"
+    priors = {"common": vmrp.Horseshoe(), "male": vmrp.StudentT(4, 0.3, 2), "Intercept": "flat"}
+    common = vmrp.Model(formula, survey, priors=priors).glmm.common
+    assert common.mixtures == (
+        Mixture("common", (1, 2, 3, 5), vmrp.Horseshoe()),
+        Mixture("male", (4,), vmrp.StudentT(4, 0.3, 2)),
+    )
+    np.testing.assert_array_equal(common.prior_mean, [0, 0, 0, 0, 0.3, 0])
+    np.testing.assert_array_equal(common.prior_sd, [np.inf, *[np.nan] * 5])
+    apart = {name: vmrp.Laplace(0, 1) for name in ("common", "Intercept")}
+    mixtures = vmrp.Model(formula, survey, priors=apart).glmm.common.mixtures
+    assert [(m.name, m.index) for m in mixtures] == [
+        ("Intercept", (0,)), ("x", (1,)), ("age", (2, 3)), ("male", (4,)), ("educ", (5,)),
+    ]  # fmt: skip
+
+
+def test_a_column_may_not_be_called_as_a_scale_of_a_horseshoe(survey):
+    frame = survey.assign(x_lambda=survey["x"] ** 2)
+    vmrp.Model("y ~ x + x_lambda", frame)
+    with pytest.raises(vmrp.FormulaError, match="x_lambda"):
+        vmrp.Model("y ~ x + x_lambda", frame, priors={"x": vmrp.Horseshoe(1)})
+
+
 @pytest.mark.parametrize("key", ["1+x|state", "1|state", "x|state"])
 def test_a_correlated_term_answers_to_any_of_its_effects(survey, key):
     prior = vmrp.HuangWand(2, [1, 3])
@@ -65,6 +90,9 @@ def test_a_correlated_term_answers_to_any_of_its_effects(survey, key):
         ({"1|state": vmrp.HuangWand(A=1), "x|state": vmrp.HuangWand(A=2)}, "one prior"),
         ({"1|state": vmrp.HuangWand(A=[1, 2, 3])}, "3 values"),
         ({"educ": vmrp.Normal(0, [1, 2])}, "2 values"),
+        ({"educ": vmrp.StudentT(3, 0, [1, 2])}, "2 values"),
+        ({"educ": vmrp.Laplace([0, 1])}, "2 values"),
+        ({"1|age": vmrp.StudentT(3)}, r"'1\|age' must be"),
         ([vmrp.Normal()], "dict"),
     ],
 )

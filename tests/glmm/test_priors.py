@@ -7,8 +7,8 @@ import pytest
 from scipy import integrate, stats
 
 import pymc_vmrp as vmrp
+from pymc_vmrp.glmm.prior_support import check_covariance_prior
 from pymc_vmrp.glmm.priors import (
-    check_covariance_prior,
     covariance_log_density,
     inverse_wishart_log_density,
 )

@@ -44,6 +44,23 @@ CASES = {
         {"1+x|state": vmrp.InverseWishart(4.5, [[1.0, 0.3], [0.3, 0.5]])},
     ),
     "d3_huang_wand": ("y ~ x + (1 + age|state)", {}),
+    "splines": (
+        "y ~ s(x, k=6) + s(z, k=5, bs='cr', by=educ) + s(x, k=6, bs='bs', by=male) + (1|state)",
+        {"s(x)": vmrp.HalfNormal(2), "s(z, by=educ)[HS]": vmrp.Exponential(1)},
+    ),
+    "random_walk": ("y ~ x + rw(wave) + (1 + x|state)", {"rw(wave)": vmrp.HalfStudentT(3, 1)}),
+    "members": ("y ~ x + (1 + x|mm(state, other)) + (1|mm(age, next, weights=cbind(w, v)))", {}),
+    "mixtures": (
+        "y ~ x + male + educ + age + (1|state)",
+        {
+            "Intercept": vmrp.StudentT(5, 0.2, 1.5),
+            "x": vmrp.Laplace([0.1], [0.7]),
+            "male": vmrp.Cauchy(-0.1, 1.3),
+            "educ": vmrp.Horseshoe(0.3),
+            "age": vmrp.StudentT(3, 0.1, (0.5, 0.8)),
+        },
+    ),
+    "horseshoe": ("y ~ x + age + (1|state)", {"common": vmrp.Horseshoe()}),
     "flat_uncentred": ("y ~ 0 + x + educ + (1 + x||state)", {"common": "flat"}),
 }
 
@@ -51,6 +68,16 @@ CASES = {
 @pytest.fixture(scope="module", params=CASES)
 def model(request, survey):
     formula, priors = CASES[request.param]
+    rng = np.random.default_rng(5)
+    n = len(survey)
+    survey = survey.assign(
+        z=rng.normal(size=n),
+        wave=rng.integers(1, 6, n),
+        other=rng.permutation(survey["state"]),
+        next=rng.permutation(survey["age"]),
+        w=rng.random(n),
+        v=1.0,
+    )
     return vmrp.Model(
         formula, survey, priors=priors, center_predictors=request.param != "flat_uncentred"
     )
@@ -76,6 +103,8 @@ def log_density_in_pymc_coordinates(glmm, named):
     coefficients, covariances, aux, log_jacobian = [np.concatenate(beta)], [], [], 0.0
     for group in glmm.groups:
         u = np.concatenate([np.atleast_2d(named[v.name]) for v in effect_variables(glmm, group)])
+        if group.report is not None:
+            u = u @ group.report.backward.T
         coefficients.append(u.T.ravel())
         if group.d == 1:
             sigma = float(np.ravel(named[f"{group.name}_sigma"])[0])
@@ -89,8 +118,24 @@ def log_density_in_pymc_coordinates(glmm, named):
         covariances.append(sigma[None])
         aux.append(a)
         log_jacobian += jacobian + 0.5 * len(group.levels) * np.linalg.slogdet(sigma)[1]
-    value = log_joint(glmm, np.concatenate(coefficients)[None], covariances, aux)
-    return float(value[0]) + log_jacobian
+    scales, jacobian = horseshoe_scales(glmm, named)
+    value = log_joint(glmm, np.concatenate(coefficients)[None], covariances, aux, scales=scales)
+    return float(value[0]) + log_jacobian + jacobian
+
+
+def horseshoe_scales(glmm, named):
+    """Local and global scales of each mixture that keeps them, and log |∂β/∂z| with β = τλz."""
+    scales, log_jacobian = [], 0.0
+    for mixture in glmm.common.mixtures:
+        if not isinstance(mixture.prior, vmrp.Horseshoe):
+            scales.append(None)
+            continue
+        terms = [t.name for t in glmm.common.terms] if mixture.name == "common" else [mixture.name]
+        local = np.concatenate([np.ravel(named[f"{name}_lambda"]) for name in terms])
+        tau = named.get(f"{mixture.name}_tau", mixture.prior.tau)
+        scales.append((local[None], np.asarray(tau)[None]))
+        log_jacobian += np.log(local * tau).sum()
+    return scales, log_jacobian
 
 
 def vector_block(group, named):
@@ -131,6 +176,11 @@ def test_joint_density_equals_glmm(model):
     y, n = model.glmm.response.statistics[0], model.glmm.response.statistics[1]
     constant = (gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1)).sum()
     assert np.mean(differences) == pytest.approx(constant, abs=1e-6)
+
+
+def test_one_coefficient_is_a_scalar_also_under_a_prior_written_as_a_sequence(survey):
+    model = vmrp.Model("y ~ x", survey, priors={"x": vmrp.StudentT(3, [0.1], [0.7])})
+    assert model.to_pymc()["x"].ndim == 0
 
 
 def test_names_are_bambis(slopes_model):

@@ -58,6 +58,8 @@ def test_warm_start_and_log_likelihood(slopes_model, cavi):
         {},
         {"1+x|state": vmrp.InverseWishart(4, 2.0), "1|age": vmrp.InverseWishart()},
         {"1|age": vmrp.HalfNormal(1.0)},
+        {"x": vmrp.StudentT(4), "male": vmrp.Horseshoe(0.5)},
+        {"common": vmrp.Horseshoe()},
     ],
 )
 def test_start_values_are_draws_of_q(survey, priors):
@@ -65,7 +67,16 @@ def test_start_values_are_draws_of_q(survey, priors):
     model = vmrp.Model("y ~ x + male + (1 + x|state) + (1|age)", survey, priors=priors)
     tree = model.fit(20, random_seed=1)
     pm_model = model.to_pymc()
-    names = ["Intercept", "x", "1|state", "x|state", "1|state_sigma", "1+x|state_corr", "1|age"]
+    names = [
+        "Intercept",
+        "x",
+        "male",
+        "1|state",
+        "x|state",
+        "1|state_sigma",
+        "1+x|state_corr",
+        "1|age",
+    ]
     evaluate = pm_model.compile_fn(
         [pm_model[name] for name in names],
         inputs=pm_model.free_RVs,
@@ -74,15 +85,52 @@ def test_start_values_are_draws_of_q(survey, priors):
     )
     starts = start_values(model.glmm, tree, 3, random_seed=2)
     posterior = tree["posterior"].isel(chain=0)
-    center = model.glmm.common.center
+    center, drawn = model.glmm.common.center, []
     for start in starts:
         values = dict(zip(names, evaluate(start), strict=True))
         (draw,) = np.flatnonzero(np.isclose(posterior["x"], values["x"], rtol=1e-10))
-        reported = values["Intercept"] - center @ [start["x"], start["male"]]
+        reported = values["Intercept"] - center @ [values["x"], values["male"]]
         assert reported == pytest.approx(float(posterior["Intercept"][draw]))
         for name in names[2:]:
             np.testing.assert_allclose(values[name], posterior[name][draw], rtol=1e-6, atol=1e-9)
-    assert len({float(start["x"]) for start in starts}) == 3
+        drawn.append(float(values["x"]))
+    assert len(set(drawn)) == 3
+
+
+def test_start_values_of_smooths_and_walks(survey):
+    model = vmrp.Model(
+        "y ~ s(x, k=5) + rw(male) + (1|mm(state, next))",
+        survey.assign(next=survey["state"].shift(1, fill_value="A")),
+    )
+    tree = model.fit(20, random_seed=1)
+    pm_model = model.to_pymc()
+    names = ["s(x)_linear", "s(x)", "s(x)_sigma", "rw(male)", "rw(male)_sigma", "1|mm(state, next)"]
+    evaluate = pm_model.compile_fn(
+        [pm_model[name] for name in names],
+        inputs=pm_model.free_RVs,
+        mode="FAST_COMPILE",
+        on_unused_input="ignore",
+    )
+    posterior = tree["posterior"].isel(chain=0)
+    for start in start_values(model.glmm, tree, 2, random_seed=2):
+        values = dict(zip(names, evaluate(start), strict=True))
+        (draw,) = np.flatnonzero(np.isclose(posterior["s(x)_sigma"], values["s(x)_sigma"]))
+        for name in names:
+            np.testing.assert_allclose(values[name], posterior[name][draw], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_nuts_agrees_with_cavi_on_a_smooth(survey):
+    model = vmrp.Model("y ~ s(x, k=6) + rw(wave)", survey.assign(wave=survey["male"]))
+    nuts = model.fit(
+        1000, inference_method="nuts", chains=2, cores=2, random_seed=1, target_accept=0.95
+    )
+    cavi = model.fit(1000, random_seed=1)
+    grid = survey[["x"]].sort_values("x").iloc[::60]
+    a, b = (vmrp.smooth_effects(model, tree, "s(x)", grid) for tree in (cavi, nuts))
+    table = vmrp.compare(a, b)
+    assert table["shift"].abs().max() < 0.35
+    assert table["sd_ratio"].between(0.7, 1.2).all()
 
 
 def test_warm_start_and_another_sampler_do_not_go_together(slopes_model, cavi):

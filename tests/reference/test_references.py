@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from benchmarks import accuracy, data, hyperparameters
+from benchmarks import accuracy, data, factorization, hyperparameters
 
 
-def test_polya_gamma_is_the_published_algorithm(shared):
-    table = accuracy.published_algorithm(shared)
+@pytest.mark.parametrize("form", sorted(accuracy.VGLMER_NAMES))
+def test_polya_gamma_is_the_published_algorithm(shared, form):
+    table = accuracy.published_algorithm(shared, form)
     assert len(table) == 129
     assert table["shift"].abs().max() <= 0.02
     assert (table["sd_ratio"] - 1).abs().max() <= 0.01
@@ -48,6 +50,24 @@ def test_nuts_reference_coding(shared):
     assert frame["region"].cat.categories[0] == "Northeast"
 
 
+def test_forms_of_q_against_nuts(shared):
+    table = factorization.against_nuts(shared, draws=4000)
+    table = table[table["bound"] == "quadrature"].set_index(["factorization", "mavb"])
+    sd = table["common_sd_ratio"].xs(False, level="mavb")
+    # the less q holds together, the more sd it loses
+    assert sd["joint"] > sd["collapsed, main effects kept"] > 0.85
+    assert sd["collapsed, common effects kept"] > sd["partial"] + 0.1
+    assert sd["partial"] < 0.55
+    assert sd["strong"] < 0.55
+    # MAVB gives some back, and leaves state estimates alone
+    with_mavb = table.xs(True, level="mavb")
+    assert (with_mavb["common_sd_ratio"] > sd).all()
+    np.testing.assert_allclose(
+        with_mavb["states_sd_ratio"], table["states_sd_ratio"].xs(False, level="mavb"), rtol=1e-9
+    )
+    assert table["states_sd_ratio"].between(0.96, 1.04).all()
+
+
 def test_integrated_hyperparameters_agree_with_nuts(shared):
     table = hyperparameters.surveys(shared, names=("simulated 5,000",)).set_index("hyperparameters")
     ours, field = table.loc["integrated"], table.loc["mean_field"]
@@ -69,6 +89,7 @@ def test_integrated_hyperparameters_agree_with_mcmc_of_small_models(shared):
     assert ours["min_sd_ratio"].min() >= 0.97
     assert ours["max_sd_ratio"].max() <= 1.03
     assert table.loc[("radon, uniform", "mean_field"), "max_abs_shift"] > 0.15
+    assert table.loc[("eight schools", "mean_field"), "max_abs_shift"] <= 0.1
 
 
 def test_integrated_hyperparameters_keep_the_state_sds_of_hmc(shared):

@@ -182,6 +182,7 @@ _LINKS: dict[str, dict[str, Any]] = {
         "derivatives": _logit_derivatives,
         "expectations": _logit_expectations,
         "start": _logit_start,
+        "form": "logistic",
     },
     "probit": {
         "inverse_link": lambda eta: np.asarray(ndtr(eta)),
@@ -209,6 +210,7 @@ def _family(name: str, link: str) -> Family:
         draw=_draw(functions["inverse_link"]),
         constants=no_constants if name == "bernoulli" else _log_coefficients,
         pools=True,
+        parent="p",
         **functions,
     )
 

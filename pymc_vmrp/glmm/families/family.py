@@ -130,6 +130,9 @@ class Family:
     expectations : callable, optional
         :class:`Expected` in closed form, from (mean, variance, statistics, φ); without it the
         engine uses Gauss–Hermite quadrature of ``log_likelihood`` and ``derivatives``.
+    form : {"logistic", "gaussian"}, optional
+        What ℓ is, where the engines have a way of their own for it: yη − n log(1 + e^η) of
+        statistics (y, n), or normal with statistics (mean, n, sum of squares) and φ = (σ,).
     log_concave : bool
         Whether ℓ″ ≤ 0 everywhere.
     pools : bool
@@ -141,6 +144,8 @@ class Family:
         Whether η is on the scale of the response, so that default priors grow with its sd.
     centre : callable, optional
         Where the intercept's default prior lies, given the statistics; without it at 0.
+    parent : str
+        Bambi's name of the mean, under which predictions store it.
     """
 
     name: str
@@ -156,11 +161,13 @@ class Family:
     parameters: tuple[Parameter, ...] = ()
     constants: Callable[[Rows], FloatArray] = no_constants
     expectations: Callable[[FloatArray, FloatArray, Statistics, Parameters], Expected] | None = None
+    form: str | None = None
     log_concave: bool = True
     pools: bool = False
     absorbs_offset: bool = False
     scaled: bool = False
     centre: Callable[[Statistics], float] | None = None
+    parent: str = "mu"
 
     def __repr__(self) -> str:
         return f"Family({self.name!r}, link={self.link!r})"

@@ -108,6 +108,7 @@ FAMILIES = (
         parameters=(
             Parameter("sigma", lambda sd: HalfStudentT(4, sd), (-4.0, 2.0), relative=True),
         ),
+        form="gaussian",
         pools=True,
         absorbs_offset=True,
         scaled=True,

@@ -1,0 +1,124 @@
+"""From options to a variational posterior, with warnings where it fell short."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pymc_vmrp.arguments import check_choice, check_count, check_positive
+from pymc_vmrp.cavi.accelerate import ACCELERATORS
+from pymc_vmrp.cavi.choose import SOLVERS
+from pymc_vmrp.cavi.expand import EXPANSIONS
+from pymc_vmrp.cavi.factorize import FACTORIZATIONS
+from pymc_vmrp.cavi.integrate import START_TOL, integrate
+from pymc_vmrp.cavi.nodes import BOUNDS
+from pymc_vmrp.cavi.run import Options, run
+from pymc_vmrp.errors import ConvergenceWarning, VmrpError
+from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
+from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.progress import sweep_progress
+from pymc_vmrp.results.mixture import MixturePosterior
+from pymc_vmrp.results.posterior import VariationalPosterior
+
+HYPERPARAMETERS = ("mean_field", "integrated")
+
+
+def approximate(
+    glmm: GLMM,
+    *,
+    bound: str,
+    tol: float,
+    max_iter: int,
+    solver: str,
+    accelerate: str,
+    expansion: str,
+    hyperparameters: str,
+    theta_ess: float,
+    progressbar: bool | None,
+    factorization: str,
+    kept: Sequence[str] | None,
+) -> VariationalPosterior | MixturePosterior:
+    """Fit q; see :meth:`pymc_vmrp.Model.approximate`."""
+    check_choice("bound", bound, BOUNDS)
+    check_choice("solver", solver, SOLVERS)
+    check_choice("accelerate", accelerate, ACCELERATORS)
+    check_choice("expansion", expansion, EXPANSIONS)
+    check_choice("factorization", factorization, FACTORIZATIONS)
+    check_choice("hyperparameters", hyperparameters, HYPERPARAMETERS)
+    check_positive("tol", tol)
+    check_count("max_iter", max_iter)
+    check_positive("theta_ess", theta_ess)
+    options = Options(bound, tol, max_iter, solver, accelerate, expansion, factorization, kept)
+    if hyperparameters == "integrated" and (glmm.groups or glmm.free_parameters):
+        return _integrated(glmm, options, theta_ess, progressbar)
+    return _mean_field(glmm, options, progressbar)
+
+
+def _mean_field(glmm: GLMM, options: Options, progressbar: bool | None) -> VariationalPosterior:
+    with sweep_progress(progressbar) as callback:
+        fit = run(glmm, options, callback)
+    if not fit.converged:
+        reason, remedy = {
+            "max_iter": (f"stopped at max_iter={options.max_iter}", "Raise max_iter"),
+            "interrupted": ("was interrupted", "Let it run on"),
+            "stalled": ("stalled: no step raises the ELBO any more", "Rescale the predictors"),
+        }[fit.stopped]
+        _warn(
+            f"coordinate ascent {reason}, after {fit.iterations} sweeps, before it converged: "
+            f"the last change was {fit.change:.2g}, tol={options.tol:.2g}. {remedy}, or do not use "
+            "the result."
+        )
+    return VariationalPosterior(glmm, fit)
+
+
+def _integrated(
+    glmm: GLMM, options: Options, theta_ess: float, progressbar: bool | None
+) -> VariationalPosterior | MixturePosterior:
+    _check_integrable(glmm, options)
+    with sweep_progress(progressbar) as callback:
+        first = run(glmm, replace(options, tol=max(options.tol, START_TOL)), callback)
+        posterior: VariationalPosterior | MixturePosterior = VariationalPosterior(glmm, first)
+        if not first.interrupted:
+            try:
+                fit = integrate(glmm, first, theta_ess, callback)
+                posterior = MixturePosterior(glmm, fit)
+            except KeyboardInterrupt:
+                posterior = VariationalPosterior(glmm, replace(first, stopped="interrupted"))
+    if isinstance(posterior, VariationalPosterior):
+        _warn(
+            "the fit was interrupted before it had integrated over the hyperparameters: this is a "
+            "rough mean-field fit. Let it run on, or do not use the result."
+        )
+    elif not posterior.converged:
+        found = posterior.fit.exploration.ess
+        _warn(
+            f"the points of the hyperparameters are worth {found:.0f} independent draws, not the "
+            f"theta_ess={theta_ess:.0f} that were asked for ({posterior.fit.stopped}). With few of "
+            "them, compare with inference_method='nuts'."
+        )
+    return posterior
+
+
+def _check_integrable(glmm: GLMM, options: Options) -> None:
+    """Refuse what integration over θ does not go with."""
+    if options.bound != "quadrature":
+        raise VmrpError("hyperparameters='integrated' needs bound='quadrature'.")
+    if options.factorization != "joint":
+        raise VmrpError("hyperparameters='integrated' needs factorization='joint'.")
+    if glmm.common.mixtures:
+        raise VmrpError(
+            "hyperparameters='integrated' needs normal or flat priors of the common effects: use "
+            "hyperparameters='mean_field' or inference_method='nuts' with the others."
+        )
+    for group in glmm.groups:
+        if isinstance(group.prior, ImproperInverseWishart):
+            raise VmrpError(
+                f"hyperparameters='integrated' needs a proper prior of {group.name!r}: give it "
+                "HuangWand or InverseWishart."
+            )
+
+
+def _warn(message: str) -> None:
+    # here, a mode of approximate, approximate, Model.approximate, and then the caller
+    warnings.warn(message, ConvergenceWarning, stacklevel=5)

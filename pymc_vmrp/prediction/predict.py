@@ -1,0 +1,327 @@
+"""Predictions: the mean response of rows, new responses, and what each term contributes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pymc_vmrp.errors import DataError
+from pymc_vmrp.frontends.checks import abbreviate, check_frame
+from pymc_vmrp.glmm.families.family import Parameters
+from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.variables import coords, posterior_names
+from pymc_vmrp.prediction.rows import (
+    OFFSET,
+    Chunk,
+    Coefficients,
+    NewRows,
+    OwnRows,
+    Rows,
+    group_terms,
+    new_rows,
+    smooth_terms,
+    term_names,
+)
+from pymc_vmrp.progress import row_progress
+from pymc_vmrp.results.idata import build_tree, posterior_dataset, read_draws
+from pymc_vmrp.results.posterior import Draws
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from pymc_vmrp.model import Model
+
+FloatArray = NDArray[np.float64]
+
+KINDS = ("response_params", "response")
+ROW_DIM = "__obs__"
+LINEAR_PREDICTOR = "linear_predictor"
+
+_BLOCK = 2**22  # linear predictors held at a time
+_MOST_ROWS = 2**18  # read from a data frame at a time
+_COPIES_OF_BLOCK = 6  # at the peak: η, the mean, responses, and what drawing them takes
+_STORED_AS = {"binary": np.int8, "proportion": np.int64, "count": np.int64}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be predicted.
+
+    Attributes
+    ----------
+    kept : tuple of str
+        Terms of the linear predictor that take part.
+    contributions : bool
+        Whether to return the contribution of each of them.
+    responses : bool
+        Whether to draw new responses.
+    """
+
+    kept: tuple[str, ...]
+    contributions: bool
+    responses: bool
+
+
+def predict(
+    model: Model,
+    idata: xr.DataTree,
+    kind: str = "response_params",
+    data: pd.DataFrame | None = None,
+    inplace: bool = True,
+    include_group_specific: bool = True,
+    sample_new_groups: bool = False,
+    random_seed: int | np.random.Generator | None = None,
+    *,
+    exclude: str | Sequence[str] | None = None,
+    terms: bool = False,
+    progressbar: bool | None = None,
+) -> xr.DataTree | None:
+    """Predict; see :meth:`pymc_vmrp.Model.predict`."""
+    if not isinstance(kind, str) or kind not in KINDS:
+        shown = "a data frame (pass it as data=)" if isinstance(kind, pd.DataFrame) else repr(kind)
+        raise DataError(f"kind must be one of {', '.join(KINDS)}, not {shown}.")
+    glmm = model.glmm
+    request = Request(
+        _kept_terms(model, exclude, include_group_specific), bool(terms), kind == "response"
+    )
+    _check_names(glmm, request)
+    draws = read_draws(glmm, idata)
+    chains, n_draws = draws.coefficients.shape[:2]
+    frame = None if data is None else check_frame(data, "data")
+    size = min(max(1, _BLOCK // (chains * n_draws)), _MOST_ROWS)
+    rows: Rows
+    if frame is None:
+        rows = OwnRows(glmm, model.observations, OFFSET in request.kept)
+    else:
+        rows = new_rows(glmm, model.encoder, frame, "data", size, request.kept)
+        if not sample_new_groups:
+            _refuse_unseen(rows)
+    _check_memory(request, rows.size, draws)
+    known = None
+    if request.responses and model.known_argument is not None:
+        known = _own_known(model) if frame is None else model.known_argument.read(frame, "data")
+    predicted = _predict_rows(
+        glmm, rows, draws.flat(), known, request, size, np.random.default_rng(random_seed),
+        progressbar,
+    )  # fmt: skip
+    return _store(model, idata, predicted, rows.labels, inplace)
+
+
+# --- what takes part ---------------------------------------------------------------------------
+
+
+def _kept_terms(
+    model: Model, exclude: str | Sequence[str] | None, include_group_specific: bool
+) -> tuple[str, ...]:
+    names = term_names(model.glmm, bool(model.encoder.offsets))
+    blocks = {group.name: group_terms(model.glmm, group) for group in model.glmm.groups}
+    known = {_squeezed(name): [name] for name in names}
+    for block, members in blocks.items():
+        known.setdefault(_squeezed(block), members)
+    for smooth in model.encoder.smooths:  # excluded as a whole under its own name
+        known[_squeezed(smooth.name)] = smooth_terms(smooth)
+    if isinstance(exclude, str):
+        exclude = [exclude]
+    excluded: set[str] = set()
+    for name in exclude or ():
+        if not isinstance(name, str) or _squeezed(name) not in known:
+            raise DataError(
+                f"exclude= has {name!r}, but the model has no such term. Its terms are "
+                f"{', '.join(map(repr, names))}."
+            )
+        excluded.update(known[_squeezed(name)])
+    if not include_group_specific:
+        excluded.update(name for members in blocks.values() for name in members)
+    return tuple(name for name in names if name not in excluded)
+
+
+def _squeezed(name: str) -> str:
+    """A name without spaces, so that ``1 + x | g`` is ``1+x|g``."""
+    return "".join(name.split())
+
+
+def _check_names(glmm: GLMM, request: Request) -> None:
+    """Refuse what would overwrite a variable of the posterior, or a contribution."""
+    parent = glmm.family.parent
+    if parent in [*posterior_names(glmm), *coords(glmm)]:
+        raise DataError(
+            f"Predictions are stored as {parent!r}, but the model has a term of that name: rename "
+            "the column and fit again."
+        )
+    if request.contributions and LINEAR_PREDICTOR in request.kept:
+        raise DataError(
+            f"terms=True stores the sum as {LINEAR_PREDICTOR!r}, but the model has a term of that "
+            "name: rename the column and fit again, or exclude it."
+        )
+
+
+def _refuse_unseen(rows: NewRows) -> None:
+    unseen = rows.unseen_levels
+    if not unseen:
+        return
+    parts = [f"{factor!r}: {abbreviate(levels)}" for factor, levels in unseen.items()]
+    names = [g.name for g in rows.glmm.groups if g.factor in unseen]
+    raise DataError(
+        f"data has levels that the model never saw, of {'; of '.join(parts)}. Correct them if they "
+        "are misspelled; or pass sample_new_groups=True, which draws their effects from N(0, Σ); "
+        f"or exclude={names!r}, which leaves the terms out."
+    )
+
+
+def _check_memory(request: Request, n_rows: int, draws: Draws) -> None:
+    """Refuse before the work what would run out of memory during it."""
+    from pymc_vmrp.cavi.choose import physical_memory
+
+    n = int(np.prod(draws.coefficients.shape[:2]))
+    contributions = 1 + len(request.kept) if request.contributions else 0
+    arrays = 1 + int(request.responses) + contributions
+    work = _COPIES_OF_BLOCK * min(n * n_rows, _BLOCK)
+    needed = 8 * (n * n_rows * arrays + work + 3 * draws.coefficients.size)
+    if needed > physical_memory():
+        fewer = "predict fewer rows at a time"
+        fewer += ", leave out terms=True" if request.contributions else ""
+        raise DataError(
+            f"Predictions of {n_rows:,} rows with {n:,} draws need about {needed / 2**30:,.0f} GB "
+            "of memory. Take fewer draws, as in idata.isel(draw=slice(None, None, 10)), or "
+            f"{fewer}; averages over rows are what vmrp.poststratify is for."
+        )
+
+
+# --- the work ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Arrays of shape (chain · draw, rows)."""
+
+    mean: FloatArray
+    contributions: dict[str, FloatArray]
+    responses: NDArray[Any] | None
+
+
+def _predict_rows(
+    glmm: GLMM,
+    rows: Rows,
+    draws: Draws,
+    known: NDArray[Any] | None,
+    request: Request,
+    size: int,
+    rng: np.random.Generator,
+    progressbar: bool | None,
+) -> Predicted:
+    family = glmm.family
+    coefficients = rows.coefficients(draws, rng)
+    shape = (len(draws), rows.size)
+    names = [*request.kept, LINEAR_PREDICTOR] if request.contributions else []
+    out = Predicted(
+        np.empty(shape),
+        {name: np.empty(shape) for name in names},
+        np.empty(shape, _STORED_AS.get(family.response, np.float64)) if request.responses else None,
+    )
+    phi = glmm.family_arguments(draws.parameters.T)
+    with row_progress(progressbar, rows.size, "Predicting") as report:
+        for chunk in rows.chunks(coefficients, size):
+            part = chunk.part
+            eta = _linear_predictor(chunk, coefficients, request.kept, out.contributions)
+            with np.errstate(over="ignore"):  # a mean beyond the largest number is inf
+                mean = family.inverse_link(eta)
+            out.mean[:, part] = mean.T
+            if out.responses is not None and family.response == "binary":
+                out.responses[:, part] = (rng.random(mean.shape) < mean).T  # faster than binomials
+            elif out.responses is not None:
+                of_part = None if known is None else known[part, None]
+                out.responses[:, part] = _draw_responses(glmm, eta, of_part, phi, rng).T
+            report(part.stop)
+    return out
+
+
+def _linear_predictor(
+    chunk: Chunk,
+    coefficients: Coefficients,
+    kept: Collection[str],
+    contributions: dict[str, FloatArray],
+) -> FloatArray:
+    """η of a chunk, shape (rows, draws); contributions are filled in where they are wanted."""
+    if not contributions:
+        eta = coefficients.linear_predictor(chunk, kept)
+        return eta if chunk.offset is None else eta + chunk.offset[:, None]
+    n_draws = coefficients.values.shape[1]
+    total = np.zeros((chunk.part.stop - chunk.part.start, n_draws))
+    for name in kept:
+        if name == OFFSET and chunk.offset is not None:
+            term = np.broadcast_to(chunk.offset[:, None], total.shape)
+        else:
+            term = coefficients.linear_predictor(chunk, (name,))
+        contributions[name][:, chunk.part] = term.T
+        total += term
+    contributions[LINEAR_PREDICTOR][:, chunk.part] = total.T
+    return total
+
+
+def _draw_responses(
+    glmm: GLMM,
+    eta: FloatArray,
+    known: NDArray[Any] | None,
+    phi: Parameters,
+    rng: np.random.Generator,
+) -> NDArray[Any]:
+    """New responses, shape (rows, draws); ``known`` are trials or sds, shape (rows, 1)."""
+    counts = glmm.family.response == "proportion"
+    if known is not None and not counts:
+        phi = (known,)  # se(y, sd) knows σ row by row
+    trials = np.broadcast_to(known, eta.shape) if known is not None and counts else None
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(glmm.family.draw(rng, eta, trials, phi))
+    except ValueError as error:  # NumPy refuses means beyond its integers
+        raise DataError(
+            f"New responses cannot be drawn: linear predictors reach {eta.max():.3g} on the "
+            f"{glmm.family.link} scale ({error}). Predictors far outside of the model's data, or "
+            "new levels of a term with a huge standard deviation, do that; kind='response_params' "
+            "works."
+        ) from error
+
+
+def _own_known(model: Model) -> NDArray[Any] | None:
+    rows = model.observations.rows
+    return rows.trials if model.glmm.family.response == "proportion" else rows.sd
+
+
+# --- the result --------------------------------------------------------------------------------
+
+
+def _store(
+    model: Model, idata: xr.DataTree, predicted: Predicted, labels: NDArray[Any], inplace: bool
+) -> xr.DataTree | None:
+    """Add predictions to ``idata``, or to a copy that shares its arrays."""
+    import xarray as xr
+
+    posterior = posterior_dataset(idata)
+    stale = [name for name, value in posterior.data_vars.items() if ROW_DIM in value.dims]
+    posterior = posterior.drop_vars([*stale, *([ROW_DIM] if ROW_DIM in posterior.coords else [])])
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"], len(labels))
+    sample = {name: posterior[name].to_numpy() for name in ("chain", "draw")}
+    dims = ("chain", "draw", ROW_DIM)
+
+    def dataset(arrays: dict[str, NDArray[Any]]) -> xr.Dataset:
+        named = {name: (dims, values.reshape(shape)) for name, values in arrays.items()}
+        return xr.Dataset(named, coords={**sample, ROW_DIM: labels})
+
+    parent = model.glmm.family.parent
+    groups = {"posterior": posterior.merge(dataset({parent: predicted.mean}))}
+    if predicted.contributions:
+        groups["terms"] = build_tree({"new": dataset(predicted.contributions)})["new"].to_dataset()
+    if predicted.responses is not None:
+        responses = dataset({model.observations.name: predicted.responses})
+        groups["posterior_predictive"] = build_tree({"new": responses})["new"].to_dataset()
+    target = idata if inplace else idata.copy(deep=False)
+    if "terms" in target.children:  # of other rows, perhaps
+        del target["terms"]
+    for name, group in groups.items():
+        target[name] = xr.DataTree(group)
+    return None if inplace else target

@@ -1,0 +1,361 @@
+"""Design rows to predict for: the model's own data, or new data with levels it never saw.
+
+Rows here hold the columns as the formula writes them, not centred, and meet the intercept that
+results report: so the contribution of each term is that of the variable with its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from formulae.terms.terms import Term
+from numpy.typing import NDArray
+
+from pymc_vmrp.frontends.checks import storable_labels
+from pymc_vmrp.frontends.design import Encoder
+from pymc_vmrp.frontends.factors import level_name
+from pymc_vmrp.frontends.smooths import Smooth, linear_name
+from pymc_vmrp.glmm.log_joint import linear_predictors
+from pymc_vmrp.glmm.spec import GLMM, CommonEffects, DesignRows, GroupEffects, Observations
+from pymc_vmrp.glmm.spec import design_rows as code_rows
+from pymc_vmrp.glmm.variables import effect_variables
+from pymc_vmrp.results.posterior import Draws
+
+FloatArray = NDArray[np.float64]
+
+INTERCEPT = "Intercept"
+OFFSET = "offset"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some consecutive rows of the data.
+
+    Attributes
+    ----------
+    part : slice
+        Which rows of the data.
+    design : DesignRows
+        Their design; rows that agree may share one.
+    index : ndarray of integers, shape (rows,), or None
+        Which design row each row has; None where each has its own.
+    offset : ndarray, shape (rows,), or None
+    """
+
+    part: slice
+    design: DesignRows
+    index: NDArray[np.integer[Any]] | None
+    offset: FloatArray | None
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Draws of the coefficients that design rows refer to.
+
+    Attributes
+    ----------
+    values : ndarray, shape (p, draws)
+        The intercept is that of the formula as written. New levels of a block follow its known.
+    starts : tuple of int
+        First coefficient of each block.
+    terms : tuple of str
+    owner : ndarray of integers, shape (p,)
+        Which of ``terms`` each coefficient belongs to.
+    """
+
+    values: FloatArray
+    starts: tuple[int, ...]
+    terms: tuple[str, ...]
+    owner: NDArray[np.int64]
+
+    def of(self, design: DesignRows, terms: Collection[str]) -> DesignRows:
+        """The part of design rows that belongs to these terms."""
+        wanted = np.array([name in terms for name in self.terms])
+        # every row has the same blocks and effects in the same places
+        places = wanted[self.owner[design.columns[0]]]
+        if places.all():
+            return design
+        return DesignRows(design.columns[:, places], design.values[:, places])
+
+    def linear_predictor(self, chunk: Chunk, terms: Collection[str]) -> FloatArray:
+        """What these terms contribute to η of a chunk, shape (rows, draws), offsets left out."""
+        design = self.of(chunk.design, terms)
+        parts = [eta for _, eta in linear_predictors(design, self.values, None)]
+        eta = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return eta if chunk.index is None else eta[chunk.index]
+
+
+class Rows(Protocol):
+    """Rows to predict for."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """Their labels in a DataTree."""
+
+    def coefficients(self, draws: Draws, rng: np.random.Generator) -> Coefficients:
+        """The coefficients their design refers to; ``draws`` have one sample dimension."""
+
+    def chunks(self, coefficients: Coefficients, size: int) -> Iterator[Chunk]:
+        """The rows, at most ``size`` at a time."""
+
+
+def group_terms(glmm: GLMM, group: GroupEffects) -> list[str]:
+    """Names of a block's terms, which are those of its variables."""
+    return [variable.name for variable in effect_variables(glmm, group)]
+
+
+def term_names(glmm: GLMM, has_offset: bool) -> list[str]:
+    """Every term of the linear predictor, in the order of the coefficients."""
+    names = [INTERCEPT] if glmm.common.intercept else []
+    names += [term.name for term in glmm.common.terms]
+    for group in glmm.groups:
+        names += group_terms(glmm, group)
+    return [*names, OFFSET] if has_offset else names
+
+
+@dataclass(frozen=True)
+class OwnRows:
+    """The rows the model was built from, read from its cells."""
+
+    glmm: GLMM
+    observations: Observations
+    offset: bool = True
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return len(self.observations.cell)
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The data frame's own index."""
+        return self.observations.index
+
+    def coefficients(self, draws: Draws, rng: np.random.Generator) -> Coefficients:
+        """All of the model's; there are no new levels to draw."""
+        return _coefficients(self.glmm, draws, [()] * len(self.glmm.groups), rng)
+
+    def chunks(self, coefficients: Coefficients, size: int) -> Iterator[Chunk]:
+        """The rows, at most ``size`` at a time; those of one cell share a design row."""
+        common, rows = self.glmm.common, self.glmm.rows
+        observations = self.observations
+        offset = observations.rows.offset
+        offset = observations.offset if offset is None else offset
+        for part in slices(self.size, size):
+            cells, index = np.unique(observations.cell[part], return_inverse=True)
+            values = rows.values[cells]
+            values[:, : common.size] = _as_written(common, common.columns[cells])
+            yield Chunk(
+                part,
+                DesignRows(rows.columns[cells], values),
+                index,
+                None if offset is None or not self.offset else offset[part],
+            )
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """Rows of a data frame the model has not seen.
+
+    Attributes
+    ----------
+    glmm : GLMM
+    encoder : Encoder
+        Of the terms that take part in the prediction.
+    blocks : tuple of int
+        Which of the model's blocks these terms have.
+    frame : DataFrame
+    what : str
+        What error messages call it.
+    unseen : tuple of tuple of str
+        Keys of each block's levels that the model never saw.
+    """
+
+    glmm: GLMM
+    encoder: Encoder
+    blocks: tuple[int, ...]
+    frame: pd.DataFrame
+    what: str
+    unseen: tuple[tuple[str, ...], ...]
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return len(self.frame)
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The data frame's own index."""
+        return storable_labels(self.frame.index)
+
+    @property
+    def unseen_levels(self) -> dict[str, list[str]]:
+        """Names of the levels that the model never saw, by grouping factor."""
+        return {
+            block.factor.name: [level_name(key) for key in keys]
+            for block, keys in zip(self.encoder.blocks, self.unseen, strict=False)
+            if keys  # smooths come last, and have no levels to be unseen
+        }
+
+    def coefficients(self, draws: Draws, rng: np.random.Generator) -> Coefficients:
+        """Those of the terms that take part; new levels get one draw from N(0, Σ) per draw."""
+        kept = [term.name for term in self.encoder.common_terms]
+        return _coefficients(self.glmm, draws, self.unseen, rng, kept, self.blocks)
+
+    def chunks(self, coefficients: Coefficients, size: int) -> Iterator[Chunk]:
+        """The rows, at most ``size`` at a time."""
+        for part in slices(self.size, size):
+            prepared = self.encoder.prepare(self.frame.iloc[part], self.what)
+            encoded = self.encoder.encode(prepared, self.unseen, self.what)
+            design = code_rows(
+                _as_written(self.glmm.common, encoded.common),
+                list(zip(encoded.codes, encoded.values, strict=True)),
+                coefficients.starts,
+            )
+            yield Chunk(part, design, None, encoded.offset)
+
+
+def new_rows(
+    glmm: GLMM,
+    encoder: Encoder,
+    frame: pd.DataFrame,
+    what: str,
+    chunk_size: int,
+    terms: Collection[str] | None = None,
+) -> NewRows:
+    """Check new data and find the levels that the model never saw, over all chunks.
+
+    Parameters
+    ----------
+    glmm : GLMM
+    encoder : Encoder
+    frame : DataFrame
+    what : str
+        What error messages call it.
+    chunk_size : int
+        Rows read at a time.
+    terms : collection of str, optional
+        Terms that take part; what others need may be missing. None means all.
+    """
+    blocks = tuple(range(len(glmm.groups)))
+    if terms is not None:
+        of_blocks = [group_terms(glmm, group) for group in glmm.groups]
+        smooths = [s for s in encoder.smooths if any(name in terms for name in smooth_terms(s))]
+        titles = {block.title for smooth in smooths for block in smooth.blocks}
+        blocks = tuple(
+            j
+            for j in blocks
+            if glmm.groups[j].title in titles or any(name in terms for name in of_blocks[j])
+        )
+        encoder = _restrict(encoder, terms, blocks, smooths)
+    found: list[set[str]] = [set() for _ in blocks]
+    for part in slices(len(frame), chunk_size):
+        prepared = encoder.prepare(frame.iloc[part], what)
+        for names, new in zip(found, encoder.unseen_levels(prepared), strict=True):
+            names.update(new)
+    return NewRows(glmm, encoder, blocks, frame, what, tuple(tuple(sorted(n)) for n in found))
+
+
+def smooth_terms(smooth: Smooth) -> list[str]:
+    """Names of a smooth's terms: its linear part and its blocks."""
+    linear = [] if smooth.linear is None else [linear_name(smooth.name)]
+    return linear + [block.title for block in smooth.blocks]
+
+
+def slices(n: int, size: int) -> list[slice]:
+    """Consecutive slices of at most ``size`` of ``n`` rows."""
+    return [slice(at, min(at + size, n)) for at in range(0, n, size)]
+
+
+def _restrict(
+    encoder: Encoder, kept: Collection[str], blocks: Sequence[int], smooths: Sequence[Smooth]
+) -> Encoder:
+    """The encoder of some of the terms, which needs their columns alone; smooths are whole."""
+    terms = tuple(term for term in encoder.terms if term.name in kept)
+    kept_blocks = tuple(encoder.blocks[j] for j in blocks if j < len(encoder.blocks))
+    evaluated = {*(term.name for term in terms), *(linear_name(s.name) for s in smooths)}
+    offsets = encoder.offsets if OFFSET in kept else ()
+    read = [*terms, *offsets, *(block.factor.term for block in kept_blocks)]
+    read += [e for block in kept_blocks for e in block.expressions if isinstance(e, Term)]
+    columns = set().union(
+        *(item.var_names for item in read), *(smooth.columns for smooth in smooths)
+    )
+    return replace(
+        encoder,
+        terms=terms,
+        common_terms=tuple(term for term in encoder.common_terms if term.name in evaluated),
+        smooths=tuple(smooths),
+        blocks=kept_blocks,
+        offsets=offsets,
+        needed={name: why for name, why in encoder.needed.items() if name in columns},
+    )
+
+
+def _as_written(common: CommonEffects, columns: FloatArray) -> FloatArray:
+    """Common columns as the formula writes them: not centred, after the intercept's ones."""
+    return np.column_stack([np.ones(len(columns)), columns]) if common.intercept else columns
+
+
+def _coefficients(
+    glmm: GLMM,
+    draws: Draws,
+    unseen: Sequence[Sequence[str]],
+    rng: np.random.Generator,
+    common_terms: Collection[str] | None = None,
+    blocks: Sequence[int] | None = None,
+) -> Coefficients:
+    """Coefficients of some terms (None: all), with draws from N(0, Σ) for new levels."""
+    common = glmm.common
+    beta = draws.coefficients[:, : common.size]
+    names: list[str] = []
+    owner: list[NDArray[np.int64]] = []
+    pieces: list[FloatArray] = []
+
+    def add(name: str, values: FloatArray) -> None:
+        owner.append(np.full(len(values), len(names)))
+        names.append(name)
+        pieces.append(values)
+
+    if common.intercept:
+        add(INTERCEPT, common.reported_intercept(beta)[None])
+    slopes = beta[:, int(common.intercept) :]
+    for term in common.terms:
+        if common_terms is None or term.name in common_terms:
+            add(term.name, slopes[:, term.start : term.stop].T)
+    starts = []
+    at = sum(map(len, pieces))
+    chosen = range(len(glmm.groups)) if blocks is None else blocks
+    for j, new in zip(chosen, unseen, strict=True):
+        group = glmm.groups[j]
+        effects = draws.coefficients[:, glmm.group_slice(j)].T
+        if new:
+            drawn = _draw_new(draws.covariances[j], len(new), rng)
+            effects = np.concatenate([effects, drawn])
+        first = len(names)
+        of_effect = np.repeat(
+            np.arange(first, first + len(effect_variables(glmm, group))),
+            [v.stop - v.start for v in effect_variables(glmm, group)],
+        )
+        owner.append(np.tile(of_effect, len(effects) // group.d))
+        names += group_terms(glmm, group)
+        pieces.append(effects)
+        starts.append(at)
+        at += len(effects)
+    values = np.concatenate(pieces) if pieces else np.empty((0, len(draws)))
+    owners = np.concatenate(owner) if owner else np.empty(0, dtype=np.int64)
+    return Coefficients(np.ascontiguousarray(values), tuple(starts), tuple(names), owners)
+
+
+def _draw_new(covariances: FloatArray, levels: int, rng: np.random.Generator) -> FloatArray:
+    """Effects of new levels from N(0, Σ), shape (levels · d, draws): one per level and draw."""
+    root = np.linalg.cholesky(covariances)
+    z = rng.standard_normal((len(root), levels, root.shape[-1]))
+    return np.einsum("skm,slm->slk", root, z).reshape(len(root), -1).T

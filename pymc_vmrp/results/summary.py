@@ -1,0 +1,249 @@
+"""Summaries that modellers ask for: fixed effects, group effects, variance components.
+
+All are computed from draws, so they serve the result of any inference method, and all are data
+frames with the columns of ``az.summary``: mean, sd, and a central interval.
+"""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pymc_vmrp.errors import DataError
+from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.variables import (
+    common_variables,
+    coords,
+    correlation_pairs,
+    covariance_variables,
+    parameter_variables,
+)
+from pymc_vmrp.results.idata import read_draws
+from pymc_vmrp.results.posterior import Draws
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from pymc_vmrp.model import Model
+
+FloatArray = NDArray[np.float64]
+
+CI_PROB = 0.9
+_BLOCK = 2**22  # values sorted at a time
+
+
+def fixef(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
+    """Intercept and common ("fixed") effects.
+
+    Parameters
+    ----------
+    model : Model
+        The model that ``idata`` is a fit of.
+    idata : DataTree
+        What ``model.fit`` returned, by any inference method.
+    ci_prob : float
+        Probability of the central intervals.
+
+    Returns
+    -------
+    DataFrame
+        One row per coefficient (``Intercept``, ``x``, ``educ[HS]``), with columns ``mean``,
+        ``sd``, and ``eti90_lb``, ``eti90_ub`` for ``ci_prob=0.9``.
+    """
+    draws = _flat_draws(model, idata)
+    return _fixef(model.glmm, draws, ci_prob)
+
+
+def ranef(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
+    """Group-specific ("random") effects: how far each level lies from the common effects.
+
+    Parameters
+    ----------
+    model, idata, ci_prob
+        As in :func:`fixef`.
+
+    Returns
+    -------
+    DataFrame
+        Rows by ``factor``, ``level`` and ``effect`` (``"1"`` is the intercept), columns as in
+        :func:`fixef`. ``ranef(model, idata).loc["state"]`` are those of one factor, and
+        ``["mean"].unstack("effect")`` puts a factor's effects side by side.
+    """
+    draws = _flat_draws(model, idata)
+    glmm = model.glmm
+    tables = []
+    for j, group in enumerate(glmm.groups):
+        effects, levels = draws.coefficients[:, glmm.group_slice(j)], group.levels
+        if group.report is not None:
+            effects, levels = effects @ group.report.forward.T, group.report.labels
+        elif group.title is not None:
+            continue  # the coefficients of a basis say nothing by themselves: see smooth_effects
+        table = describe(effects, ci_prob)
+        index = [(group.factor, level, e.name) for level in levels for e in group.effects]
+        tables.append(_indexed(table, index, ["factor", "level", "effect"]))
+    if not tables:
+        raise DataError("The model has no group-specific term.")
+    return pd.concat(tables)
+
+
+def varcorr(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
+    """Standard deviations and correlations of the group-specific effects.
+
+    Parameters
+    ----------
+    model, idata, ci_prob
+        As in :func:`fixef`.
+
+    Returns
+    -------
+    DataFrame
+        Rows by ``factor`` and ``parameter``: ``sd(1)``, ``sd(x)``, ``corr(1,x)``; of
+        gaussian and t families also ``sigma`` of the factor ``residual``. Columns as in
+        :func:`fixef`.
+    """
+    draws = _flat_draws(model, idata)
+    index, columns = [], []
+    for group, covariance in zip(model.glmm.groups, draws.covariances, strict=True):
+        sd = np.sqrt(np.einsum("skk->sk", covariance))
+        names = [effect.name for effect in group.effects]
+        index += [(group.factor, f"sd({name})") for name in names]
+        columns += list(sd.T)
+        for a, b in correlation_pairs(group):
+            index.append((group.factor, f"corr({names[a]},{names[b]})"))
+            columns.append(covariance[:, a, b] / (sd[:, a] * sd[:, b]))
+    named = parameter_variables(model.glmm, draws.parameters)
+    if "sigma" in named:
+        index.append(("residual", "sigma"))
+        columns.append(named["sigma"][1])
+    if not index:
+        raise DataError("The model has no group-specific term.")
+    table = describe(np.column_stack(columns), ci_prob)
+    return _indexed(table, index, ["factor", "parameter"])
+
+
+def summary(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
+    """Everything but the effects of single levels; see :meth:`pymc_vmrp.Model.summary`."""
+    glmm = model.glmm
+    draws = _flat_draws(model, idata)
+    parts = {"common": _fixef(glmm, draws, ci_prob)}
+    components: dict[str, Any] = {}
+    for group, covariance in zip(glmm.groups, draws.covariances, strict=True):
+        components |= covariance_variables(glmm, group, covariance)
+    parts["group_specific"] = _described(glmm, components, ci_prob)
+    parts["likelihood"] = _described(glmm, parameter_variables(glmm, draws.parameters), ci_prob)
+    return pd.concat(
+        {name: part for name, part in parts.items() if len(part)}, names=["part", "parameter"]
+    )
+
+
+def icc(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
+    """Intraclass correlations: the share of the unexplained variance that lies between groups.
+
+    The variance of a term with slopes is its mean over the rows of the data (Johnson 2014). What
+    is left within groups depends on the family:
+
+    - gaussian: σ²; t: σ²ν/(ν − 2) (infinite for ν ≤ 2);
+    - bernoulli and binomial: of the latent variable behind the link, π²/3 (logit), 1 (probit),
+      π²/6 (cloglog);
+    - poisson, negativebinomial, gamma, on the log scale, by the lognormal approximation of
+      Nakagawa, Johnson & Schielzeth (2017): log(1 + 1/λ), log(1 + 1/λ + 1/α), log(1 + 1/α). λ is
+      the expected count, averaged over the rows of the data and the distribution of the group
+      effects.
+
+    Parameters
+    ----------
+    model, idata, ci_prob
+        As in :func:`fixef`.
+
+    Returns
+    -------
+    DataFrame
+        One row per group-specific term, such as ``1|state``, and ``all`` for their sum. Columns
+        as in :func:`fixef`. What common effects explain counts for neither side.
+
+    Raises
+    ------
+    DataError
+        Where the residual variance has no one value: beta-binomial responses, known sds.
+
+    References
+    ----------
+    Johnson, P. C. D. (2014). Extension of Nakagawa & Schielzeth's R²_GLMM to random slopes models.
+    Methods in Ecology and Evolution 5(9). Nakagawa, S., Johnson, P. C. D. and Schielzeth, H.
+    (2017). The coefficient of determination R² and intra-class correlation coefficient from
+    generalized linear mixed-effects models revisited and expanded. Journal of the Royal Society
+    Interface 14(134).
+    """
+    from pymc_vmrp.results.variance import between_variances, residual_variance
+
+    draws = _flat_draws(model, idata)
+    glmm = model.glmm
+    if not glmm.groups:
+        raise DataError("The model has no group-specific term.")
+    between = between_variances(model, draws)
+    total = between.sum(1) + residual_variance(model, draws)
+    shares = np.column_stack([between, between.sum(1)]) / total[:, None]
+    names = [group.name for group in glmm.groups]
+    return describe(shares, ci_prob).set_axis(pd.Index([*names, "all"], name="term"))
+
+
+def describe(draws: FloatArray, ci_prob: float) -> pd.DataFrame:
+    """Mean, sd and central interval of each column of ``draws``, shape (draws, k)."""
+    if not isinstance(ci_prob, Real) or isinstance(ci_prob, bool) or not 0 < ci_prob < 1:
+        raise DataError(f"ci_prob must lie between 0 and 1, not {ci_prob!r}.")
+    n, k = draws.shape
+    tails = np.array([0.5 * (1 - ci_prob), 0.5 * (1 + ci_prob)])
+    step = max(1, _BLOCK // n)
+    bounds = [np.quantile(draws[:, at : at + step], tails, axis=0) for at in range(0, k, step)]
+    low, high = np.concatenate(bounds, axis=1) if bounds else np.empty((2, 0))
+    percent = f"{100 * float(ci_prob):.4g}"
+    return pd.DataFrame(
+        {
+            "mean": draws.mean(0),
+            "sd": draws.std(0, ddof=min(1, n - 1)),
+            f"eti{percent}_lb": low,
+            f"eti{percent}_ub": high,
+        }
+    )
+
+
+def _flat_draws(model: Model, idata: xr.DataTree) -> Draws:
+    if not hasattr(model, "glmm"):
+        raise DataError(
+            f"The first argument must be the vmrp.Model, the second its fit, not "
+            f"{type(model).__name__}."
+        )
+    return read_draws(model.glmm, idata).flat()
+
+
+def _fixef(glmm: GLMM, draws: Draws, ci_prob: float) -> pd.DataFrame:
+    common = glmm.common
+    beta = draws.coefficients[:, : common.size]
+    intercept = common.reported_intercept(beta) if common.intercept else None
+    named = common_variables(glmm, intercept, beta[:, int(common.intercept) :])
+    return _described(glmm, named, ci_prob)
+
+
+def _described(glmm: GLMM, variables: dict[str, Any], ci_prob: float) -> pd.DataFrame:
+    """One row per element of named variables, labelled as ArviZ does."""
+    known = coords(glmm)
+    index: list[str] = []
+    columns: list[FloatArray] = []
+    for name, (dims, values) in variables.items():
+        if not dims:
+            index.append(name)
+            columns.append(values)
+            continue
+        (dim,) = dims  # no such variable has more than one
+        index += [f"{name}[{label}]" for label in known[dim]]
+        columns += list(values.T)
+    table = describe(np.column_stack(columns) if columns else np.empty((1, 0)), ci_prob)
+    return table.set_axis(pd.Index(index, name="parameter"))
+
+
+def _indexed(table: pd.DataFrame, index: list[Any], names: list[str]) -> pd.DataFrame:
+    return table.set_axis(pd.MultiIndex.from_tuples(index, names=names))
