@@ -18,7 +18,10 @@ IntArray = NDArray[np.int64]
 # ℓ is smooth over about one unit of η (or of the first parameter, where η is on the scale of the
 # response): where the marginal is narrower than that, few nodes are exact to all digits
 _NARROW, _FEW_NODES, _NODES = 0.35, 10, 20
-_CHUNK = 2048  # cells at a time, so that temporaries stay in cache
+# where it is wider, nodes have to be a fraction of that unit apart: trapezoids over 8.5 sds, with
+# twice as many for each doubling of the sd
+_WIDE, _TRAPEZOIDS, _DOUBLINGS, _REACH = 1.0, 29, 4, 8.5
+_CHUNK = 40_960  # values at a time, so that temporaries stay in cache
 _OPERATIONS_A_NODE = 100.0  # logarithms and the like
 
 
@@ -48,7 +51,9 @@ def expectations(
             out.slope[part] = slope @ weights  # noqa: B023
             out.curvature[part] = -(curvature @ weights)  # noqa: B023
 
-        map_chunks(task, _chunks(len(cells)), _OPERATIONS_A_NODE * len(cells) * len(nodes))
+        map_chunks(
+            task, _chunks(len(cells), len(nodes)), _OPERATIONS_A_NODE * len(cells) * len(nodes)
+        )
     return out
 
 
@@ -67,7 +72,7 @@ def expected_log_likelihood(
             return float((family.log_likelihood(eta, here, phi) @ weights).sum())  # noqa: B023
 
         operations = _OPERATIONS_A_NODE * len(cells) * len(nodes)
-        total += sum(map_chunks(task, _chunks(len(cells)), operations))
+        total += sum(map_chunks(task, _chunks(len(cells), len(nodes)), operations))
     return total
 
 
@@ -76,9 +81,19 @@ def _rules(
 ) -> list[tuple[IntArray, FloatArray, FloatArray]]:
     """Cells with the nodes and weights that their marginals need."""
     scale = float(phi[0]) if glmm.family.scaled else 1.0
-    narrow = variance < (_NARROW * scale) ** 2
-    both = ((np.flatnonzero(narrow), _FEW_NODES), (np.flatnonzero(~narrow), _NODES))
-    return [(cells, *_gauss_hermite(size)) for cells, size in both if len(cells)]
+    narrow, wide = variance < (_NARROW * scale) ** 2, variance > (_WIDE * scale) ** 2
+    rules = [
+        (np.flatnonzero(narrow), _gauss_hermite(_FEW_NODES)),
+        (np.flatnonzero(~narrow & ~wide), _gauss_hermite(_NODES)),
+    ]
+    cells = np.flatnonzero(wide)
+    if len(cells):
+        doublings = np.ceil(0.5 * np.log2(variance[cells] / (_WIDE * scale) ** 2))
+        doublings = np.clip(doublings, 1, _DOUBLINGS).astype(int)
+        rules += [
+            (cells[doublings == k], _trapezoids(_TRAPEZOIDS << k)) for k in np.unique(doublings)
+        ]
+    return [(cells, *rule) for cells, rule in rules if len(cells)]
 
 
 def _grid(
@@ -88,12 +103,21 @@ def _grid(
     return eta, tuple(s[cells, None] for s in glmm.response.statistics)
 
 
-def _chunks(n: int) -> tuple[Chunk, ...]:
-    return tuple((at, min(at + _CHUNK, n)) for at in range(0, n, _CHUNK))
+def _chunks(n: int, nodes: int) -> tuple[Chunk, ...]:
+    size = max(_CHUNK // nodes, 1)
+    return tuple((at, min(at + size, n)) for at in range(0, n, size))
 
 
 @cache
 def _gauss_hermite(size: int) -> tuple[FloatArray, FloatArray]:
     """Nodes and weights for expectations under N(0, 1); Golub & Welsch (1969)."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(size)
+    return nodes, weights / weights.sum()
+
+
+@cache
+def _trapezoids(size: int) -> tuple[FloatArray, FloatArray]:
+    """The same, evenly spaced: of functions that are smooth over a few nodes, exact as well."""
+    nodes = np.linspace(-_REACH, _REACH, size)
+    weights = np.exp(-0.5 * nodes**2)
     return nodes, weights / weights.sum()
