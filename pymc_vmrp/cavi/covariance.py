@@ -153,7 +153,8 @@ def _inverse(matrix: FloatArray) -> FloatArray:
 
 def _log_det(matrix: FloatArray) -> float:
     if len(matrix) == 1:
-        return math.log(matrix[0, 0])
+        # a step too far may have lost all digits of it: its ELBO is then no number
+        return math.log(matrix[0, 0]) if matrix[0, 0] > 0 else math.nan
     return float(np.linalg.slogdet(matrix)[1])
 
 

@@ -199,9 +199,11 @@ def _accelerator(name: str, coordinates: Coordinates) -> Accelerator:
 
 
 def _try_sweep(setup: Setup, point: Point) -> State | None:
-    """The sweep from ``point``; None where sites of negative precision leave q improper."""
-    if setup.glmm.family.log_concave:
-        return sweep(setup, point)
+    """The sweep from ``point``; None where it leaves q improper, or is of no use as numbers.
+
+    Sites may have negative precisions where the likelihood is not log-concave, and a step that is
+    too far has sites that overflow, or are so uneven that rounding makes the precision singular.
+    """
     try:
         return sweep(setup, point)
     except SingularPrecision:
