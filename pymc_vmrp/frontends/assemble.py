@@ -77,6 +77,7 @@ FloatArray = NDArray[np.float64]
 
 DEFAULT_A = 5.0  # of the Huang–Wand prior, times the scale of the response
 DEFAULT_SMOOTH_A = 1.0  # the same of smooths: of their typical distance from their linear part
+MOST_OFFSET = 500.0  # whose exponential can still be computed with
 DEFAULT_SCALE = 2.5  # of a coefficient's prior per sd of its predictor, as rstanarm and Bambi
 
 
@@ -120,15 +121,16 @@ def assemble(
     if not encoder.intercept and not encoder.common_terms and not rows.codes:
         raise FormulaError(f"The formula {parsed.text!r} has nothing to estimate: add a term.")
 
+    _check_offset(learned.offset, family)
     absorbed = learned.offset if family.absorbs_offset else None
     observed = replace(counted, offset=absorbed)
     statistics = family.pool(observed, cells)
     counts = cells.sum(trials)
     _check_constant(encoder.common_terms, rows.common)
-    scale = _scale(family, observed)
+    scale = _scale(family, replace(counted, offset=learned.offset))
     parameters = _parameters(family, scale, priors, fixed=response.sd is not None)
     checked = _checked_priors(priors, encoder, [p.name for p in family.parameters])
-    centre = 0.0 if family.centre is None else family.centre(statistics)
+    centre = 0.0 if family.centre is None else family.centre(statistics, rows.offset)
     common = _common_effects(
         encoder, rows.common, counts, checked, center_predictors, centre, scale
     )
@@ -209,6 +211,19 @@ def _weight_columns(weights: str | None, frame: pd.DataFrame) -> list[str]:
         raise DataError(f"weights= must be the name of a column of data, not {weights!r}.")
     check_columns(frame, [weights], "data", {weights: "weights="})
     return [weights]
+
+
+def _check_offset(offset: FloatArray | None, family: Family) -> None:
+    """Refuse offsets that no intercept makes up for, such as a population in place of its log."""
+    if offset is None or family.link == "identity":
+        return
+    largest = float(offset[np.argmax(np.abs(offset))])
+    if abs(largest) > MOST_OFFSET:
+        raise DataError(
+            f"The offset reaches {largest:.3g}, but is added to the linear predictor, on the scale "
+            f"of the {family.link} link: write offset(np.log(x)) where x is an exposure, or "
+            "rescale it."
+        )
 
 
 def _scale(family: Family, rows: Rows) -> float:

@@ -65,6 +65,75 @@ def test_elbo_is_its_monte_carlo_estimate(family, link):
     assert q.elbo == pytest.approx(difference.mean(), abs=5 * error + 2e-3)
 
 
+def test_negative_binomial_counts_that_are_not_overdispersed():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": rng.normal(size=1000).round(1), "g": rng.integers(0, 10, 1000)})
+    mu = 3 * np.exp(0.1 * data["x"])
+    for y in (rng.poisson(mu), rng.binomial((2 * mu).round().astype(int) + 1, 0.5)):
+        q, reference = (
+            vmrp.Model("y ~ x + (1|g)", data.assign(y=y), family).approximate()
+            for family in ("negativebinomial", "poisson")
+        )
+        assert q.fit.converged
+        assert q.elbo < 0
+        np.testing.assert_allclose(q.mean()[:2], reference.mean()[:2], atol=0.01)
+
+
+@pytest.mark.parametrize("rate", [1e-4, 1e-6, 1e-7])
+def test_rare_events_among_many_trials(rate):
+    """The rates of a binomial, Poisson and negative binomial likelihood agree."""
+    rng = np.random.default_rng(3)
+    trials = rng.integers(10**8, 10**9, 100)
+    data = pd.DataFrame({"x": rng.normal(size=100), "g": rng.integers(0, 10, 100), "n": trials})
+    data["y"] = rng.poisson(trials * rate * np.exp(0.1 * data["x"]))
+    formula = "x + offset(np.log(n)) + (1|g)"
+    reference = vmrp.Model(f"y ~ {formula}", data, "poisson").fit()["fit"]
+    for model in (
+        vmrp.Model("p(y, n) ~ x + (1|g)", data, "binomial"),
+        vmrp.Model(f"y ~ {formula}", data, "negativebinomial"),
+    ):
+        fit = model.fit()["fit"]
+        assert fit.attrs["converged"]
+        for name in ("Intercept", "x"):
+            shift = fit["mean"][name] - reference["mean"][name]
+            assert abs(shift) < 0.5 * reference["sd"][name]
+
+
+@pytest.mark.parametrize(("family", "link"), [c for c in CASES if c[1] in ("probit", "cloglog")])
+def test_separated_categories_converge_under_wide_marginals(family, link):
+    """Marginals of η many sds of the likelihood wide, where few nodes would miss its bend."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"k": np.arange(30) % 20, "y": rng.integers(0, 2, 30), "n": 1})
+    formula = "y ~ C(k)" if family == "bernoulli" else "p(y, n) ~ C(k)"
+    q = vmrp.Model(formula, data, family, link=link).approximate()
+    assert q.fit.converged
+    assert q.sd().max() > 3
+
+
+@pytest.mark.parametrize("family", ["poisson", "gamma"])
+def test_rows_without_weight_may_be_far_out(family):
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"x": rng.normal(size=60), "y": rng.poisson(2, 60) + 1, "w": 1.0})
+    kept = vmrp.Model("y ~ x", data, family, weights="w").approximate()
+    data.loc[60] = {"x": -1e3, "y": 1, "w": 0.0}
+    q = vmrp.Model("y ~ x", data, family, weights="w").approximate()
+    np.testing.assert_allclose(q.mean(), kept.mean(), atol=1e-6)
+
+
+@EVERY
+def test_heavy_weights_converge_to_the_same_means(family, link):
+    """As cells of millions of rows do: the likelihood alone decides, at whatever weight."""
+    simulated = simulate(family, link, 120, 5, groups=5, continuous=False)
+    light, heavy = (
+        model_of(
+            family, link, data=simulated.data.assign(w=w), formula=simulated.formula, weights="w"
+        ).approximate()
+        for w in (1e3, 1e5)
+    )
+    assert heavy.fit.converged
+    np.testing.assert_allclose(heavy.mean()[:2], light.mean()[:2], atol=0.05)
+
+
 @EVERY
 def test_weights_of_two_are_doubled_data(family, link):
     simulated = simulate(family, link, 120, 5, groups=5, continuous=False)

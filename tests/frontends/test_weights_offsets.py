@@ -31,6 +31,8 @@ REFUSED = {
     "missing weights": ("y ~ x", {"family": "poisson", "weights": "gaps"}, "'gaps'"),
     "missing offset": ("y ~ x + offset(gaps)", {"family": "poisson"}, "missing values in 'gaps'"),
     "infinite offset": ("y ~ x + offset(np.log(x))", {"family": "poisson"}, "infinite"),
+    "exposure as an offset": ("y ~ x + offset(100000 * o)", {"family": "poisson"}, "np.log"),
+    "the same for a logit": ("b ~ x + offset(-100000 * o)", {}, r"reaches -8e\+04.*logit"),
     "offset of all rows": ("y ~ x + offset(z - np.mean(z))", {"family": "poisson"}, "all rows"),
     "counts with fractions": ("z ~ x", {"family": "poisson"}, "'z' must hold counts.*0.1"),
     "negative counts": ("minus ~ x", {"family": "negativebinomial"}, "'minus' must hold counts"),
@@ -112,6 +114,26 @@ def test_default_priors_grow_with_the_response_and_weigh_rows():
     assert common.prior_sd[1] == pytest.approx(2.5 * sd / x_sd)
     assert model.glmm.groups[0].prior == vmrp.HuangWand(2, 5 * sd)
     assert model.glmm.parameters[0].prior == vmrp.HalfStudentT(4, sd)
+
+
+@pytest.mark.parametrize("family", ["poisson", "negativebinomial", "gamma"])
+def test_default_intercept_lies_at_the_log_mean_per_exposure(family):
+    data = DATA.assign(v=DATA["y"] + 1, n=np.exp(9 + 3 * DATA["o"]))
+    model = vmrp.Model("v ~ x + offset(np.log(n))", data, family, weights="w")
+    expected = np.log(data["w"] @ data["v"] / (data["w"] @ data["n"]))
+    assert model.glmm.common.prior_mean[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "t"])
+def test_default_priors_are_of_the_response_less_its_offset(family):
+    moved = DATA.assign(n=1000 + 50 * DATA["o"], y=DATA["z"] + 1000 + 50 * DATA["o"])
+    kwargs = {"family": family, "weights": "w"}
+    plain = vmrp.Model("z ~ x + (1|g)", DATA, **kwargs).glmm
+    model = vmrp.Model("y ~ x + (1|g) + offset(n)", moved, **kwargs).glmm
+    np.testing.assert_allclose(model.common.prior_mean, plain.common.prior_mean, atol=1e-9)
+    np.testing.assert_allclose(model.common.prior_sd, plain.common.prior_sd)
+    assert pytest.approx(plain.groups[0].prior.A) == model.groups[0].prior.A
+    assert model.parameters[0].prior.sigma == pytest.approx(plain.parameters[0].prior.sigma)
 
 
 def test_known_standard_deviations_are_precisions():

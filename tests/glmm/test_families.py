@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -162,6 +164,32 @@ def test_start_is_finite(family):
     assert mean.shape == variance.shape == (40,)
     assert np.isfinite(mean).all()
     assert (variance > 0).all()
+
+
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f.link == "log"], ids=repr)
+def test_start_stays_near_the_data_whatever_the_weights(family):
+    rows = some_rows(family)
+    once, _ = family.start(family.pool(rows, one_cell_each(40)))
+    heavy = replace(rows, weights=np.full(40, 1e6))
+    start, _ = family.start(family.pool(heavy, one_cell_each(40)))
+    assert abs(np.median(start) - np.median(once)) < 1
+
+
+@pytest.mark.parametrize("alpha", [1e2, 199.0, 201.0, 1e6, 1e12, 1e18])
+def test_negative_binomial_goes_over_into_poisson(alpha):
+    """Without loss of digits: log Γ(α) is 4e19 at α = 1e18."""
+    family = get_family("negativebinomial")
+    y, mean, variance = np.arange(30.0), np.linspace(-2, 5, 30), np.full(30, 0.2)
+    statistics = y, np.ones(30)
+    poisson = stats.poisson.logpmf(y, np.exp(mean))
+    values = family.log_likelihood(mean, statistics, (alpha,))
+    # −(y − μ)² + y, over 2α, is the first term of the difference
+    first = ((y - np.exp(mean)) ** 2 - y) / (2 * alpha)
+    np.testing.assert_allclose(values - poisson, first, atol=1e-12 + 4e6 / alpha**2)
+    expected = family.expectations(mean, variance, statistics, (alpha,))
+    rate = np.exp(mean + 0.1)
+    np.testing.assert_allclose(expected.slope, y - rate, atol=1e-6 + 2e5 / alpha)
+    np.testing.assert_allclose(expected.curvature, rate, rtol=1e-6 + 1e3 / alpha)
 
 
 def test_inverse_links():

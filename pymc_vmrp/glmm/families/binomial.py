@@ -105,7 +105,10 @@ def _logit_expectations(
 
 
 def _logit_start(statistics: Statistics) -> tuple[FloatArray, FloatArray]:
-    return np.zeros(len(statistics[0])), np.ones(len(statistics[0]))
+    """Every cell at the overall share: from far away the Pólya–Gamma bound comes slowly."""
+    y, n = statistics
+    overall = np.log((y.sum() + 0.5) / ((n - y).sum() + 0.5))
+    return np.full(len(y), overall), np.ones(len(y))
 
 
 # --- probit ------------------------------------------------------------------------------------

@@ -143,7 +143,8 @@ class Family:
     scaled : bool
         Whether η is on the scale of the response, so that default priors grow with its sd.
     centre : callable, optional
-        Where the intercept's default prior lies, given the statistics; without it at 0.
+        Where the intercept's default prior lies, given the statistics and the offsets of the cells
+        that ``pool`` has not absorbed (or None); without it at 0.
     parent : str
         Bambi's name of the mean, under which predictions store it.
     """
@@ -166,7 +167,7 @@ class Family:
     pools: bool = False
     absorbs_offset: bool = False
     scaled: bool = False
-    centre: Callable[[Statistics], float] | None = None
+    centre: Callable[[Statistics, FloatArray | None], float] | None = None
     parent: str = "mu"
 
     def __repr__(self) -> str:

@@ -19,6 +19,7 @@ from pymc_vmrp.glmm.families.family import (
     Statistics,
     one_by_one,
 )
+from pymc_vmrp.glmm.families.poisson import LARGEST_EXPONENT, log_mean
 from pymc_vmrp.glmm.scale_priors import HalfCauchy
 
 
@@ -46,7 +47,7 @@ def _expectations(
     """E e^−η = e^(v/2 − μ)."""
     y, weight = statistics
     (alpha,) = phi
-    ratio = y * np.exp(0.5 * variance - mean)
+    ratio = y * np.exp(np.minimum(0.5 * variance - mean, LARGEST_EXPONENT))
     return Expected(
         weight * (_normaliser(y, alpha) - alpha * (mean + ratio)),
         weight * alpha * (ratio - 1),
@@ -92,7 +93,7 @@ FAMILIES = (
         start=_start,
         likelihood=_likelihood,
         draw=_draw,
-        centre=lambda statistics: float(np.log(np.average(statistics[0], weights=statistics[1]))),
+        centre=log_mean,
         parameters=(Parameter("alpha", lambda _: HalfCauchy(1), (-3.0, 6.0)),),
     ),
 )

@@ -63,6 +63,12 @@ def _expectations(
     return Expected(expected, slope, -curvature)
 
 
+def mean_response(statistics: Statistics, offset: FloatArray | None) -> float:
+    """Mean of the response less its offset, of statistics that begin with (y, weight)."""
+    y, weight = statistics[:2]
+    return float(np.average(y if offset is None else y - offset, weights=weight))
+
+
 def response_start(y: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Every cell at the mean of the response, with its variance."""
     total = n.sum()
@@ -104,7 +110,7 @@ FAMILIES = (
         start=lambda statistics: response_start(*statistics[:2]),
         likelihood=_likelihood,
         draw=_draw,
-        centre=lambda statistics: float(np.average(statistics[0], weights=statistics[1])),
+        centre=mean_response,
         parameters=(
             Parameter("sigma", lambda sd: HalfStudentT(4, sd), (-4.0, 2.0), relative=True),
         ),

@@ -19,12 +19,25 @@ from pymc_vmrp.glmm.families.family import (
     Statistics,
     one_by_one,
 )
-from pymc_vmrp.glmm.families.poisson import log_rate_start
+from pymc_vmrp.glmm.families.poisson import log_mean, log_rate_start
 from pymc_vmrp.glmm.scale_priors import HalfCauchy
+
+_STIRLING = 200.0  # beyond which the series has all digits
 
 
 def _normaliser(y: FloatArray, alpha: Any) -> FloatArray:
-    return np.asarray(gammaln(y + alpha) - gammaln(alpha) - gammaln(y + 1.0) - y * np.log(alpha))
+    return np.asarray(_log_rising(y, alpha) - gammaln(y + 1.0))
+
+
+def _log_rising(y: FloatArray, alpha: Any) -> FloatArray:
+    """Log Γ(y + α) − log Γ(α) − y log α, by Stirling's series where the terms are huge."""
+    large = np.maximum(alpha, _STIRLING)
+    rest = 1 / (12 * (y + large)) - 1 / (12 * large)
+    rest -= (1 / (y + large) ** 3 - 1 / large**3) / 360
+    stirling = (y + large - 0.5) * np.log1p(y / large) - y + rest
+    small = np.minimum(alpha, _STIRLING)
+    direct = gammaln(y + small) - gammaln(small) - y * np.log(small)
+    return np.where(alpha > _STIRLING, stirling, direct)
 
 
 def _log_likelihood(eta: FloatArray, statistics: Statistics, phi: Parameters) -> FloatArray:
@@ -51,14 +64,23 @@ def _expectations(
 
     y, weight = statistics
     (alpha,) = phi
-    softplus, probability, slope = (np.empty_like(mean) for _ in range(3))
-    logistic_expectations(mean - np.log(alpha), variance, softplus, probability, slope)
+    x = mean - np.log(alpha)
+    softplus, rarer, slope = (np.empty_like(mean) for _ in range(3))
+    logistic_expectations(-np.abs(x), variance, softplus, rarer, slope)
+    # neither of p and 1 − p as what is left of 1: they are multiplied by large numbers
+    p, rest = np.where(x > 0, (1 - rarer, rarer), (rarer, 1 - rarer))
     trials = y + alpha
     return Expected(
-        weight * (_normaliser(y, alpha) + y * mean - trials * softplus),
-        weight * (y - trials * probability),
+        weight * (_normaliser(y, alpha) + y * mean - trials * (softplus + np.maximum(x, 0))),
+        weight * (y * rest - alpha * p),
         weight * trials * slope,
     )
+
+
+def _start(statistics: Statistics) -> tuple[FloatArray, FloatArray]:
+    """As for Poisson counts, whose statistics are sums over the rows of a cell."""
+    y, weight = statistics
+    return log_rate_start(weight * y, weight)
 
 
 def _likelihood(
@@ -89,10 +111,10 @@ FAMILIES = (
         derivatives=_derivatives,
         expectations=_expectations,
         pool=one_by_one,
-        start=lambda statistics: log_rate_start(*statistics),
+        start=_start,
         likelihood=_likelihood,
         draw=_draw,
-        centre=lambda statistics: float(np.log(np.average(statistics[0], weights=statistics[1]))),
+        centre=log_mean,
         parameters=(Parameter("alpha", lambda _: HalfCauchy(1), (-3.0, 5.0)),),
     ),
 )

@@ -17,6 +17,8 @@ from pymc_vmrp.glmm.families.family import (
     Statistics,
 )
 
+LARGEST_EXPONENT = 600.0  # whose exponential leaves room for what it is multiplied by
+
 
 def _pool(rows: Rows, cells: Cells) -> Statistics:
     exposure = np.broadcast_to(1.0, len(rows.y)) if rows.offset is None else np.exp(rows.offset)
@@ -46,7 +48,8 @@ def _expectations(
 ) -> Expected:
     """E e^η = e^(μ + v/2)."""
     y, exposure = statistics
-    rate = exposure * np.exp(mean + 0.5 * variance)
+    # without the bound a cell of no exposure would have 0 × inf
+    rate = exposure * np.exp(np.minimum(mean + 0.5 * variance, LARGEST_EXPONENT))
     return Expected(y * mean - rate, y - rate, rate)
 
 
@@ -54,6 +57,13 @@ def log_rate_start(y: FloatArray, exposure: FloatArray) -> tuple[FloatArray, Flo
     """Each cell's log rate, drawn towards the overall rate as by one more expected event."""
     rate = (y.sum() + 0.5) / max(exposure.sum(), 1e-300)
     return np.log((y + 1) / (exposure + 1 / rate)), np.full(len(y), 0.1)
+
+
+def log_mean(statistics: Statistics, offset: FloatArray | None) -> float:
+    """Log of the mean response per unit of exposure, of statistics (y, weight)."""
+    y, weight = statistics
+    exposure = weight if offset is None else weight * np.exp(offset)
+    return float(np.log(weight @ y / exposure.sum()))
 
 
 def _likelihood(name: str, eta: Any, statistics: Statistics, _: dict[str, Any], dims: str) -> None:
@@ -91,7 +101,7 @@ FAMILIES = (
         start=lambda statistics: log_rate_start(*statistics),
         likelihood=_likelihood,
         draw=_draw,
-        centre=lambda statistics: float(np.log(statistics[0].sum() / statistics[1].sum())),
+        centre=lambda statistics, _: float(np.log(statistics[0].sum() / statistics[1].sum())),
         pools=True,
         absorbs_offset=True,
     ),

@@ -20,7 +20,7 @@ from pymc_vmrp.glmm.families.family import (
     Statistics,
     one_by_one,
 )
-from pymc_vmrp.glmm.families.gaussian import response_start
+from pymc_vmrp.glmm.families.gaussian import mean_response, response_start
 from pymc_vmrp.glmm.scale_priors import Gamma, HalfStudentT
 
 
@@ -75,7 +75,7 @@ FAMILIES = (
         start=lambda statistics: response_start(*statistics),
         likelihood=_likelihood,
         draw=_draw,
-        centre=lambda statistics: float(np.average(statistics[0], weights=statistics[1])),
+        centre=mean_response,
         parameters=(
             Parameter("sigma", lambda sd: HalfStudentT(4, sd), (-3.0, 1.0), relative=True),
             Parameter("nu", lambda _: Gamma(2, 0.1), (0.0, 4.5)),
