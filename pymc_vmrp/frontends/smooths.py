@@ -117,13 +117,13 @@ def fit_smooth(
     by = None if call.by is None else call.by.components[0].name
     if by is not None and kind_of(pd.Series([], dtype=kinds[by])) == "numbers":
         z = frame[by].to_numpy(dtype=float)
-        _check_distinct(call, x[z != 0], "where by= is not 0")
+        _check_distinct(call, x[(z != 0) & (weights > 0)], "where by= is not 0")
         basis = _basis(call, x, weights * z**2, centred=False)
         # fit_basis scales by the average over w·z², the data's average is over w
         basis = basis.scaled(np.sqrt(_total(weights) / _total(weights * z**2)))
         smooth: Smooth = Spline(call.name, call, None, (call.name,), (basis,), by)
     elif call.by is None:
-        _check_distinct(call, x, "")
+        _check_distinct(call, x[weights > 0], "")
         basis = _basis(call, x, weights, centred=True)
         smooth = Spline(call.name, call, None, (call.name,), (basis,), None)
     else:
@@ -131,7 +131,8 @@ def fit_smooth(
         bases = []
         for level, name in enumerate(factor.levels):
             mine = codes == level
-            _check_distinct(call, x[mine], f"where {by} is {name!r}", SMALLEST[call.kind])
+            counted = x[mine & (weights > 0)]
+            _check_distinct(call, counted, f"where {by} is {name!r}", SMALLEST[call.kind])
             bases.append(_basis(call, x[mine], weights[mine], centred=True))
         titles = tuple(f"{call.name}[{name}]" for name in factor.levels)
         smooth = Spline(call.name, call, factor, titles, tuple(bases), None)

@@ -192,3 +192,12 @@ def test_moments_of_a_walk_are_those_of_its_draws(waves):
     draws = idata["posterior"]["rw(age)"].values[0]
     np.testing.assert_allclose(idata["fit/mean"]["rw(age)"], draws.mean(0), atol=0.02)
     np.testing.assert_allclose(idata["fit/sd"]["rw(age)"], draws.std(0), rtol=0.05)
+
+
+def test_values_without_weight_do_not_count():
+    data = pd.DataFrame({"x": np.arange(12.0), "h": list("uv") * 6, "y": np.arange(12) % 5})
+    data["w"] = np.where((data["h"] == "u") | (data["x"] < 4), 1.0, 0.0)
+    with pytest.raises(vmrp.DataError, match=r"where h is 'v', and 'x' has 2"):
+        vmrp.Model("y ~ s(x, by=h, k=4)", data, "poisson", weights="w")
+    with pytest.raises(vmrp.DataError, match=r"'x' has 8: lower k to at most 8"):
+        vmrp.Model("y ~ s(x)", data, "poisson", weights="w")
