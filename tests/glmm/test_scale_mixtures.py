@@ -20,10 +20,12 @@ CASES = [
     (vmrp.Laplace(0, 0.7), stats.laplace(scale=0.7), vmrp.Gamma(1, 1 / 0.98, on="variance")),
     (vmrp.Horseshoe(0.3), None, vmrp.HalfCauchy(0.3)),
 ]
+CASES_OF_SCIPY = [case[:2] for case in CASES[:3]]
+NAMES = [repr(prior) for prior, _ in CASES_OF_SCIPY]  # repr of a distribution has its address
 squares_of_any_size = st.floats(-25, 25).map(lambda t: np.array([np.exp(t)]))
 
 
-@pytest.mark.parametrize(("prior", "distribution"), [case[:2] for case in CASES[:3]], ids=repr)
+@pytest.mark.parametrize(("prior", "distribution"), CASES_OF_SCIPY, ids=NAMES)
 def test_density_is_scipys(prior, distribution):
     each = [float(prior.log_density_of_squares(np.array([b**2]))) for b in BETA]
     np.testing.assert_allclose(each, distribution.logpdf(BETA), rtol=1e-12)

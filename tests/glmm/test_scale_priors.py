@@ -25,9 +25,10 @@ CASES = [
     (vmrp.InverseGamma(2.0, 1.3, on="sd"), stats.invgamma(2.0, scale=1.3)),
     (vmrp.InverseGamma(1.5, 0.5), stats.invgamma(1.5, scale=0.5)),
 ]
+NAMES = [repr(prior) for prior, _ in CASES]  # repr of a distribution has its address
 
 
-@pytest.mark.parametrize(("prior", "distribution"), CASES, ids=repr)
+@pytest.mark.parametrize(("prior", "distribution"), CASES, ids=NAMES)
 def test_density_is_scipys(prior, distribution):
     if distribution is None:
         expected = np.log(2) + stats.t.logpdf(SIGMA, 3, scale=2)
@@ -38,7 +39,7 @@ def test_density_is_scipys(prior, distribution):
     np.testing.assert_allclose(prior.log_density_sigma(SIGMA), expected)
 
 
-@pytest.mark.parametrize(("prior", "distribution"), CASES, ids=repr)
+@pytest.mark.parametrize(("prior", "distribution"), CASES, ids=NAMES)
 def test_density_of_the_variance_integrates_to_one(prior, distribution):
     def density(t):  # over the log variance
         variance = np.exp(np.atleast_1d(t))[:, None, None]
