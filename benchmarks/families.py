@@ -92,8 +92,8 @@ def against_nuts(family: str, link: str, n: int = 1000, draws: int = 2000) -> di
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         nuts = model.fit(
-            draws, 1000, inference_method="nuts", nuts_sampler="nutpie", chains=4, cores=2,
-            random_seed=0, target_accept=0.95, progressbar=False,
+            draws, 2000, inference_method="nuts", nuts_sampler="nutpie", chains=4, cores=2,
+            random_seed=0, target_accept=0.98, progressbar=False,
         )  # fmt: skip
     out: dict[str, object] = {"family": family, "link": link, "n": n}
     for name, idata in (("", mean_field), ("integrated_", integrated)):
