@@ -54,7 +54,8 @@ def against_nuts(shared: Path, draws: int = 10_000) -> pd.DataFrame:
 
 
 def _tree(model: vmrp.Model, draws: Draws) -> Any:
-    chain = Draws(draws.coefficients[None], tuple(sigma[None] for sigma in draws.covariances))
+    covariances = tuple(sigma[None] for sigma in draws.covariances)
+    chain = Draws(draws.coefficients[None], covariances, draws.parameters[None])
     return datatree(model.glmm, chain, model.observations)
 
 
