@@ -18,6 +18,7 @@ from pymc_vmrp.glmm.spec import GLMM
 
 FloatArray = NDArray[np.float64]
 
+_START_HOLD = 0.25  # precision that the sites of a log link have at least at the start
 _START_SD = 0.5  # of group-specific effects, in units of the linear predictor
 
 
@@ -96,6 +97,8 @@ def start(setup: Setup) -> Point:
     if glmm.response.offset is not None:
         mean = mean - glmm.response.offset
     sites = setup.bound.evaluate(glmm, mean, variance).sites
+    if glmm.family.link == "log":  # a cell that knows nothing would have e^(v/2) as its rate
+        sites = Sites(sites.precision + _START_HOLD, sites.shift + _START_HOLD * mean)
     return Point(precisions, sites, starting_scales(glmm.common))
 
 

@@ -120,6 +120,16 @@ def test_rows_without_weight_may_be_far_out(family):
     np.testing.assert_allclose(q.mean(), kept.mean(), atol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_skewed_responses_with_wide_priors_converge(seed):
+    """Cells of tiny responses know little at the start: E e^−η must not run away there."""
+    rng = np.random.default_rng(seed)
+    data = pd.DataFrame({"k": np.arange(120) % 60, "x": rng.normal(size=120)})
+    data["y"] = np.exp(0.3 * data["x"]) * rng.gamma(0.3, size=120)
+    q = vmrp.Model("y ~ x + C(k)", data, "gamma").approximate()
+    assert q.fit.converged
+
+
 @EVERY
 def test_heavy_weights_converge_to_the_same_means(family, link):
     """As cells of millions of rows do: the likelihood alone decides, at whatever weight."""
