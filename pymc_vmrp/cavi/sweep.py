@@ -98,7 +98,8 @@ def start(setup: Setup) -> Point:
         mean = mean - glmm.response.offset
     sites = setup.bound.evaluate(glmm, mean, variance).sites
     if glmm.family.link == "log":  # a cell that knows nothing would have e^(v/2) as its rate
-        sites = Sites(sites.precision + _START_HOLD, sites.shift + _START_HOLD * mean)
+        hold = np.where(sites.precision > 0, _START_HOLD, 0.0)
+        sites = Sites(sites.precision + hold, sites.shift + hold * mean)
     return Point(precisions, sites, starting_scales(glmm.common))
 
 

