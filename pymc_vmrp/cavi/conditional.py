@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.cavi.covariance import inverse, log_determinant
 from pymc_vmrp.cavi.elbo import evidence_lower_bound
 from pymc_vmrp.cavi.expectations import expectations, expected_log_likelihood
 from pymc_vmrp.cavi.factor import SingularPrecision
@@ -127,7 +127,7 @@ class ConditionalModel:
             Where the first sites leave q improper, as those of a family that is not log-concave
             may; start from other marginals then.
         """
-        precisions = tuple(_inverse(covariance) for covariance in theta.covariances)
+        precisions = tuple(inverse(covariance) for covariance in theta.covariances)
         sites = self._evaluate(theta, start)[0]
         best, step = self._sweep(theta, precisions, sites), 1.0
         sweeps, gap = 1, best.gap
@@ -156,7 +156,7 @@ class ConditionalModel:
         by_covariance = []
         groups = zip(self.glmm.groups, theta.covariances, conditional.moments, strict=True)
         for group, covariance, moment in groups:
-            precision = _inverse(covariance)
+            precision = inverse(covariance)
             spread = precision @ moment @ precision
             by_covariance.append(0.5 * (spread - len(group.levels) * precision))
         slopes = np.array(
@@ -167,7 +167,7 @@ class ConditionalModel:
     def _slope(self, theta: Theta, conditional: Conditional, k: int) -> float:
         marginals, ends = conditional.marginals, []
         assert marginals is not None
-        mean = self._with_offset(marginals.mean)
+        mean = self.glmm.response.with_offset(marginals.mean)
         for sign in (1, -1):
             phi = theta.parameters.copy()
             phi[k] *= np.exp(sign * _STEP)
@@ -193,25 +193,14 @@ class ConditionalModel:
 
     def _evaluate(self, theta: Theta, marginals: Marginals) -> tuple[Sites, float]:
         """Optimal sites and E log p(y | η, φ) at marginals of η."""
-        total = self._with_offset(marginals.mean)
+        total = self.glmm.response.with_offset(marginals.mean)
         arguments = self.glmm.family_arguments(theta.parameters)
         expected = expectations(self.glmm, total, marginals.variance, arguments)
         value = float(expected.log_likelihood.sum()) + self.glmm.response.log_base
         return sites_of(expected, marginals.mean), value
 
-    def _with_offset(self, mean: FloatArray) -> FloatArray:
-        offset = self.glmm.response.offset
-        return mean if offset is None else mean + offset
-
-
-def _inverse(matrix: FloatArray) -> FloatArray:
-    # most terms have one effect, and numpy's inverse takes ten times as long for it
-    return 1 / matrix if len(matrix) == 1 else np.linalg.inv(matrix)
-
 
 def _expected_log_effects(precision: FloatArray, moment: FloatArray, levels: int) -> float:
     """E log p(u | Σ)."""
-    small = len(precision) == 1
-    log_det = math.log(precision[0, 0]) if small else float(np.linalg.slogdet(precision)[1])
-    constant = levels * (log_det - len(precision) * np.log(2 * np.pi))
+    constant = levels * (log_determinant(precision) - len(precision) * np.log(2 * np.pi))
     return 0.5 * (constant - float((precision * moment).sum()))

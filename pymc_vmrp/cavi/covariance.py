@@ -108,15 +108,15 @@ class InverseWishartFactor:
     @property
     def expected_precision(self) -> FloatArray:
         """See :class:`CovarianceFactor`."""
-        return np.asarray(self.df * _inverse(self.scale))
+        return np.asarray(self.df * inverse(self.scale))
 
     def log_prior_of_transformed(self, transform: FloatArray) -> tuple[float, FloatArray]:
         """See :class:`CovarianceFactor`: −ν₀ log |R| − ½ tr(Ψ₀ R⁻ᵀ E[Σ⁻¹] R⁻¹)."""
-        inverse = _inverse(transform)
-        precision = inverse.T @ self.expected_precision @ inverse
+        back = inverse(transform)
+        precision = back.T @ self.expected_precision @ back
         weighted = precision @ self.prior_scale
-        value = -self.prior_df * _log_det(transform) - 0.5 * float(np.trace(weighted))
-        return value, weighted @ inverse.T - self.prior_df * inverse.T
+        value = -self.prior_df * log_determinant(transform) - 0.5 * float(np.trace(weighted))
+        return value, weighted @ back.T - self.prior_df * back.T
 
     def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
         """See :class:`CovarianceFactor`; Bartlett's decomposition of the precision."""
@@ -147,11 +147,13 @@ class InverseWishartFactor:
 
 # Most terms have one effect, and numpy's linear algebra on 1 × 1 matrices would take as long as the
 # rest of a small model's sweep: hence plain arithmetic where d = 1.
-def _inverse(matrix: FloatArray) -> FloatArray:
+def inverse(matrix: FloatArray) -> FloatArray:
+    """Inverse of a small matrix."""
     return 1 / matrix if len(matrix) == 1 else np.linalg.inv(matrix)
 
 
-def _log_det(matrix: FloatArray) -> float:
+def log_determinant(matrix: FloatArray) -> float:
+    """Log |matrix| of a small matrix."""
     if len(matrix) == 1:
         # a step too far may have lost all digits of it: its ELBO is then no number
         return math.log(matrix[0, 0]) if matrix[0, 0] > 0 else math.nan
@@ -174,7 +176,7 @@ def _log_multigamma(x: float, d: int) -> float:
 def _expected_log_det_precision(df: float, scale: FloatArray) -> float:
     d = len(scale)
     digammas = sum(float(psi(0.5 * (df - i))) for i in range(d))
-    return digammas + d * math.log(2) - _log_det(scale)
+    return digammas + d * math.log(2) - log_determinant(scale)
 
 
 def _inverse_wishart_entropy(df: float, scale: FloatArray, log_det_precision: float) -> float:
@@ -183,7 +185,7 @@ def _inverse_wishart_entropy(df: float, scale: FloatArray, log_det_precision: fl
         _log_multigamma(0.5 * df, d)
         + 0.5 * df * d
         + 0.5 * df * d * math.log(2)
-        - 0.5 * df * _log_det(scale)
+        - 0.5 * df * log_determinant(scale)
         - 0.5 * (df + d + 1) * log_det_precision
     )
 
@@ -220,7 +222,7 @@ def _update_inverse_wishart(
     elbo = (
         _expected_log_effects(second_moment, levels, df, scale, log_det)
         + _expected_log_inverse_wishart(
-            df0, _log_det(scale0), df * _trace_of_ratio(scale0, scale), d, log_det
+            df0, log_determinant(scale0), df * _trace_of_ratio(scale0, scale), d, log_det
         )
         + _inverse_wishart_entropy(df, scale, log_det)
     )
@@ -257,7 +259,7 @@ def _update_huang_wand(
     inverse_a = _expected_inverse_a(second_moment, nu, rate0, df, shape)
     scale0 = np.diag(2 * nu * inverse_a)
     scale = second_moment + scale0
-    precision = df * _inverse(scale)
+    precision = df * inverse(scale)
     rate = rate0 + nu * np.diag(precision)
     inverse_a = shape / rate
     log_a = np.log(rate) - psi(shape)  # E log a under IG(shape, rate)

@@ -134,7 +134,7 @@ class NodeBound:
 
     def evaluate(self, glmm: GLMM, mean: FloatArray, variance: FloatArray) -> Evaluation:
         """See :class:`Bound`."""
-        total, nodes = _with_offset(glmm, mean), self.nodes
+        total, nodes = glmm.response.with_offset(mean), self.nodes
         log_q = self._log_densities(glmm, total, variance)
         top = log_q.max()
         mass = np.exp(log_q - top)
@@ -145,7 +145,7 @@ class NodeBound:
 
     def refined(self, glmm: GLMM, mean: FloatArray, variance: FloatArray) -> Bound | None:
         """See :class:`Bound`: new nodes while the mode still moves, or mass reaches the edge."""
-        total = _with_offset(glmm, mean)
+        total = glmm.response.with_offset(mean)
         log_q = self._log_densities(glmm, total, variance)
         placed = _place(glmm, total, variance, self.nodes.t[np.argmax(log_q)])
         if self.last:
@@ -166,10 +166,6 @@ def _reaches_edge(log_q: FloatArray) -> bool:
     mass /= mass.sum()
     edges = [np.take(mass, end, axis=a).sum() for a in range(mass.ndim) for end in (0, -1)]
     return bool(max(edges) > _EDGE)
-
-
-def _with_offset(glmm: GLMM, mean: FloatArray) -> FloatArray:
-    return mean if glmm.response.offset is None else mean + glmm.response.offset
 
 
 def _log_density(glmm: GLMM, mean: FloatArray, variance: FloatArray, t: FloatArray) -> float:

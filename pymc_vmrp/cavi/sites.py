@@ -99,7 +99,7 @@ class PolyaGamma:
         """See :class:`Bound`; the quadratic term vanishes at the optimal c."""
         successes, trials = glmm.response.statistics
         offset = glmm.response.offset
-        total = mean if offset is None else mean + offset
+        total = glmm.response.with_offset(mean)
         half = 0.5 * np.sqrt(total**2 + variance)
         # tanh(x)/x → 1 as x → 0
         ratio = np.where(half > 1e-8, np.tanh(half) / np.maximum(half, 1e-8), 1.0)
@@ -130,8 +130,7 @@ class Quadrature:
 
     def evaluate(self, glmm: GLMM, mean: FloatArray, variance: FloatArray) -> Evaluation:
         """See :class:`Bound`."""
-        offset = glmm.response.offset
-        total = mean if offset is None else mean + offset
+        total = glmm.response.with_offset(mean)
         expected = expectations(glmm, total, variance, glmm.family_arguments(()))
         value = float(expected.log_likelihood.sum()) + glmm.response.log_base
         return Evaluation(sites_of(expected, mean), value)

@@ -50,6 +50,10 @@ class Response:
     log_base: float = 0.0
     offset: FloatArray | None = None
 
+    def with_offset(self, mean: FloatArray) -> FloatArray:
+        """``mean`` of η without its offset, shape (N,), with it."""
+        return mean if self.offset is None else mean + self.offset
+
 
 @dataclass(frozen=True)
 class Observations:
