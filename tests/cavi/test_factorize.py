@@ -229,7 +229,9 @@ def test_the_finer_the_factorization_the_lower_the_elbo(seed, bound):
     assert joint >= elbo("partial") - 1e-4 >= strong - 2e-4
     assert joint >= some - 1e-4
     assert some >= elbo("collapsed", ()) - 1e-4
-    assert elbo("collapsed", ()) >= strong - 1e-4
+    # "strong" holds the levels of a term together where rows share them, which "collapsed" does not
+    if all(group.codes.ndim == 1 for group in glmm.groups):
+        assert elbo("collapsed", ()) >= strong - 1e-4
     assert elbo("collapsed", names) == pytest.approx(joint, abs=1e-4)
 
 
