@@ -102,8 +102,8 @@ class CollapsedSolver:
         return split(np.ones(self.glmm.n_cells), most)
 
     @property
-    def row_operations(self) -> float:
-        """Multiplications in a pass over pairs of entries of each row."""
+    def operations(self) -> float:
+        """See :class:`Solver`: a pass over pairs of entries of each row."""
         return float(self.glmm.rows.values.size * self.glmm.rows.values.shape[1])
 
     def solve(
@@ -204,7 +204,7 @@ class CollapsedSolver:
             )  # fmt: skip
             return out
 
-        parts = map_chunks(task, self.chunks, self.row_operations)
+        parts = map_chunks(task, self.chunks, self.operations)
         border, cross, blocks = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
         return border, cross, blocks
 
@@ -340,7 +340,7 @@ class CollapsedGaussian:
                 first, last, rows.columns, rows.values, *self._row_arrays, variance
             )
 
-        map_chunks(task, solver.chunks, solver.row_operations)
+        map_chunks(task, solver.chunks, solver.operations)
         return solver.design.row_products(self.mean), variance
 
     def row_response(self, gradient: FloatArray) -> FloatArray:
@@ -362,7 +362,7 @@ class CollapsedGaussian:
             )  # fmt: skip
             return out
 
-        curvature = np.sum(map_chunks(task, solver.chunks, solver.row_operations), axis=0)
+        curvature = np.sum(map_chunks(task, solver.chunks, solver.operations), axis=0)
         return Quadratic(curvature, product_slope(solver.glmm, self.right, self.mean))
 
     def second_moment(self, j: int) -> FloatArray:

@@ -21,7 +21,7 @@ from pymc_vmrp.cavi.kernels import (
 from pymc_vmrp.cavi.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.cavi.sites import Sites
 from pymc_vmrp.glmm.spec import GLMM
-from pymc_vmrp.glmm.threads import CHUNKS, Chunk, map_chunks, split
+from pymc_vmrp.glmm.threads import CHUNKS, Chunk, map_chunks, split, worth_threads
 
 FloatArray = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ class DenseGaussian:
         def task(first: int, last: int) -> None:
             row_variances(first, last, rows.columns, rows.values, self.covariance, variance)
 
-        map_chunks(task, self.solver.chunks, 0.5 * rows.values.size * rows.values.shape[1])
+        map_chunks(task, self.solver.chunks, self.solver._row_operations)
         return self.solver.row_products(self.mean), variance
 
     def quadratic(self) -> Quadratic:
@@ -124,10 +124,23 @@ class DenseSolver:
 
     @cached_property
     def chunks(self) -> tuple[Chunk, ...]:
-        """Rows shared out evenly."""
+        """Rows shared out evenly; all in one where the largest loop is not worth a thread."""
+        if not worth_threads(self._row_operations):
+            return ((0, self.glmm.n_cells),)
         p = self.glmm.n_coefficients
         most = max(1, min(CHUNKS, _CHUNK_MEMORY // max(8 * p**2, 1)))
         return split(np.ones(self.glmm.n_cells), most)
+
+    @property
+    def _row_operations(self) -> float:
+        """Of a loop over the rows' pairs of entries."""
+        rows, width = self.glmm.rows.values.shape
+        return 0.5 * rows * width**2
+
+    @property
+    def operations(self) -> float:
+        """Rough count of multiplications of one solution."""
+        return float(self.glmm.n_coefficients) ** 3 + self._row_operations
 
     def row_products(self, vector: FloatArray) -> FloatArray:
         """X·vector, shape (N,)."""
@@ -158,7 +171,7 @@ class DenseSolver:
             add_weighted_cross_products(first, last, rows.columns, rows.values, weights, out)
             return out
 
-        parts = map_chunks(task, self.chunks, 0.5 * rows.values.size * rows.values.shape[1])
+        parts = map_chunks(task, self.chunks, self._row_operations)
         matrix = parts[0]
         for part in parts[1:]:
             matrix += part

@@ -71,6 +71,11 @@ class Solver(Protocol):
         """What reports call it."""
         ...
 
+    @property
+    def operations(self) -> float:
+        """Rough count of multiplications of one solution."""
+        ...
+
     def solve(
         self,
         sites: Sites,

@@ -68,6 +68,11 @@ class ProductSolver:
         """See :class:`Solver`: how the mean is solved for."""
         return self.joint.name
 
+    @property
+    def operations(self) -> float:
+        """See :class:`Solver`."""
+        return self.joint.operations + sum(part.solver.operations for part in self.parts)
+
     @cached_property
     def design(self) -> DenseSolver:
         """Products with X."""

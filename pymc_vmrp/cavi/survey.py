@@ -15,6 +15,7 @@ from pymc_vmrp.cavi.gaussian import Gaussian
 from pymc_vmrp.cavi.hyper import HyperCoordinates
 from pymc_vmrp.cavi.warm_start import fit_predictor
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.threads import map_tasks
 
 FloatArray = NDArray[np.float64]
 
@@ -88,13 +89,18 @@ class Target:
         prior, slopes = coordinates.log_prior(psi), coordinates.log_prior_gradient(psi)
         theta = coordinates.decode(psi)
         conditionals, by_covariance, by_log_phi = [], [], []
-        for i, here in enumerate(psi):
+
+        def fit(i: int) -> tuple[Conditional, tuple[tuple[FloatArray, ...], FloatArray]]:
             try:
-                conditional = self.model.fit(theta[i], starts(here))
+                conditional = self.model.fit(theta[i], starts(psi[i]))
             except SingularPrecision:
                 conditional = self.model.fit(theta[i], self.fallback)
+            return conditional, self.model.gradient(theta[i], conditional)
+
+        for i, (conditional, gradient) in enumerate(
+            map_tasks(fit, range(len(psi)), self.model.solver.operations)
+        ):
             self.on_evaluation(conditional.sweeps, conditional.log_evidence + float(prior[i]))
-            gradient = self.model.gradient(theta[i], conditional)
             conditionals.append(slim(conditional))
             by_covariance.append(gradient[0])
             by_log_phi.append(gradient[1])

@@ -8,8 +8,9 @@ loop takes numba most of a second to compile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import pairwise
 from typing import Any
 
@@ -62,6 +63,11 @@ def split(costs: NDArray[np.float64], most: int) -> tuple[Chunk, ...]:
     return tuple((int(a), int(b)) for a, b in pairwise(edges))
 
 
+def worth_threads(operations: float) -> bool:
+    """Whether so many multiplications are worth starting threads."""
+    return operations >= _OPERATIONS
+
+
 def map_chunks[T](
     task: Callable[[int, int], T], chunks: Sequence[Chunk], operations: float
 ) -> list[T]:
@@ -78,7 +84,32 @@ def map_chunks[T](
         Rough count of multiplications, to decide whether threads pay.
     """
     threads = min(numba.get_num_threads(), len(chunks))
-    if threads < 2 or operations < _OPERATIONS:
+    if threads < 2 or not worth_threads(operations):
         return [task(first, last) for first, last in chunks]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(task, *zip(*chunks, strict=True)))
+
+
+def map_tasks[S, T](task: Callable[[S], T], items: Sequence[S], operations: float) -> Iterator[T]:
+    """``task(item)`` of each item, in order; several at a time, each on one thread.
+
+    Parameters
+    ----------
+    task : callable
+        Must not depend on the other items, and spend its time in functions that release the lock.
+    items : sequence
+    operations : float
+        Rough count of multiplications of one task, to decide whether threads pay.
+    """
+    threads = min(numba.get_num_threads(), len(items))
+    if threads < 2 or not worth_threads(operations):
+        yield from map(task, items)
+        return
+    # loops inside a task would compete with the other tasks for the cores
+    pool = ThreadPoolExecutor(threads, initializer=numba.set_num_threads, initargs=(1,))
+    try:
+        # numpy's error state belongs to the context
+        for future in [pool.submit(copy_context().run, task, item) for item in items]:
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

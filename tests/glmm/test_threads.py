@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymc_vmrp.glmm import threads as module
-from pymc_vmrp.glmm.threads import map_chunks, share_out, split
+from pymc_vmrp.glmm.threads import map_chunks, map_tasks, share_out, split
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
@@ -79,3 +81,34 @@ def test_map_chunks_uses_threads_only_where_the_work_is_worth_it(monkeypatch):
 
     monkeypatch.setattr(module, "ThreadPoolExecutor", no_pool)
     assert map_chunks(lambda first, last: last, [(0, 1), (1, 2)], 10.0) == [1, 2]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_tasks_come_in_order_each_on_one_thread(threads):
+    before = numba.get_num_threads()
+    numba.set_num_threads(min(threads, before))
+    try:
+        with np.errstate(over="ignore"):
+            found = list(
+                map_tasks(
+                    lambda i: (i, numba.get_num_threads(), np.geterr()["over"]), range(20), 1e9
+                )
+            )
+    finally:
+        numba.set_num_threads(before)
+    assert [i for i, _, _ in found] == list(range(20))
+    assert {(n, over) for _, n, over in found} == {(1, "ignore")}
+
+
+def test_an_error_ends_the_other_tasks():
+    started = []
+
+    def task(i):
+        started.append(i)
+        if i == 0:
+            raise ZeroDivisionError
+        time.sleep(0.01)
+
+    with pytest.raises(ZeroDivisionError):
+        list(map_tasks(task, range(1000), 1e9))
+    assert len(started) < 100
