@@ -10,8 +10,8 @@ import pandas as pd
 
 import pymc_vmrp as vmrp
 from benchmarks import accuracy, data
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.results.idata import datatree
-from pymc_vmrp.results.posterior import Draws
 
 # name in the table, and arguments of approximate()
 FACTORIZATIONS: dict[str, dict[str, Any]] = {

@@ -119,15 +119,8 @@ class InverseWishartFactor:
         return value, weighted @ back.T - self.prior_df * back.T
 
     def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
-        """See :class:`CovarianceFactor`; Bartlett's decomposition of the precision."""
-        d = len(self.scale)
-        bartlett = np.zeros((draws, d, d))
-        for i in range(d):
-            bartlett[:, i, i] = np.sqrt(rng.chisquare(self.df - i, draws))
-            bartlett[:, i, :i] = rng.standard_normal((draws, i))
-        # Σ⁻¹ = LBB'L' with LL' = scale⁻¹, so that Σ = M'M with M = (LB)⁻¹
-        inverse = np.linalg.inv(np.linalg.cholesky(np.linalg.inv(self.scale)) @ bartlett)
-        return np.asarray(np.swapaxes(inverse, 1, 2) @ inverse)
+        """See :class:`CovarianceFactor`."""
+        return inverse_wishart_draws(rng, self.df, self.scale, draws)
 
     def log_density(self, covariance: FloatArray) -> FloatArray:
         """See :class:`CovarianceFactor`."""
@@ -143,6 +136,25 @@ class InverseWishartFactor:
         if shape <= 1:
             return mean, np.full(len(rate), np.inf)
         return mean, np.sqrt(np.maximum(rate / (shape - 1) - mean**2, 0))
+
+
+def inverse_wishart_draws(
+    rng: np.random.Generator, df: float, scale: FloatArray, draws: int
+) -> FloatArray:
+    """Draws of InverseWishart(df, scale), shape (draws, d, d), for any real df > d − 1.
+
+    By Bartlett's decomposition of the precision (Odell & Feiveson 1966).
+    """
+    d = len(scale)
+    if d == 1:
+        return np.asarray(scale / rng.chisquare(df, (draws, 1, 1)))
+    bartlett = np.zeros((draws, d, d))
+    for i in range(d):
+        bartlett[:, i, i] = np.sqrt(rng.chisquare(df - i, draws))
+        bartlett[:, i, :i] = rng.standard_normal((draws, i))
+    # Σ⁻¹ = LBB'L' with LL' = scale⁻¹, so that Σ = M'M with M = (LB)⁻¹
+    back = np.linalg.inv(np.linalg.cholesky(np.linalg.inv(scale)) @ bartlett)
+    return np.asarray(np.swapaxes(back, 1, 2) @ back)
 
 
 # Most terms have one effect, and numpy's linear algebra on 1 × 1 matrices would take as long as the

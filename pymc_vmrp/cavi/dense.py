@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
-from pymc_vmrp.cavi.factor import factor_and_invert
+from pymc_vmrp.cavi.factor import factor, invert
 from pymc_vmrp.cavi.kernels import (
     add_curvature,
     add_weighted_cross_products,
@@ -30,15 +30,19 @@ _CHUNK_MEMORY = 2**26  # bytes of all chunks' copies of P together
 
 @dataclass(frozen=True)
 class DenseGaussian:
-    """q(β, u) with V held as a dense matrix."""
+    """q(β, u) with P factored, and V, as dense matrices."""
 
     solver: DenseSolver
     products: FloatArray  # lower triangle of X'WX, or empty
     right: FloatArray  # X'k
     mean: FloatArray
     cholesky: FloatArray  # lower triangle of P
-    covariance: FloatArray  # lower triangle of V is valid
     log_det_precision: float
+
+    @cached_property
+    def covariance(self) -> FloatArray:
+        """V, of which the lower triangle is valid; formed when asked for, as draws do without."""
+        return invert(self.cholesky)
 
     def variances(self) -> FloatArray:
         """See :class:`Gaussian`."""
@@ -52,9 +56,10 @@ class DenseGaussian:
     def row_moments(self) -> tuple[FloatArray, FloatArray]:
         """See :class:`Gaussian`."""
         rows, variance = self.solver.glmm.rows, np.empty(self.solver.glmm.n_cells)
+        covariance = self.covariance
 
         def task(first: int, last: int) -> None:
-            row_variances(first, last, rows.columns, rows.values, self.covariance, variance)
+            row_variances(first, last, rows.columns, rows.values, covariance, variance)
 
         map_chunks(task, self.solver.chunks, self.solver._row_operations)
         return self.solver.row_products(self.mean), variance
@@ -200,7 +205,7 @@ class DenseSolver:
             for a in range(d):
                 for b in range(a + 1):
                     matrix[index[:, a], index[:, b]] += precision[a, b]
-        lower, inverse = factor_and_invert(matrix)
+        lower = factor(matrix)
         mean = cho_solve((lower, True), shift, check_finite=False)
         return DenseGaussian(
             solver=self,
@@ -208,6 +213,5 @@ class DenseSolver:
             right=right,
             mean=mean,
             cholesky=lower,
-            covariance=inverse,
             log_det_precision=2 * float(np.log(np.diag(lower)).sum()),
         )

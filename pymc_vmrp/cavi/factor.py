@@ -15,8 +15,8 @@ class SingularPrecision(DataError):
     """The precision matrix of q(β, u) is not positive definite."""
 
 
-def factor_and_invert(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Lower Cholesky factor, and the lower triangle of the inverse (above it zeros, in both).
+def factor(matrix: FloatArray) -> FloatArray:
+    """Lower Cholesky factor, zeros above the diagonal.
 
     Parameters
     ----------
@@ -29,13 +29,26 @@ def factor_and_invert(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         Where the matrix is not positive definite.
     """
     if len(matrix) == 0:  # LAPACK complains of empty matrices
-        return matrix, matrix.copy()
+        return matrix
     # LAPACK wants columns first: the transpose of a lower triangle is an upper one
-    factor, info = dpotrf(matrix.T, lower=0, overwrite_a=0, clean=1)
+    upper, info = dpotrf(matrix.T, lower=0, overwrite_a=0, clean=1)
     if info != 0:
         raise singular()
-    inverse, _ = dpotri(factor, lower=0)
-    return np.ascontiguousarray(factor.T), np.ascontiguousarray(inverse.T)
+    return np.ascontiguousarray(upper.T)
+
+
+def invert(lower: FloatArray) -> FloatArray:
+    """Lower triangle of the inverse of LL', zeros above it, from the factor L."""
+    if len(lower) == 0:
+        return lower.copy()
+    inverse, _ = dpotri(lower.T, lower=0)
+    return np.ascontiguousarray(inverse.T)
+
+
+def factor_and_invert(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Both of :func:`factor` and :func:`invert`."""
+    lower = factor(matrix)
+    return lower, invert(lower)
 
 
 def singular() -> SingularPrecision:

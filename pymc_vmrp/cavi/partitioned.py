@@ -28,7 +28,7 @@ from pymc_vmrp.cavi.block_kernels import (
     reduce_shifts,
     sample_blocks,
 )
-from pymc_vmrp.cavi.factor import factor_and_invert, singular
+from pymc_vmrp.cavi.factor import factor, factor_and_invert, invert, singular
 from pymc_vmrp.cavi.kernels import add_curvature
 from pymc_vmrp.cavi.layout import Layout
 from pymc_vmrp.cavi.quadratic import Quadratic, n_products, product_slope, product_slots
@@ -153,9 +153,8 @@ class PartitionedSolver:
         self._add_border_prior(schur, precisions, prior)
         if not np.isfinite(log_det):
             raise singular()
-        factor, inverse = factor_and_invert(schur)
-        inverse += np.tril(inverse, -1).T
-        arrow = Arrow(self, factors, inverses, crosses, factor)
+        border_factor = factor(schur)
+        arrow = Arrow(self, factors, inverses, crosses, border_factor)
         shift = np.zeros(self.glmm.n_coefficients)
         shift[: self.glmm.common.size] = prior * self.glmm.common.prior_mean
         solution = arrow.solve_rows(sites.shift, shift)
@@ -163,8 +162,7 @@ class PartitionedSolver:
             arrow=arrow,
             products=Products(products, cross_products, border_products, solution.right),
             mean=solution.solution,
-            log_det_precision=float(log_det + 2 * np.log(np.diag(factor)).sum()),
-            border_covariance=inverse,
+            log_det_precision=float(log_det + 2 * np.log(np.diag(border_factor)).sum()),
             row_mean=solution.row_products,
         )
 
@@ -304,7 +302,6 @@ class PartitionedGaussian:
     products : Products
     mean : ndarray, shape (p,)
     log_det_precision : float
-    border_covariance : ndarray, shape (b, b)
     row_mean : ndarray, shape (N,)
     """
 
@@ -312,14 +309,21 @@ class PartitionedGaussian:
     products: Products
     mean: FloatArray
     log_det_precision: float
-    border_covariance: FloatArray
     row_mean: FloatArray = field(repr=False)
+
+    @cached_property
+    def border_covariance(self) -> FloatArray:
+        """V of the border, shape (b, b); formed when asked for, as draws do without."""
+        inverse = invert(self.arrow.border_factor)
+        inverse += np.tril(inverse, -1).T
+        return inverse
 
     @cached_property
     def _moments(self) -> _Moments:
         arrow, solver = self.arrow, self.arrow.solver
         layout, glmm = solver.layout, solver.glmm
         own_mean, border_mean = self.mean[layout.coefficients], self.mean[layout.border]
+        border_covariance = self.border_covariance
         own_variance = np.empty(layout.n_own)
         row_variance = np.empty(glmm.n_cells)
         width = max((group.d for group in glmm.groups), default=1)
@@ -333,7 +337,7 @@ class PartitionedGaussian:
                 first, last,
                 layout.starts, layout.terms, layout.effects, layout.touched, layout.touched_starts,
                 solver.matrix_starts, solver.cross_starts, *solver.row_arrays,
-                arrow.inverses, arrow.crosses, own_mean, border_mean, self.border_covariance,
+                arrow.inverses, arrow.crosses, own_mean, border_mean, border_covariance,
                 self.products.own, self.products.cross, *solver.slots,
                 own_variance, row_variance, second, curvature,
             )  # fmt: skip
@@ -347,7 +351,7 @@ class PartitionedGaussian:
             second[j, :d, :d] = effects.T @ effects
             for a in range(d):
                 for b in range(a + 1):
-                    second[j, a, b] += self.border_covariance[index[:, a], index[:, b]].sum()
+                    second[j, a, b] += border_covariance[index[:, a], index[:, b]].sum()
         variances = layout.coefficient_order(own_variance, np.diag(self.border_covariance))
         return _Moments(variances, row_variance, second, curvature)
 

@@ -235,6 +235,11 @@ ScalePrior = (
 )
 
 
+def log_density_at(prior: ScalePrior, sigma: float) -> float:
+    """Log density of one σ."""
+    return float(prior.log_density_sigma(np.asarray(sigma)))
+
+
 def largest_sigma(prior: ScalePrior) -> float:
     """Upper end of the support of σ."""
     return prior.largest if isinstance(prior, Uniform) else math.inf

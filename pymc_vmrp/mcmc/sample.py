@@ -11,13 +11,13 @@ import pymc as pm
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import SamplingWarning, VmrpError
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects, Observations
 from pymc_vmrp.glmm.variables import effect_variables, posterior_variables
 from pymc_vmrp.mcmc.build import build_pymc
 from pymc_vmrp.mcmc.coefficients import free_coefficients
 from pymc_vmrp.results.idata import datatree, read_draws
-from pymc_vmrp.results.posterior import Draws
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, check_frame
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.families.family import Parameters
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.variables import coords, posterior_names
@@ -29,7 +30,6 @@ from pymc_vmrp.prediction.rows import (
 )
 from pymc_vmrp.progress import row_progress
 from pymc_vmrp.results.idata import build_tree, posterior_dataset, read_draws
-from pymc_vmrp.results.posterior import Draws
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -19,11 +19,11 @@ from pymc_vmrp.frontends.checks import storable_labels
 from pymc_vmrp.frontends.design import Encoder
 from pymc_vmrp.frontends.factors import level_name
 from pymc_vmrp.frontends.smooths import Smooth, linear_name
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, DesignRows, GroupEffects, Observations
 from pymc_vmrp.glmm.spec import design_rows as code_rows
 from pymc_vmrp.glmm.variables import effect_variables
-from pymc_vmrp.results.posterior import Draws
 
 FloatArray = NDArray[np.float64]
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.cells import Cells
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.glmm.variables import (
     coefficients_from_variables,
@@ -25,7 +26,7 @@ from pymc_vmrp.glmm.variables import (
     posterior_variables,
     sigma_variables,
 )
-from pymc_vmrp.results.posterior import Draws, VariationalPosterior
+from pymc_vmrp.results.posterior import VariationalPosterior
 
 if TYPE_CHECKING:
     import xarray as xr

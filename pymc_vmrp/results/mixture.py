@@ -12,9 +12,9 @@ from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.cavi.conditional import Theta
 from pymc_vmrp.cavi.integrate import IntegratedFit
 from pymc_vmrp.cavi.weights import systematic_counts
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
 from pymc_vmrp.glmm.spec import GLMM
-from pymc_vmrp.results.posterior import Draws
 
 FloatArray = NDArray[np.float64]
 

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.variables import (
     common_variables,
@@ -23,7 +24,6 @@ from pymc_vmrp.glmm.variables import (
     parameter_variables,
 )
 from pymc_vmrp.results.idata import read_draws
-from pymc_vmrp.results.posterior import Draws
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
-from pymc_vmrp.results.posterior import Draws
 
 if TYPE_CHECKING:
     from pymc_vmrp.model import Model

@@ -10,7 +10,7 @@ import xarray as xr
 
 import pymc_vmrp as vmrp
 from benchmarks.simulated_families import simulate
-from pymc_vmrp.results.posterior import Draws
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.results.variance import between_variances, expected_counts, residual_variance
 
 

@@ -104,6 +104,16 @@ def _logit_expectations(
     return Expected(y * mean - n * softplus, y - n * probability, n * slope)
 
 
+def _logit_augment(
+    rng: np.random.Generator, eta: FloatArray, statistics: Statistics, _: Parameters
+) -> tuple[FloatArray, FloatArray]:
+    """Pólya–Gamma: Polson, Scott & Windle (2013)."""
+    from pymc_vmrp.glmm.polya_gamma import random_polya_gamma
+
+    y, n = statistics
+    return random_polya_gamma(rng, n, eta), y - 0.5 * n
+
+
 def _logit_start(statistics: Statistics) -> tuple[FloatArray, FloatArray]:
     """Every cell at the overall share: from far away the Pólya–Gamma bound comes slowly."""
     y, n = statistics
@@ -185,6 +195,7 @@ _LINKS: dict[str, dict[str, Any]] = {
         "derivatives": _logit_derivatives,
         "expectations": _logit_expectations,
         "start": _logit_start,
+        "augment": _logit_augment,
         "form": "logistic",
     },
     "probit": {

@@ -147,6 +147,10 @@ class Family:
         that ``pool`` has not absorbed (or None); without it at 0.
     parent : str
         Bambi's name of the mean, under which predictions store it.
+    augment : callable, optional
+        Draws auxiliary variables given which ℓ is quadratic in η: (rng, η, statistics, φ) → w and
+        k of each cell, so that it is −½wη² + kη up to what does not depend on η. Families that
+        have it can be sampled by Gibbs.
     """
 
     name: str
@@ -169,6 +173,13 @@ class Family:
     scaled: bool = False
     centre: Callable[[Statistics, FloatArray | None], float] | None = None
     parent: str = "mu"
+    augment: (
+        Callable[
+            [np.random.Generator, FloatArray, Statistics, Parameters],
+            tuple[FloatArray, FloatArray],
+        ]
+        | None
+    ) = None
 
     def __repr__(self) -> str:
         return f"Family({self.name!r}, link={self.link!r})"

@@ -55,6 +55,15 @@ def _derivatives(
     return precision * (mean - eta), -precision + 0.0 * eta
 
 
+def _augment(
+    _: np.random.Generator, eta: FloatArray, statistics: Statistics, phi: Parameters
+) -> tuple[FloatArray, FloatArray]:
+    """Quadratic as it is."""
+    mean, n, _squares = statistics
+    precision = n / phi[0] ** 2
+    return precision, precision * mean
+
+
 def _expectations(
     mean: FloatArray, variance: FloatArray, statistics: Statistics, phi: Parameters
 ) -> Expected:
@@ -118,5 +127,6 @@ FAMILIES = (
         pools=True,
         absorbs_offset=True,
         scaled=True,
+        augment=_augment,
     ),
 )

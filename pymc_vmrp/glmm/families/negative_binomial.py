@@ -77,6 +77,18 @@ def _expectations(
     )
 
 
+def _augment(
+    rng: np.random.Generator, eta: FloatArray, statistics: Statistics, phi: Parameters
+) -> tuple[FloatArray, FloatArray]:
+    """Pólya–Gamma: y successes of y + α trials with log odds η − log α (Polson et al. 2013)."""
+    from pymc_vmrp.glmm.polya_gamma import random_polya_gamma
+
+    y, weight = statistics
+    log_alpha = np.log(phi[0])
+    precision = random_polya_gamma(rng, weight * (y + phi[0]), eta - log_alpha)
+    return precision, 0.5 * weight * (y - phi[0]) + precision * log_alpha
+
+
 def _start(statistics: Statistics) -> tuple[FloatArray, FloatArray]:
     """As for Poisson counts, whose statistics are sums over the rows of a cell."""
     y, weight = statistics
@@ -116,5 +128,6 @@ FAMILIES = (
         draw=_draw,
         centre=log_mean,
         parameters=(Parameter("alpha", lambda _: HalfCauchy(1), (-3.0, 5.0)),),
+        augment=_augment,
     ),
 )

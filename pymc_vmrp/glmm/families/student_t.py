@@ -46,6 +46,21 @@ def _derivatives(
     return factor * residual, factor * (residual**2 - scale) / whole
 
 
+def _augment(
+    rng: np.random.Generator, eta: FloatArray, statistics: Statistics, phi: Parameters
+) -> tuple[FloatArray, FloatArray]:
+    """A normal of random precision λ/σ², also to the power of a weight.
+
+    (1 + r²/νσ²)^−c is the mean of exp(−½λr²/σ²) over λ ~ Gamma(c, rate ν/2), here with
+    c = w(ν + 1)/2; given r, λ is Gamma(c, rate (ν + r²/σ²)/2).
+    """
+    y, weight = statistics
+    sigma, nu = phi
+    rate = 0.5 * (nu * sigma**2 + (y - eta) ** 2)
+    precision = rng.standard_gamma(0.5 * weight * (nu + 1)) / rate
+    return precision, precision * y
+
+
 def _likelihood(
     name: str, eta: Any, statistics: Statistics, parameters: dict[str, Any], dims: str
 ) -> None:
@@ -82,5 +97,6 @@ FAMILIES = (
         ),
         log_concave=False,
         scaled=True,
+        augment=_augment,
     ),
 )

@@ -1,0 +1,1 @@
+"""The exact engine without PyMC: a blocked Gibbs sampler on cells."""

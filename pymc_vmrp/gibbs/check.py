@@ -1,0 +1,40 @@
+"""Which models can be sampled by Gibbs."""
+
+from __future__ import annotations
+
+from pymc_vmrp.errors import PriorError, VmrpError
+from pymc_vmrp.glmm.families import families
+from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
+from pymc_vmrp.glmm.spec import GLMM
+
+
+def check_model(glmm: GLMM) -> None:
+    """Raise where the sampler cannot honour the model exactly; each message says what can.
+
+    Raises
+    ------
+    VmrpError
+        Where the family has no auxiliary variables that make it quadratic.
+    PriorError
+        Where the prior of a common effect is neither normal nor flat, or one of Σ is improper.
+    """
+    if glmm.family.augment is None:
+        able = [f"{f.name} ({f.link} link)" for f in families().values() if f.augment is not None]
+        raise VmrpError(
+            f"inference_method='gibbs' cannot sample family={glmm.family.name!r} with "
+            f"link={glmm.family.link!r}; it can {', '.join(able)}. Use inference_method='nuts'."
+        )
+    if glmm.common.mixtures:
+        mixture = glmm.common.mixtures[0]
+        raise PriorError(
+            f"The prior of {mixture.name!r} is {type(mixture.prior).__name__}: "
+            "inference_method='gibbs' takes Normal and Flat for common effects. Use "
+            "inference_method='nuts' with others."
+        )
+    for group in glmm.groups:
+        if isinstance(group.prior, ImproperInverseWishart):
+            raise PriorError(
+                f"The prior {group.prior.kind!r} of {group.name!r} is improper: "
+                "inference_method='gibbs' cannot honour it, only inference_method='cavi' can. Give "
+                "the term a proper prior, such as HuangWand(), to use it."
+            )

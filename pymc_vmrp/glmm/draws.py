@@ -1,0 +1,41 @@
+"""Draws of everything unknown in a GLMM, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws of everything unknown in a GLMM.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (draws, p)
+        ``[β, u]`` as laid out in the GLMM; the intercept is the centred one.
+    covariances : tuple of ndarray, each of shape (draws, d, d)
+        Σ_j of each group-specific block.
+    parameters : ndarray, shape (draws, k)
+        The free parameters φ of the likelihood, in the order of ``GLMM.free_parameters``.
+    """
+
+    coefficients: FloatArray
+    covariances: tuple[FloatArray, ...]
+    parameters: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+    def flat(self) -> Draws:
+        """Draws of shape (chain, draw, ...) with the chains one after the other."""
+        chains, draws = self.coefficients.shape[:2]
+        return Draws(
+            self.coefficients.reshape(chains * draws, -1),
+            tuple(c.reshape(-1, *c.shape[2:]) for c in self.covariances),
+            self.parameters.reshape(chains * draws, self.parameters.shape[-1]),
+        )
