@@ -34,6 +34,8 @@ from pymc_vmrp.model import Model
 
 if TYPE_CHECKING:
     from pymc_vmrp.curves import smooth_effects
+    from pymc_vmrp.diagnostics.diagnose import Diagnosis, diagnose
+    from pymc_vmrp.diagnostics.importance import resample
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
     from pymc_vmrp.results.checks import ppc_by_group
@@ -45,6 +47,7 @@ __all__ = [
     "Cauchy",
     "ConvergenceWarning",
     "DataError",
+    "Diagnosis",
     "Exponential",
     "Flat",
     "FormulaError",
@@ -68,12 +71,14 @@ __all__ = [
     "Uniform",
     "VmrpError",
     "compare",
+    "diagnose",
     "fixef",
     "icc",
     "plot_compare",
     "poststratify",
     "ppc_by_group",
     "ranef",
+    "resample",
     "simulate",
     "smooth_effects",
     "varcorr",
@@ -81,14 +86,17 @@ __all__ = [
 
 # Imported when first used, so that importing the package stays quick.
 _LAZY = {
+    "Diagnosis": "pymc_vmrp.diagnostics.diagnose",
     "Simulation": "pymc_vmrp.simulation",
     "compare": "pymc_vmrp.results.compare",
+    "diagnose": "pymc_vmrp.diagnostics.diagnose",
     "fixef": "pymc_vmrp.results.summary",
     "icc": "pymc_vmrp.results.summary",
     "plot_compare": "pymc_vmrp.plots",
     "poststratify": "pymc_vmrp.mrp.poststratify",
     "ppc_by_group": "pymc_vmrp.results.checks",
     "ranef": "pymc_vmrp.results.summary",
+    "resample": "pymc_vmrp.diagnostics.importance",
     "simulate": "pymc_vmrp.simulation",
     "smooth_effects": "pymc_vmrp.curves",
     "varcorr": "pymc_vmrp.results.summary",

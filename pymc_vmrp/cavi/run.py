@@ -86,15 +86,30 @@ class Fit:
         return self.stopped == "interrupted"
 
 
-def run(glmm: GLMM, options: Options, callback: Callback | None = None) -> Fit:
-    """Fit q(β, u) Π q(Σ_j) q(a_j) q(φ) to the posterior of ``glmm``; q(β, u) as factorized."""
+def run(
+    glmm: GLMM,
+    options: Options,
+    callback: Callback | None = None,
+    first_mean: FloatArray | None = None,
+) -> Fit:
+    """Fit q(β, u) Π q(Σ_j) q(a_j) q(φ) to the posterior of ``glmm``; q(β, u) as factorized.
+
+    Parameters
+    ----------
+    glmm : GLMM
+    options : Options
+    callback : callable, optional
+        Called with the number of sweeps, the ELBO and the change, after every sweep.
+    first_mean : ndarray, shape (N,), optional
+        Mean of η, its offset included, from which the iterations start.
+    """
     began = time.perf_counter()
     expand = options.expansion == "translation"
     solver = factorized_solver(glmm, options.factorization, options.kept, options.solver, expand)
     setup = Setup(glmm, solver, first_bound(glmm, options.bound), options.expansion)
     # a step too far overflows; its ELBO is then no number, and the step is rejected
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-        state = sweep(setup, start(setup))
+        state = sweep(setup, start(setup, first_mean))
         if not np.isfinite(state.elbo):
             raise VmrpError(
                 "The ELBO is not a number at the start: some predictors or priors are of an "

@@ -88,10 +88,14 @@ class State:
     elbo: float
 
 
-def start(setup: Setup) -> Point:
-    """Where the first sweep starts: moderate effects, and marginals of η as the family likes."""
+def start(setup: Setup, mean: FloatArray | None = None) -> Point:
+    """Where the first sweep starts: moderate effects, and marginals of η as the family likes.
+
+    ``mean`` of η, its offset included, takes the place of the family's.
+    """
     glmm = setup.glmm
-    mean, variance = glmm.family.start(glmm.response.statistics)
+    liked, variance = glmm.family.start(glmm.response.statistics)
+    mean = liked if mean is None else mean
     scale = float(np.sqrt(variance.mean())) if glmm.family.scaled else 1.0
     precisions = tuple(np.eye(group.d) / (_START_SD * scale) ** 2 for group in glmm.groups)
     if glmm.response.offset is not None:
@@ -100,6 +104,10 @@ def start(setup: Setup) -> Point:
     if glmm.family.link == "log":  # a cell that knows nothing would have e^(v/2) as its rate
         hold = np.where(sites.precision > 0, _START_HOLD, 0.0)
         sites = Sites(sites.precision + hold, sites.shift + hold * mean)
+    if not glmm.family.log_concave:  # far from the data such sites would leave q improper
+        slope = sites.shift - sites.precision * mean
+        precision = np.maximum(sites.precision, 0)
+        sites = Sites(precision, slope + precision * mean)
     return Point(precisions, sites, starting_scales(glmm.common))
 
 

@@ -14,7 +14,7 @@ from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, check_frame
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.families.family import Parameters
-from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.glmm.variables import coords, posterior_names
 from pymc_vmrp.prediction.rows import (
     OFFSET,
@@ -104,7 +104,11 @@ def predict(
     _check_memory(request, rows.size, draws)
     known = None
     if request.responses and model.known_argument is not None:
-        known = _own_known(model) if frame is None else model.known_argument.read(frame, "data")
+        known = (
+            own_known(model.glmm, model.observations)
+            if frame is None
+            else model.known_argument.read(frame, "data")
+        )
     predicted = _predict_rows(
         glmm, rows, draws.flat(), known, request, size, np.random.default_rng(random_seed),
         progressbar,
@@ -235,7 +239,7 @@ def _predict_rows(
                 out.responses[:, part] = (rng.random(mean.shape) < mean).T  # faster than binomials
             elif out.responses is not None:
                 of_part = None if known is None else known[part, None]
-                out.responses[:, part] = _draw_responses(glmm, eta, of_part, phi, rng).T
+                out.responses[:, part] = draw_responses(glmm, eta, of_part, phi, rng).T
             report(part.stop)
     return out
 
@@ -263,14 +267,20 @@ def _linear_predictor(
     return total
 
 
-def _draw_responses(
+def draw_responses(
     glmm: GLMM,
     eta: FloatArray,
     known: NDArray[Any] | None,
     phi: Parameters,
     rng: np.random.Generator,
 ) -> NDArray[Any]:
-    """New responses, shape (rows, draws); ``known`` are trials or sds, shape (rows, 1)."""
+    """New responses, shape (rows, draws); ``known`` are trials or sds, shape (rows, 1).
+
+    Raises
+    ------
+    DataError
+        Where linear predictors are so large that responses cannot be drawn.
+    """
     counts = glmm.family.response == "proportion"
     if known is not None and not counts:
         phi = (known,)  # se(y, sd) knows σ row by row
@@ -287,9 +297,10 @@ def _draw_responses(
         ) from error
 
 
-def _own_known(model: Model) -> NDArray[Any] | None:
-    rows = model.observations.rows
-    return rows.trials if model.glmm.family.response == "proportion" else rows.sd
+def own_known(glmm: GLMM, observations: Observations) -> NDArray[Any] | None:
+    """Trials or known sds of the model's own rows."""
+    rows = observations.rows
+    return rows.trials if glmm.family.response == "proportion" else rows.sd
 
 
 # --- the result --------------------------------------------------------------------------------
