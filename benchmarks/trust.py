@@ -106,3 +106,62 @@ def _diagnosis(case: Case, sound: bool, seed: int) -> tuple[vmrp.Diagnosis, floa
         began = time.perf_counter()
         found = vmrp.diagnose(model, idata, random_seed=seed)
     return found, time.perf_counter() - began
+
+
+def _survey(rng: np.random.Generator) -> vmrp.Model:
+    survey = vmrp.simulate(int(rng.integers(500, 4000)), random_seed=int(rng.integers(2**31)))
+    return vmrp.Model(survey.formula, survey.survey)
+
+
+def _slopes(rng: np.random.Generator) -> vmrp.Model:
+    n, levels = int(rng.integers(300, 1500)), 25
+    g, x = rng.integers(0, levels, n), rng.normal(size=n)
+    effects = rng.multivariate_normal([0, 0], [[0.4, 0.1], [0.1, 0.2]], levels)[g]
+    y = 0.3 + 0.5 * x + effects[:, 0] + effects[:, 1] * x + rng.normal(size=n)
+    frame = pd.DataFrame({"y": y, "x": x, "g": [f"g{i:02d}" for i in g]})
+    return vmrp.Model("y ~ x + (1 + x|g)", frame, family="gaussian")
+
+
+def _binary_slopes(rng: np.random.Generator) -> vmrp.Model:
+    n, levels = int(rng.integers(500, 3000)), 20
+    g, x = rng.integers(0, levels, n), rng.normal(size=n)
+    effects = rng.multivariate_normal([0, 0], [[0.4, 0.1], [0.1, 0.2]], levels)[g]
+    p = 1 / (1 + np.exp(0.5 - 0.5 * x - effects[:, 0] - effects[:, 1] * x))
+    y = (rng.random(n) < p).astype(int)
+    frame = pd.DataFrame({"y": y, "x": x, "g": [f"g{i:02d}" for i in g]})
+    return vmrp.Model("y ~ x + (1 + x|g)", frame)
+
+
+def _counts(rng: np.random.Generator) -> vmrp.Model:
+    n, levels = int(rng.integers(300, 1500)), 20
+    g, x = rng.integers(0, levels, n), rng.normal(size=n)
+    mean = np.exp(1 + 0.3 * x + 0.4 * rng.normal(size=levels)[g])
+    y = rng.negative_binomial(3, 3 / (3 + mean))
+    frame = pd.DataFrame({"y": y, "x": x, "g": [f"g{i:02d}" for i in g]})
+    return vmrp.Model("y ~ x + (1|g)", frame, family="negativebinomial")
+
+
+_SOUND = (_survey, _slopes, _binary_slopes, _counts)
+
+
+def false_alarms(fits: int = 100, hyperparameters: str = "integrated") -> pd.DataFrame:
+    """Verdicts on fits of the model that the data were simulated from."""
+    rows = []
+    for seed in range(fits):
+        make = _SOUND[seed % len(_SOUND)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = make(np.random.default_rng(1000 + seed))
+            idata = model.fit(1000, random_seed=seed, hyperparameters=hyperparameters)
+            began = time.perf_counter()
+            found = vmrp.diagnose(model, idata, random_seed=seed)
+        rows.append(
+            {
+                "model": make.__name__.strip("_"),
+                "seed": seed,
+                "verdict": found.verdict,
+                "seconds": time.perf_counter() - began,
+                "reason": (found.reasons or [""])[0],
+            }
+        )
+    return pd.DataFrame(rows)
