@@ -39,7 +39,7 @@ _ORDER = (NOTE, FINE, CARE, NO_TRUST)
 _CARE_SHIFT, _CARE_LOG_RATIO = 0.1, float(np.log(1.1))
 _MOST_SHIFT, _MOST_LOG_RATIO = 0.3, float(np.log(1.25))
 _MOST_RHAT, _LEAST_ESS = 1.01, 400
-_CARE_P, _NO_P, _CARE_Z, _NO_Z = 0.01, 0.006, 3.0, 5.0
+_SMALLEST_P, _CARE_Z, _NO_Z = 0.01, 3.0, 5.0
 _SHARE_OF_BAD_K = 0.01  # of the rows, whose leave-one-out estimates cannot be trusted
 _MOST_OF_LOO = 4e7  # numbers of a matrix of log likelihoods
 
@@ -331,12 +331,12 @@ def _loo(model: Model, idata: xr.DataTree, ratio: FloatArray | None) -> Iterator
 def _predictive(check: pd.Series) -> _Found:
     p, z = float(check["p"]), abs(float(check["z"]))
     verdict = FINE
-    if p < _CARE_P and z > _CARE_Z:
-        verdict = NO_TRUST if p < _NO_P and z > _NO_Z else CARE
+    if p < _SMALLEST_P and z > _CARE_Z:
+        verdict = NO_TRUST if z > _NO_Z else CARE
     meaning = (
         f"The {check['what']} are as the model replicates them."
         if verdict == FINE
         else f"The {check['what']} are not as the model replicates them (z = {check['z']:.1f}): "
         "change the model, for example its family or terms."
     )
-    return _Found("predictive check", str(check["what"]), p, _CARE_P, verdict, meaning)
+    return _Found("predictive check", str(check["what"]), p, _SMALLEST_P, verdict, meaning)

@@ -48,11 +48,11 @@ def predictive_checks(
     rows = len(observations.cell)
     if rows > _MOST_ROWS:
         observations = _some(observations, np.sort(rng.choice(rows, _MOST_ROWS, replace=False)))
-    step = -(-len(draws) // _MOST_DRAWS)
+    chosen = np.linspace(0, len(draws) - 1, min(len(draws), _MOST_DRAWS)).astype(int)
     draws = Draws(
-        draws.coefficients[::step],
-        tuple(c[::step] for c in draws.covariances),
-        draws.parameters[::step],
+        draws.coefficients[chosen],
+        tuple(c[chosen] for c in draws.covariances),
+        draws.parameters[chosen],
     )
     mean, replicated = _replicate(glmm, observations, draws, rng)
     y = observations.rows.y.astype(float)
