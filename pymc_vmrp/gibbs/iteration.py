@@ -187,7 +187,7 @@ def _slice_along(
     if a == b:
         return slice_sample(rng, log_density, 0.0, _WIDTH)
     # the sd of effect a given the others, over that of b: neither changes along the path
-    width = 1 / math.sqrt(precision[a, a] * covariance[b, b])
+    width = 1 / math.sqrt(abs(precision[a, a] * covariance[b, b]))
     return slice_sample(rng, log_density, 0.0, _WIDTH * width)
 
 
