@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import pymc_vmrp as vmrp
 from pymc_vmrp.gibbs.iteration import set_up, transformed
-from pymc_vmrp.gibbs.kernels import move_predictors, path_products
+from pymc_vmrp.gibbs.kernels import move_predictors, path_direction
 from pymc_vmrp.gibbs.paths import log_prior_along
 from pymc_vmrp.glmm.priors import covariance_log_density
 
@@ -69,28 +69,39 @@ def test_improper_priors_are_refused():
         log_prior_along(ImproperInverseWishart("uniform"), np.eye(1), np.eye(1), 0, 0)
 
 
-@pytest.mark.parametrize("formula", ["y ~ x + (1 + x|state) + (1|age)", "y ~ s(x, k=5) + (x|age)"])
-def test_sums_over_cells_and_moves(survey, formula):
+@pytest.mark.parametrize(
+    ("formula", "with_counterpart"),
+    [("y ~ x + (1 + x|state) + (1|age)", 5), ("y ~ s(x, k=5) + (x|age)", 2)],
+)
+def test_sums_over_cells_and_moves(survey, formula, with_counterpart):
     glmm = vmrp.Model(formula, survey).glmm
     setup, rng = set_up(glmm), np.random.default_rng(0)
     coefficients = rng.normal(size=glmm.n_coefficients)
     precision, shift = rng.random(glmm.n_cells), rng.normal(size=glmm.n_cells)
     eta = setup.design.row_products(coefficients)
     residual, direction = shift - precision * eta, np.empty(glmm.n_cells)
-    rows = glmm.rows
+    rows, made_up = glmm.rows, 0
     for j, group in enumerate(glmm.groups):
         for a, b in np.ndindex(group.d, group.d):
-            slope, curvature = path_products(
+            counterpart = setup.counterparts[j][a]
+            c, slope, curvature = path_direction(
                 rows.columns, rows.values, setup.first_entries[j], group.m, group.d, a, b,
-                coefficients, precision, residual, direction,
+                coefficients, precision, counterpart.predictor, residual, direction,
             )  # fmt: skip
             moved = coefficients.copy()
             u = moved[glmm.group_slice(j)].reshape(-1, group.d)
             u[:, a] += u[:, b]
-            change = setup.design.row_products(moved) - setup.design.row_products(coefficients)
+            moved[: glmm.common.size] -= c * counterpart.coefficients
+            change = setup.design.row_products(moved) - eta
             np.testing.assert_allclose(direction, change, atol=1e-12)
             assert slope == pytest.approx(change @ (shift - precision * eta))
             assert curvature == pytest.approx(change @ (precision * change))
+            if len(counterpart.predictor):  # no other c would leave less of the change
+                made_up += 1
+                assert abs(counterpart.predictor @ (precision * change)) < 1e-9
+            else:
+                assert c == 0
+    assert made_up == with_counterpart  # paths
     before = eta.copy()
     move_predictors(0.3, direction, precision, eta, residual)
     np.testing.assert_allclose(eta, before + 0.3 * direction)
