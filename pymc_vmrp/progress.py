@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,6 +41,46 @@ def sweep_progress(show: bool | None) -> Iterator[Callable[[int, float, float], 
             # there is no change from sweep to sweep where each belongs to other hyperparameters
             note = "hyperparameters" if math.isnan(change) else f"change {change:.1e}"
             progress.update(task, completed=step, elbo=elbo, note=note)
+            draw()
+
+        yield update
+
+
+@contextlib.contextmanager
+def chain_progress(
+    show: bool | None, chains: int, iterations: int
+) -> Iterator[Callable[[Sequence[int]], None] | None]:
+    """A callback that shows how many iterations each chain has made, and the time left.
+
+    Parameters
+    ----------
+    show : bool or None
+        None shows the bar once the work has taken two seconds.
+    chains : int
+    iterations : int
+        Of each chain, tuning included.
+    """
+    if show is False:
+        yield None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    progress = Progress(
+        TextColumn("Gibbs, {task.fields[chains]} chains"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("iterations  {task.fields[each]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    task = progress.add_task("gibbs", total=chains * iterations, chains=chains, each="")
+    with _drawn_when_long(progress, show) as draw:
+
+        def update(done: Sequence[int]) -> None:
+            each = "slowest chain " + str(min(done))
+            progress.update(task, completed=sum(done), each=each)
             draw()
 
         yield update

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,22 +9,20 @@ import numpy as np
 import pymc as pm
 from numpy.typing import NDArray
 
-from pymc_vmrp.errors import SamplingWarning, VmrpError
+from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects, Observations
 from pymc_vmrp.glmm.variables import effect_variables, posterior_variables
 from pymc_vmrp.mcmc.build import build_pymc
 from pymc_vmrp.mcmc.coefficients import free_coefficients
+from pymc_vmrp.results.diagnostics import chain_diagnostics, warn_of_diagnostics
 from pymc_vmrp.results.idata import datatree, read_draws
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FloatArray = NDArray[np.float64]
-
-_MOST_RHAT = 1.01
-_LEAST_ESS = 400
 
 
 def sample_nuts(
@@ -70,45 +67,14 @@ def sample_nuts(
     out = _relabel(glmm, observations, tree, log_likelihood)
     diagnostics = nuts_diagnostics(out)
     out.attrs |= diagnostics
-    _warn_of_diagnostics(diagnostics)
+    warn_of_diagnostics("NUTS", diagnostics, stacklevel=3)
     return out
 
 
 def nuts_diagnostics(tree: xr.DataTree) -> dict[str, float]:
-    """Divergences, largest R̂ and smallest bulk ESS over all variables, from a NUTS DataTree.
-
-    References
-    ----------
-    Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Bürkner, P.-C. (2021).
-    Rank-normalization, folding, and localization: an improved R̂. Bayesian Analysis 16(2).
-    """
-    import arviz as az
-
-    posterior = tree["posterior"].to_dataset()
-    rhat = az.rhat(posterior) if posterior.sizes["chain"] > 1 else None
-    ess = az.ess(posterior)
-    return {
-        "divergences": int(tree["sample_stats"]["diverging"].sum()),
-        "max_rhat": float("nan") if rhat is None else _extreme(rhat, np.nanmax),
-        "min_ess": _extreme(ess, np.nanmin),
-    }
-
-
-def _extreme(dataset: Any, which: Any) -> float:
-    return float(which([which(value.to_numpy()) for value in dataset.data_vars.values()]))
-
-
-def _warn_of_diagnostics(attrs: Mapping[str, Any]) -> None:
-    """Vehtari et al. (2021): R̂ below 1.01, bulk ESS above 400; and no divergences."""
-    problems = []
-    if attrs["divergences"]:
-        problems.append(f"{attrs['divergences']} divergences: raise target_accept, say to 0.99")
-    if attrs["max_rhat"] > _MOST_RHAT:
-        problems.append(f"R-hat up to {attrs['max_rhat']:.3f}: raise tune and draws")
-    if attrs["min_ess"] < _LEAST_ESS:
-        problems.append(f"effective sample size down to {attrs['min_ess']:.0f}: raise draws")
-    if problems:
-        warnings.warn(f"NUTS: {'; '.join(problems)}.", SamplingWarning, stacklevel=4)
+    """Divergences besides :func:`chain_diagnostics`, from a NUTS DataTree."""
+    divergences = int(tree["sample_stats"]["diverging"].sum())
+    return {"divergences": divergences, **chain_diagnostics(tree)}
 
 
 def fit_pymc_variational(
