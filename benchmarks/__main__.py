@@ -15,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from benchmarks import (
     accelerators,
     accuracy,
+    calibration,
     engine,
     factorization,
     families,
@@ -107,6 +108,31 @@ def hyperparameters_command(shared: _SHARED = SHARED, deep: bool = False) -> Non
     _report("hyperparameters_small", hyperparameters.small(shared))
     models = (1, 4, 7, 9) if deep else (1, 4)
     _report("hyperparameters_ghitza_gelman", hyperparameters.ghitza_gelman(shared, models))
+
+
+@app.command("calibration")
+def calibration_command(
+    shared: _SHARED = SHARED,
+    way: Annotated[
+        list[str] | None, typer.Option(help=f"One of {', '.join(calibration.WAYS)}; both.")
+    ] = None,
+    simulations: int = 500,
+    rows: int = 2000,
+    cores: int = 2,
+    theta_ess: float = 200.0,
+) -> None:
+    """Simulation-based calibration of the running example's 136 parameters.
+
+    Saves the ranks and the table of tests of each treatment, and what they come to.
+    """
+    measured = Measured("calibration", ("hyperparameters", "rows", "theta_ess"))
+    for one in way or calibration.WAYS:
+        result = calibration.run(shared, one, simulations, rows, cores, theta_ess)
+        save(f"calibration_{one}_tests", result.table())
+        save(f"calibration_{one}_pit", calibration.pit_table(result))
+        key = {"hyperparameters": one, "rows": rows, "theta_ess": theta_ess}
+        measured.add(key | calibration.summary(result))
+    _print("calibration", measured.table().T.reset_index())
 
 
 @app.command("engine")

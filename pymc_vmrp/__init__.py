@@ -33,6 +33,8 @@ from pymc_vmrp.glmm.scale_priors import (
 from pymc_vmrp.model import Model
 
 if TYPE_CHECKING:
+    from pymc_vmrp.calibration.calibrate import calibrate
+    from pymc_vmrp.calibration.result import Calibration
     from pymc_vmrp.curves import smooth_effects
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from pymc_vmrp.simulation import Simulation, simulate
 
 __all__ = [
+    "Calibration",
     "Cauchy",
     "ConvergenceWarning",
     "DataError",
@@ -67,6 +70,7 @@ __all__ = [
     "StudentT",
     "Uniform",
     "VmrpError",
+    "calibrate",
     "compare",
     "fixef",
     "icc",
@@ -81,7 +85,9 @@ __all__ = [
 
 # Imported when first used, so that importing the package stays quick.
 _LAZY = {
+    "Calibration": "pymc_vmrp.calibration.result",
     "Simulation": "pymc_vmrp.simulation",
+    "calibrate": "pymc_vmrp.calibration.calibrate",
     "compare": "pymc_vmrp.results.compare",
     "fixef": "pymc_vmrp.results.summary",
     "icc": "pymc_vmrp.results.summary",

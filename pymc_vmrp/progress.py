@@ -47,7 +47,9 @@ def sweep_progress(show: bool | None) -> Iterator[Callable[[int, float, float], 
 
 
 @contextlib.contextmanager
-def row_progress(show: bool | None, rows: int, label: str) -> Iterator[Callable[[int], None]]:
+def row_progress(
+    show: bool | None, rows: int, label: str, unit: str = "rows"
+) -> Iterator[Callable[[int], None]]:
     """A callback that shows how many of the rows are done, and the time left.
 
     Parameters
@@ -57,6 +59,8 @@ def row_progress(show: bool | None, rows: int, label: str) -> Iterator[Callable[
     rows : int
     label : str
         What is done to them.
+    unit : str
+        What they are.
     """
     if show is False:
         yield lambda _: None
@@ -70,7 +74,7 @@ def row_progress(show: bool | None, rows: int, label: str) -> Iterator[Callable[
     )
 
     progress = Progress(
-        TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("rows"),
+        TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
         TimeRemainingColumn(),
     )  # fmt: skip
     task = progress.add_task("rows", total=rows)
