@@ -120,17 +120,18 @@ def calibration_command(
     rows: int = 2000,
     cores: int = 2,
     theta_ess: float = 200.0,
+    seed: int = 20180418,
 ) -> None:
     """Simulation-based calibration of the running example's 136 parameters.
 
     Saves the ranks and the table of tests of each treatment, and what they come to.
     """
-    measured = Measured("calibration", ("hyperparameters", "rows", "theta_ess"))
+    measured = Measured("calibration", ("hyperparameters", "rows", "theta_ess", "seed"))
     for one in way or calibration.WAYS:
-        result = calibration.run(shared, one, simulations, rows, cores, theta_ess)
-        save(f"calibration_{one}_tests", result.table())
-        save(f"calibration_{one}_pit", calibration.pit_table(result))
-        key = {"hyperparameters": one, "rows": rows, "theta_ess": theta_ess}
+        result = calibration.run(shared, one, simulations, rows, cores, theta_ess, seed)
+        save(f"calibration_{one}_{seed}_tests", result.table())
+        save(f"calibration_{one}_{seed}_pit", calibration.pit_table(result))
+        key = {"hyperparameters": one, "rows": rows, "theta_ess": theta_ess, "seed": seed}
         measured.add(key | calibration.summary(result))
     _print("calibration", measured.table().T.reset_index())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import chdtrc
 from scipy.stats import kstest
 
 import pymc_vmrp as vmrp
@@ -29,12 +30,12 @@ def model(shared: Path, rows: int) -> vmrp.Model:
 
 
 def run(
-    shared: Path, way: str, simulations: int, rows: int, cores: int, theta_ess: float = 200.0
+    shared: Path, way: str, simulations: int, rows: int, cores: int, theta_ess: float, seed: int
 ) -> Calibration:
     """SBC of one treatment of the hyperparameters."""
     options = {"hyperparameters": way, "theta_ess": theta_ess}
     return calibrate(
-        model(shared, rows), simulations, fit_options=options, random_seed=20180418, cores=cores,
+        model(shared, rows), simulations, fit_options=options, random_seed=seed, cores=cores,
         progressbar=True,
     )  # fmt: skip
 
@@ -56,7 +57,9 @@ def summary(result: Calibration) -> dict[str, object]:
         "expected_below": 0.01 * len(table),
         "smallest_holm": float(table["p_holm"].min()),
         "worst": f"{worst['variable']} {worst['element']}".strip(),
+        "mean_p": float(table["p"].mean()),
         "p_values_ks": float(kstest(table["p"], "uniform").pvalue),
+        "p_values_rotated": rotation_test(np.column_stack(_columns(result))),
         "sigmas_smallest_p": float(sigmas["p"].min()),
         "implied": ", ".join(f"{n} {name}" for name, n in _implied(table).items()),
         "lp_p": float(of_lp["p"]),
@@ -68,6 +71,30 @@ def summary(result: Calibration) -> dict[str, object]:
 def _columns(result: Calibration) -> list[np.ndarray]:
     arrays = [v.to_numpy() for name, v in result.pit.data_vars.items() if name != "lp"]
     return list(np.concatenate([a.reshape(len(a), -1) for a in arrays], axis=1).T)
+
+
+def rotation_test(pit: np.ndarray, bins: int = 20, repeats: int = 1000) -> float:
+    """P-value of uniform p-values that allows for the dependence of elements.
+
+    Effects of one factor are high together, so that their p-values are not independent, as
+    Kolmogorov's test takes them. The same amount added to all values of a simulation, modulo 1,
+    makes every element uniform and keeps that dependence: the distance of p-values from uniform
+    ones is compared with those of such rotations.
+    """
+    rng = np.random.default_rng(1)
+    observed = kstest(_p_values(pit, bins), "uniform").statistic
+    rotated = [
+        kstest(_p_values((pit + rng.random((len(pit), 1))) % 1, bins), "uniform").statistic
+        for _ in range(repeats)
+    ]
+    return float((1 + np.sum(np.array(rotated) >= observed)) / (1 + repeats))
+
+
+def _p_values(pit: np.ndarray, bins: int) -> np.ndarray:
+    which = np.minimum((pit * bins).astype(int), bins - 1)
+    counts = np.stack([(which == j).sum(0) for j in range(bins)])
+    expected = len(pit) / bins
+    return chdtrc(bins - 1, ((counts - expected) ** 2).sum(0) / expected)
 
 
 def _implied(table: pd.DataFrame) -> dict[str, int]:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from pymc_vmrp.results.checks import ppc_by_group
     from pymc_vmrp.results.compare import compare
     from pymc_vmrp.results.summary import fixef, icc, ranef, varcorr
+    from pymc_vmrp.selection.result import Selection
+    from pymc_vmrp.selection.select import select
     from pymc_vmrp.simulation import Simulation, simulate
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "PriorError",
     "PriorWarning",
     "SamplingWarning",
+    "Selection",
     "Simulation",
     "StudentT",
     "Uniform",
@@ -78,6 +81,7 @@ __all__ = [
     "poststratify",
     "ppc_by_group",
     "ranef",
+    "select",
     "simulate",
     "smooth_effects",
     "varcorr",
@@ -86,6 +90,7 @@ __all__ = [
 # Imported when first used, so that importing the package stays quick.
 _LAZY = {
     "Calibration": "pymc_vmrp.calibration.result",
+    "Selection": "pymc_vmrp.selection.result",
     "Simulation": "pymc_vmrp.simulation",
     "calibrate": "pymc_vmrp.calibration.calibrate",
     "compare": "pymc_vmrp.results.compare",
@@ -95,6 +100,7 @@ _LAZY = {
     "poststratify": "pymc_vmrp.mrp.poststratify",
     "ppc_by_group": "pymc_vmrp.results.checks",
     "ranef": "pymc_vmrp.results.summary",
+    "select": "pymc_vmrp.selection.select",
     "simulate": "pymc_vmrp.simulation",
     "smooth_effects": "pymc_vmrp.curves",
     "varcorr": "pymc_vmrp.results.summary",

@@ -11,13 +11,13 @@ import numpy as np
 
 from pymc_vmrp.approximation import complete_options
 from pymc_vmrp.arguments import check_choice, check_count
-from pymc_vmrp.calibration.methods import Cavi, Method
-from pymc_vmrp.calibration.processes import run_tasks
 from pymc_vmrp.calibration.result import Calibration, collect
 from pymc_vmrp.calibration.simulation import FAILED, Job, Simulated, simulate_once
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
 from pymc_vmrp.glmm.prior_draws import check_proper
 from pymc_vmrp.glmm.responses import one_row_each
+from pymc_vmrp.methods import Cavi, Method
+from pymc_vmrp.processes import run_tasks
 from pymc_vmrp.progress import row_progress
 
 if TYPE_CHECKING:

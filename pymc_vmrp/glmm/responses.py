@@ -60,9 +60,9 @@ def one_row_each(observations: Observations) -> Observations:
         return observations
     if (weights != np.floor(weights)).any():
         raise DataError(
-            "New responses cannot be drawn of rows with fractional weights: these make a "
-            "pseudo-likelihood, which no data follow. Use a model without weights=, or with whole "
-            "ones (each row then stands for so many)."
+            "Rows with fractional weights can be neither drawn anew nor left out one by one: they "
+            "make a pseudo-likelihood, which no data follow. Use a model without weights=, or with "
+            "whole ones (each row then stands for so many)."
         )
     index = np.repeat(np.arange(len(weights)), weights.astype(np.int64))
     repeated = take_rows(observations, index)

@@ -9,7 +9,7 @@ import xarray as xr
 import pymc_vmrp as vmrp
 from benchmarks.simulated_families import CASES, simulate
 from pymc_vmrp.approximation import complete_options
-from pymc_vmrp.calibration.methods import Cavi
+from pymc_vmrp.methods import Cavi
 from pymc_vmrp.results.posterior import Draws
 
 

@@ -1,4 +1,4 @@
-"""Inference methods as calibration takes them: a GLMM in, nearly independent draws out."""
+"""Inference methods as functions: a GLMM in, nearly independent draws out."""
 
 from __future__ import annotations
 
