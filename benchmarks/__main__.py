@@ -20,6 +20,7 @@ from benchmarks import (
     factorization,
     families,
     hyperparameters,
+    selection,
     smooths,
     speed,
 )
@@ -134,6 +135,24 @@ def calibration_command(
         key = {"hyperparameters": one, "rows": rows, "theta_ess": theta_ess, "seed": seed}
         measured.add(key | calibration.summary(result))
     _print("calibration", measured.table().T.reset_index())
+
+
+@app.command("selection")
+def selection_command(
+    shared: _SHARED = SHARED,
+    nuts: Annotated[bool, typer.Option(help="Compare criteria with LOO of NUTS draws.")] = True,
+    survey: Annotated[bool, typer.Option(help="Rank models of the CCES.")] = True,
+    rows: Annotated[int | None, typer.Option(help="Rows of the CCES; all by default.")] = None,
+) -> None:
+    """LOO from draws of q, plain and corrected, and K-fold, against NUTS; and the CCES ranked."""
+    if nuts:
+        names = ("no states", "main effects", "two-way")
+        tables = [selection.against_nuts(shared, name, print) for name in names]
+        _report("selection_nuts", pd.concat(tables))
+    if survey:
+        _report("selection_loo", selection.survey(shared, "loo", rows))
+        _report("selection_states", selection.survey(shared, "kfold", rows, "state"))
+        _report("selection_elbo", selection.survey(shared, "elbo", rows))
 
 
 @app.command("engine")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 MODEL = "model"
-_TOO_CLOSE = 4.0  # below which the standard error is too small (Sivula, Magnusson & Vehtari 2020)
+_TOO_CLOSE = 4.0  # below which the standard error is too small (Sivula et al. 2020)
 
 
 @dataclass(frozen=True)

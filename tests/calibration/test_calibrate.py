@@ -228,3 +228,31 @@ def test_a_plot(exact_model):
     result = vmrp.calibrate(exact_model, 20, random_seed=2, progressbar=False)
     assert result.to_datatree()["prior_sbc"].sizes["draw"] == 20
     assert result.plot("x") is not None
+
+
+def test_correlations_smooths_walks_and_memberships_are_ranked():
+    rng = np.random.default_rng(6)
+    n = 80
+    frame = pd.DataFrame(
+        {
+            "x": rng.uniform(size=n).round(1),
+            "age": rng.integers(1, 6, n),
+            "g": rng.choice(list("abc"), n),
+            "h": rng.choice(list("abc"), n),
+            "w": rng.integers(0, 3, n),
+            "y": rng.integers(0, 2, n),
+        }
+    )
+    priors = {
+        "Intercept": vmrp.Normal(0, 1),
+        "common": vmrp.StudentT(3, 0, 1),
+        "smooths": vmrp.HalfNormal(0.5),
+        "group_specific": vmrp.HuangWand(2, 0.5),
+    }
+    formula = "y ~ s(x, k=5) + rw(age) + (1 + x|g) + (1|mm(g, h))"
+    model = vmrp.Model(formula, frame, priors=priors, weights="w")
+    result = vmrp.calibrate(model, 2, random_seed=1, progressbar=False)
+    assert result.failed == []
+    assert {"1+x|g_corr", "rw(age)", "rw(age)_sigma", "s(x)", "x|g_sigma"} <= set(result.pit)
+    assert result.pit["rw(age)"].shape == (2, 5)
+    assert "1,x" in set(result.table()["element"])
