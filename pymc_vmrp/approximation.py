@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
+from typing import Any
 
 from pymc_vmrp.arguments import check_choice, check_count, check_positive
 from pymc_vmrp.cavi.accelerate import ACCELERATORS
@@ -40,19 +42,47 @@ def approximate(
     kept: Sequence[str] | None,
 ) -> VariationalPosterior | MixturePosterior:
     """Fit q; see :meth:`pymc_vmrp.Model.approximate`."""
-    check_choice("bound", bound, BOUNDS)
-    check_choice("solver", solver, SOLVERS)
-    check_choice("accelerate", accelerate, ACCELERATORS)
-    check_choice("expansion", expansion, EXPANSIONS)
-    check_choice("factorization", factorization, FACTORIZATIONS)
-    check_choice("hyperparameters", hyperparameters, HYPERPARAMETERS)
-    check_positive("tol", tol)
-    check_count("max_iter", max_iter)
-    check_positive("theta_ess", theta_ess)
     options = Options(bound, tol, max_iter, solver, accelerate, expansion, factorization, kept)
-    if hyperparameters == "integrated" and (glmm.groups or glmm.free_parameters):
+    _check_options(glmm, options, hyperparameters, theta_ess)
+    if _integrates(glmm, hyperparameters):
         return _integrated(glmm, options, theta_ess, progressbar)
     return _mean_field(glmm, options, progressbar)
+
+
+def complete_options(glmm: GLMM, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of :meth:`pymc_vmrp.Model.approximate`: those given, checked, and its defaults."""
+    from pymc_vmrp.model import Model
+
+    parameters = signature(Model.approximate).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.name != "self"}
+    unknown = set(given) - set(defaults)
+    if unknown:
+        raise VmrpError(
+            f"fit_options has {sorted(unknown)[0]!r}, which approximate() does not take; it takes "
+            f"{', '.join(defaults)}."
+        )
+    complete = {**defaults, "progressbar": False, **given}
+    of_run = {name: complete[name] for name in Options.__dataclass_fields__}
+    _check_options(glmm, Options(**of_run), complete["hyperparameters"], complete["theta_ess"])
+    return complete
+
+
+def _integrates(glmm: GLMM, hyperparameters: str) -> bool:
+    return hyperparameters == "integrated" and bool(glmm.groups or glmm.free_parameters)
+
+
+def _check_options(glmm: GLMM, options: Options, hyperparameters: str, theta_ess: float) -> None:
+    check_choice("bound", options.bound, BOUNDS)
+    check_choice("solver", options.solver, SOLVERS)
+    check_choice("accelerate", options.accelerate, ACCELERATORS)
+    check_choice("expansion", options.expansion, EXPANSIONS)
+    check_choice("factorization", options.factorization, FACTORIZATIONS)
+    check_choice("hyperparameters", hyperparameters, HYPERPARAMETERS)
+    check_positive("tol", options.tol)
+    check_count("max_iter", options.max_iter)
+    check_positive("theta_ess", theta_ess)
+    if _integrates(glmm, hyperparameters):
+        _check_integrable(glmm, options)
 
 
 def _mean_field(glmm: GLMM, options: Options, progressbar: bool | None) -> VariationalPosterior:
@@ -75,7 +105,6 @@ def _mean_field(glmm: GLMM, options: Options, progressbar: bool | None) -> Varia
 def _integrated(
     glmm: GLMM, options: Options, theta_ess: float, progressbar: bool | None
 ) -> VariationalPosterior | MixturePosterior:
-    _check_integrable(glmm, options)
     with sweep_progress(progressbar) as callback:
         first = run(glmm, replace(options, tol=max(options.tol, START_TOL)), callback)
         posterior: VariationalPosterior | MixturePosterior = VariationalPosterior(glmm, first)

@@ -87,7 +87,9 @@ def chain_progress(
 
 
 @contextlib.contextmanager
-def row_progress(show: bool | None, rows: int, label: str) -> Iterator[Callable[[int], None]]:
+def row_progress(
+    show: bool | None, rows: int, label: str, unit: str = "rows"
+) -> Iterator[Callable[[int], None]]:
     """A callback that shows how many of the rows are done, and the time left.
 
     Parameters
@@ -97,6 +99,8 @@ def row_progress(show: bool | None, rows: int, label: str) -> Iterator[Callable[
     rows : int
     label : str
         What is done to them.
+    unit : str
+        What they are.
     """
     if show is False:
         yield lambda _: None
@@ -110,7 +114,7 @@ def row_progress(show: bool | None, rows: int, label: str) -> Iterator[Callable[
     )
 
     progress = Progress(
-        TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("rows"),
+        TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
         TimeRemainingColumn(),
     )  # fmt: skip
     task = progress.add_task("rows", total=rows)
