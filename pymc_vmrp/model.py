@@ -236,13 +236,13 @@ class Model:
     def fit(
         self,
         draws: int = 1000,
-        tune: int = 1000,
+        tune: int | None = None,
         *,
         inference_method: str = "cavi",
         chains: int | None = None,
         cores: int | None = None,
         random_seed: int | None = None,
-        warm_start: xr.DataTree | None = None,
+        warm_start: xr.DataTree | VariationalPosterior | MixturePosterior | None = None,
         log_likelihood: bool = False,
         progressbar: bool | None = None,
         **kwargs: Any,
@@ -253,21 +253,25 @@ class Model:
         ----------
         draws : int
             Draws per chain (one chain for every method but NUTS).
-        tune : int
-            Tuning steps of NUTS.
+        tune : int, optional
+            Tuning steps of NUTS. None takes 1000, or with ``warm_start`` 200 in whitened
+            coordinates and 500 in others.
         inference_method : {"cavi", "nuts", "advi", "fullrank_advi", "pathfinder"}
             All fit the very same model and name their results alike.
         chains, cores : int, optional
             For NUTS, as in ``pm.sample``.
         random_seed : int, optional
-        warm_start : DataTree, optional
-            For NUTS: a fit of this model from whose draws the chains start.
+        warm_start : DataTree, VariationalPosterior or MixturePosterior, optional
+            For NUTS: a fit of this model. Chains start from its draws and, where a draw is likely
+            to be cheaper so, sample in coordinates in which the fit's Gaussian of the coefficients
+            is a standard normal whatever the hyperparameters are. The posterior is the same.
         log_likelihood : bool
             Whether to add the log likelihood of each respondent (draws × rows numbers).
         progressbar : bool, optional
             None shows a bar for every method but CAVI, and there once it has taken two seconds.
         **kwargs
-            For "cavi" what :meth:`approximate` takes; for "nuts" what ``pm.sample`` takes; for
+            For "cavi" what :meth:`approximate` takes; for "nuts" what ``pm.sample`` takes, and
+            ``whiten``, whether ``warm_start`` is to change the coordinates; for
             "advi" and "fullrank_advi" what ``pm.fit`` takes (``n``, the number of steps, is 30,000
             by default); for "pathfinder" what ``pymc_extras.fit_pathfinder`` takes.
 
@@ -276,6 +280,8 @@ class Model:
         DataTree
             Groups ``posterior`` (Bambi's names, the intercept un-centred), ``sample_stats``,
             ``observed_data``, ``constant_data``; for CAVI ``fit`` with the ELBO and q's moments.
+            Attributes of NUTS: ``divergences``, ``max_rhat``, ``min_ess``, ``n_steps`` (leapfrog
+            steps of all draws), ``coordinates``, ``tune`` and ``sampling_seconds``.
         """
         if inference_method not in INFERENCE_METHODS:
             raise VmrpError(
