@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymc_vmrp.approximation import approximate
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
-from pymc_vmrp.results.posterior import Draws
 
 Method = Callable[[GLMM, int, int], Draws]
 """(model, number of draws, random seed) → draws."""

@@ -242,7 +242,7 @@ class Model:
         chains: int | None = None,
         cores: int | None = None,
         random_seed: int | None = None,
-        warm_start: xr.DataTree | None = None,
+        warm_start: xr.DataTree | VariationalPosterior | MixturePosterior | None = None,
         log_likelihood: bool = False,
         progressbar: bool | None = None,
         **kwargs: Any,
@@ -254,8 +254,9 @@ class Model:
         draws : int
             Draws per chain (one chain for every method but NUTS and Gibbs).
         tune : int, optional
-            Tuning steps of NUTS (1000 by default), or iterations of Gibbs before the first draw
-            (500 by default).
+            Tuning steps of NUTS (1000 by default, or with ``warm_start`` 200 in whitened
+            coordinates and 500 in others), or iterations of Gibbs before the first draw (500 by
+            default).
         inference_method : {"cavi", "gibbs", "nuts", "advi", "fullrank_advi", "pathfinder"}
             All fit the very same model and name their results alike. "gibbs" and "nuts" are exact
             but for Monte Carlo error.
@@ -263,8 +264,11 @@ class Model:
             For NUTS, as in ``pm.sample``; for Gibbs, 4 chains by default, on as many threads as
             numba would use. Draws of Gibbs do not depend on ``cores``.
         random_seed : int, optional
-        warm_start : DataTree, optional
-            For NUTS and Gibbs: a fit of this model from whose draws the chains start.
+        warm_start : DataTree, VariationalPosterior or MixturePosterior, optional
+            For NUTS: a fit of this model. Chains start from its draws and, where a draw is likely
+            to be cheaper so, sample in coordinates in which the fit's Gaussian of the coefficients
+            is a standard normal whatever the hyperparameters are. The posterior is the same. For
+            Gibbs: a fit from whose draws the chains start.
         log_likelihood : bool
             Whether to add the log likelihood of each respondent (draws × rows numbers).
         progressbar : bool, optional
@@ -272,7 +276,8 @@ class Model:
             two seconds.
         **kwargs
             For "cavi" what :meth:`approximate` takes; for "gibbs" ``thin`` (keep every thin-th
-            iteration); for "nuts" what ``pm.sample`` takes; for
+            iteration); for "nuts" what ``pm.sample`` takes, and ``whiten``, whether ``warm_start``
+            is to change the coordinates; for
             "advi" and "fullrank_advi" what ``pm.fit`` takes (``n``, the number of steps, is 30,000
             by default); for "pathfinder" what ``pymc_extras.fit_pathfinder`` takes.
 
@@ -281,6 +286,8 @@ class Model:
         DataTree
             Groups ``posterior`` (Bambi's names, the intercept un-centred), ``sample_stats``,
             ``observed_data``, ``constant_data``; for CAVI ``fit`` with the ELBO and q's moments.
+            Attributes of NUTS: ``divergences``, ``max_rhat``, ``min_ess``, ``n_steps`` (leapfrog
+            steps of all draws), ``coordinates``, ``tune`` and ``sampling_seconds``.
         """
         if inference_method not in INFERENCE_METHODS:
             raise VmrpError(
@@ -336,7 +343,7 @@ class Model:
                 self.glmm,
                 self.observations,
                 draws=draws,
-                tune=1000 if tune is None else tune,
+                tune=tune,
                 chains=chains,
                 cores=cores,
                 random_seed=random_seed,

@@ -18,9 +18,13 @@ from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.progress import chain_progress
 from pymc_vmrp.results.diagnostics import chain_diagnostics, warn_of_diagnostics
 from pymc_vmrp.results.idata import datatree, read_draws
+from pymc_vmrp.results.mixture import MixturePosterior
+from pymc_vmrp.results.posterior import VariationalPosterior
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    WarmStart = xr.DataTree | VariationalPosterior | MixturePosterior
 
 DEFAULT_CHAINS, DEFAULT_TUNE = 4, 500
 
@@ -35,7 +39,7 @@ def sample_gibbs(
     cores: int | None,
     thin: int,
     random_seed: int | None,
-    warm_start: xr.DataTree | None,
+    warm_start: WarmStart | None,
     progressbar: bool | None,
     log_likelihood: bool,
 ) -> xr.DataTree:
@@ -52,7 +56,7 @@ def sample_gibbs(
     if warm_start is None:
         starts = dispersed_starts(glmm, chains, rng)
     else:
-        starts = _some_draws(read_draws(glmm, warm_start).flat(), chains, rng)
+        starts = _some_draws(glmm, warm_start, chains, rng)
     with chain_progress(progressbar, chains, tune + draws * thin) as callback:
         run = sample_chains(
             glmm, starts, draws, tune,
@@ -73,14 +77,12 @@ def sample_gibbs(
     return tree
 
 
-def _some_draws(draws: Draws, chains: int, rng: np.random.Generator) -> Draws:
+def _some_draws(glmm: GLMM, earlier: WarmStart, chains: int, rng: np.random.Generator) -> Draws:
     """As many draws as chains, all different where there are enough."""
-    chosen = rng.choice(len(draws), size=chains, replace=len(draws) < chains)
-    return Draws(
-        draws.coefficients[chosen],
-        tuple(covariance[chosen] for covariance in draws.covariances),
-        draws.parameters[chosen],
-    )
+    if isinstance(earlier, VariationalPosterior | MixturePosterior):
+        return earlier.sample(chains, rng)
+    draws = read_draws(glmm, earlier).flat()
+    return draws.take(rng.choice(len(draws), size=chains, replace=len(draws) < chains))
 
 
 def _chains_datatree(

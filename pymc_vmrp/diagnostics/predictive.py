@@ -49,11 +49,7 @@ def predictive_checks(
     if rows > _MOST_ROWS:
         observations = _some(observations, np.sort(rng.choice(rows, _MOST_ROWS, replace=False)))
     chosen = np.linspace(0, len(draws) - 1, min(len(draws), _MOST_DRAWS)).astype(int)
-    draws = Draws(
-        draws.coefficients[chosen],
-        tuple(c[chosen] for c in draws.covariances),
-        draws.parameters[chosen],
-    )
+    draws = draws.take(chosen)
     mean, replicated = _replicate(glmm, observations, draws, rng)
     y = observations.rows.y.astype(float)
     expected = mean.mean(1)

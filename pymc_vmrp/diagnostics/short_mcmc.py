@@ -67,11 +67,7 @@ def short_chains(
 
     rng = np.random.default_rng(random_seed)
     chosen = rng.choice(len(draws), _CHAINS, replace=len(draws) < _CHAINS)
-    starts = Draws(
-        draws.coefficients[chosen],
-        tuple(c[chosen] for c in draws.covariances),
-        draws.parameters[chosen],
-    )
+    starts = draws.take(chosen)
     seed = np.random.SeedSequence(random_seed)
     glmm = model.glmm
     one = glmm.rows.values.size * glmm.rows.values.shape[1] + glmm.n_coefficients**2

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
-from pymc_vmrp.results.posterior import Draws
 from pymc_vmrp.selection.pointwise import Distinct, log_likelihoods
 
 FloatArray = NDArray[np.float64]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import encode_column
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.glmm.responses import take_rows
 from pymc_vmrp.glmm.spec import GLMM, DesignRows, Observations
-from pymc_vmrp.results.posterior import Draws
 
 FloatArray = NDArray[np.float64]
 

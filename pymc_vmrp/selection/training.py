@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.responses import pooled, take_rows
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects, Observations
 from pymc_vmrp.prediction.rows import draw_new_levels
-from pymc_vmrp.results.posterior import Draws
 
 
 @dataclass(frozen=True)

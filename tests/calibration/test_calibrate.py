@@ -9,8 +9,8 @@ import xarray as xr
 import pymc_vmrp as vmrp
 from benchmarks.simulated_families import CASES, simulate
 from pymc_vmrp.approximation import complete_options
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.methods import Cavi
-from pymc_vmrp.results.posterior import Draws
 
 
 @pytest.fixture(scope="module")

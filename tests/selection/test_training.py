@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 import pymc_vmrp as vmrp
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
-from pymc_vmrp.results.posterior import Draws
 from pymc_vmrp.selection.training import training
 
 PRIORS = {
