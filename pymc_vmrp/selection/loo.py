@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from pymc_vmrp.diagnostics.importance import largest_k
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.selection.pointwise import Distinct, log_likelihoods
 
 FloatArray = NDArray[np.float64]
-
-_MOST_K = 0.7
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,4 @@ def loo(
         elpd[part] = logsumexp(weights + values, axis=1)
         lpd[part] = logsumexp(values, axis=1) - np.log(n_draws)
         report(part.stop)
-    return Loo(elpd, lpd, k, k_threshold(n_draws))
-
-
-def k_threshold(draws: int) -> float:
-    """Largest k̂ that so many draws allow (Vehtari et al. 2024, section 3.2.4)."""
-    return min(1 - 1 / np.log10(draws), _MOST_K) if draws > 10 else 0.0
+    return Loo(elpd, lpd, k, largest_k(n_draws))
