@@ -10,7 +10,7 @@ from typing import Any
 
 from pymc_vmrp.arguments import check_choice, check_count, check_positive
 from pymc_vmrp.cavi.accelerate import ACCELERATORS
-from pymc_vmrp.cavi.choose import SOLVERS
+from pymc_vmrp.cavi.choose import SOLVERS, choose_solver
 from pymc_vmrp.cavi.expand import EXPANSIONS
 from pymc_vmrp.cavi.factorize import FACTORIZATIONS
 from pymc_vmrp.cavi.integrate import START_TOL, integrate
@@ -23,7 +23,12 @@ from pymc_vmrp.progress import sweep_progress
 from pymc_vmrp.results.mixture import MixturePosterior
 from pymc_vmrp.results.posterior import VariationalPosterior
 
-HYPERPARAMETERS = ("mean_field", "integrated")
+HYPERPARAMETERS = ("auto", "mean_field", "integrated")
+
+# of "auto": what some 400 fits at fixed hyperparameters may take, about ten seconds
+_MOST_OPERATIONS = 2.5e7  # multiplications of one of them
+_OPERATIONS_A_NODE, _NODES = 20, 40  # of a likelihood without expectations in closed form
+_MOST_COORDINATES = 20  # of the hyperparameters
 
 
 def approximate(
@@ -44,7 +49,7 @@ def approximate(
     """Fit q; see :meth:`pymc_vmrp.Model.approximate`."""
     options = Options(bound, tol, max_iter, solver, accelerate, expansion, factorization, kept)
     _check_options(glmm, options, hyperparameters, theta_ess)
-    if _integrates(glmm, hyperparameters):
+    if _integrates(glmm, options, hyperparameters):
         return _integrated(glmm, options, theta_ess, progressbar)
     return _mean_field(glmm, options, progressbar)
 
@@ -67,8 +72,25 @@ def complete_options(glmm: GLMM, given: Mapping[str, Any]) -> dict[str, Any]:
     return complete
 
 
-def _integrates(glmm: GLMM, hyperparameters: str) -> bool:
-    return hyperparameters == "integrated" and bool(glmm.groups or glmm.free_parameters)
+def _integrates(glmm: GLMM, options: Options, hyperparameters: str) -> bool:
+    if hyperparameters == "mean_field" or not (glmm.groups or glmm.free_parameters):
+        return False
+    if hyperparameters == "integrated":
+        return True
+    return _refusal(glmm, options) is None and _is_quick(glmm, options)
+
+
+def _is_quick(glmm: GLMM, options: Options) -> bool:
+    """Whether integration takes seconds; by the size of the model alone, for repeatable results."""
+    coordinates = sum(g.d * (g.d + 1) // 2 for g in glmm.groups) + len(glmm.free_parameters)
+    if coordinates > _MOST_COORDINATES:
+        return False
+    rows, width = glmm.rows.values.shape
+    of_likelihood = 1 if glmm.family.expectations is not None else _OPERATIONS_A_NODE * _NODES
+    on_rows = rows * (width**2 + of_likelihood)
+    if on_rows > _MOST_OPERATIONS:
+        return False
+    return on_rows + choose_solver(glmm, options.solver).operations <= _MOST_OPERATIONS
 
 
 def _check_options(glmm: GLMM, options: Options, hyperparameters: str, theta_ess: float) -> None:
@@ -81,8 +103,10 @@ def _check_options(glmm: GLMM, options: Options, hyperparameters: str, theta_ess
     check_positive("tol", options.tol)
     check_count("max_iter", options.max_iter)
     check_positive("theta_ess", theta_ess)
-    if _integrates(glmm, hyperparameters):
-        _check_integrable(glmm, options)
+    if hyperparameters == "integrated" and (glmm.groups or glmm.free_parameters):
+        refusal = _refusal(glmm, options)
+        if refusal is not None:
+            raise VmrpError(refusal)
 
 
 def _mean_field(glmm: GLMM, options: Options, progressbar: bool | None) -> VariationalPosterior:
@@ -129,23 +153,24 @@ def _integrated(
     return posterior
 
 
-def _check_integrable(glmm: GLMM, options: Options) -> None:
-    """Refuse what integration over θ does not go with."""
+def _refusal(glmm: GLMM, options: Options) -> str | None:
+    """Why integration over θ does not go with the model or the options; None where it does."""
     if options.bound != "quadrature":
-        raise VmrpError("hyperparameters='integrated' needs bound='quadrature'.")
+        return "hyperparameters='integrated' needs bound='quadrature'."
     if options.factorization != "joint":
-        raise VmrpError("hyperparameters='integrated' needs factorization='joint'.")
+        return "hyperparameters='integrated' needs factorization='joint'."
     if glmm.common.mixtures:
-        raise VmrpError(
+        return (
             "hyperparameters='integrated' needs normal or flat priors of the common effects: use "
             "hyperparameters='mean_field' or inference_method='nuts' with the others."
         )
     for group in glmm.groups:
         if isinstance(group.prior, ImproperInverseWishart):
-            raise VmrpError(
+            return (
                 f"hyperparameters='integrated' needs a proper prior of {group.name!r}: give it "
                 "HuangWand or InverseWishart."
             )
+    return None
 
 
 def _warn(message: str) -> None:

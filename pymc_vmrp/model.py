@@ -158,7 +158,7 @@ class Model:
         solver: str = "auto",
         accelerate: str = "anderson",
         expansion: str = "translation",
-        hyperparameters: str = "mean_field",
+        hyperparameters: str = "auto",
         theta_ess: float = 200.0,
         progressbar: bool | None = None,
         factorization: str = "joint",
@@ -187,11 +187,13 @@ class Model:
             together with their covariance, "mean" moves their mean into the common effect of the
             same name. All have the same fixed point; but without "translation" steps can be so
             short that ``tol`` has to be 1e-7 or less to get there.
-        hyperparameters : {"mean_field", "integrated"}
+        hyperparameters : {"auto", "mean_field", "integrated"}
             Whether q takes the hyperparameters θ (every Σ_j, and parameters of the likelihood such
-            as σ) for independent of the coefficients, or q(β, u | θ) is fitted at many θ, which
-            are weighted by how well each explains the data. The latter is more accurate, above all
-            for effects of factors with few levels and for the Σ_j, and takes several times as long.
+            as σ) for independent of the coefficients ("mean_field"), or q(β, u | θ) is fitted at
+            many θ, which are weighted by how well each explains the data ("integrated"). The latter
+            is more accurate, above all for effects of factors with few levels and for the Σ_j, and
+            takes about ten times as long. "auto" integrates where that is supported, takes no more
+            than about ten seconds (by the size of the model) and θ has at most 20 coordinates.
         theta_ess : float
             Of "integrated": how many independent draws of θ its points are to be worth.
         progressbar : bool, optional

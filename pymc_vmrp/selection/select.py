@@ -37,6 +37,7 @@ FloatArray = NDArray[np.float64]
 
 CRITERIA = ("loo", "kfold", "elbo")
 REFITS = ("nuts",)
+_QUICK = {"hyperparameters": "mean_field"}  # many fits, all of one form of q
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ def select(
     draws : int
         From each fit.
     fit_options : mapping, optional
-        Options of CAVI, as :meth:`Model.approximate` takes them.
+        Options of CAVI, as :meth:`Model.approximate` takes them; ``hyperparameters`` is
+        "mean_field" here unless they say otherwise.
     refit_options : mapping, optional
         What :meth:`Model.fit` takes for ``inference_method="nuts"``.
     random_seed : int, optional
@@ -159,7 +161,7 @@ def select(
         raise VmrpError("group= is for criterion='kfold'.")
     check_same_rows(named)
     for model in named.values():
-        options = complete_options(model.glmm, fit_options or {})
+        options = complete_options(model.glmm, {**_QUICK, **(fit_options or {})})
     request = _Request(criterion, options, draws, correction, random_seed, cores, progressbar)
     observations = one_row_each(next(iter(named.values())).observations)
     units = _units(named, observations, folds, group, random_seed) if criterion == "kfold" else None

@@ -42,7 +42,8 @@ def test_it_is_repeatable(model, sound):
 
 @pytest.mark.filterwarnings("ignore::pymc_vmrp.errors.ConvergenceWarning")
 def test_too_few_iterations_are_not_to_be_trusted(model):
-    found = vmrp.diagnose(model, model.fit(500, random_seed=1, max_iter=2), mcmc=False)
+    fit = model.fit(500, random_seed=1, max_iter=2, hyperparameters="mean_field")
+    found = vmrp.diagnose(model, fit, mcmc=False)
     assert found.verdict == "do not trust"
     assert "max_iter" in found.reasons[0]
 
