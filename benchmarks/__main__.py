@@ -23,6 +23,7 @@ from benchmarks import (
     selection,
     smooths,
     speed,
+    trust,
 )
 from benchmarks import baselines as methods
 from benchmarks.cases import CASES, Case
@@ -153,6 +154,19 @@ def selection_command(
         _report("selection_loo", selection.survey(shared, "loo", rows))
         _report("selection_states", selection.survey(shared, "kfold", rows, "state"))
         _report("selection_elbo", selection.survey(shared, "elbo", rows))
+
+
+@app.command("trust")
+def trust_command(repeats: int = 5, fits: int = 100, hyperparameters: str = "integrated") -> None:
+    """Verdicts of diagnose() on planted failures, on their sound twins, and on sound fits."""
+    if repeats:
+        table = trust.planted(repeats)
+        _report("trust_planted", table)
+        print(table.groupby(["case", "fit", "verdict"], sort=False).size().to_string())
+    if fits:
+        table = trust.false_alarms(fits, hyperparameters)
+        _report(f"trust_sound_{hyperparameters}", table)
+        print(table.groupby(["model", "verdict"]).size().to_string())
 
 
 @app.command("engine")
