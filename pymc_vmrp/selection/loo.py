@@ -3,8 +3,8 @@
 The posterior without row i is proportional to p(θ | y)/p(y_i | θ), so that draws with weights
 1/p(y_i | θ) stand for it; their largest are smoothed, and k̂ of the Pareto distribution that is
 fitted to them tells whether they can be trusted (Vehtari, Gelman & Gabry 2017, section 2.1). Draws
-of an approximation q may be corrected by the factor p(θ, y)/q(θ) (Magnusson et al. 2019), whose
-variance grows with the number of parameters.
+of an approximation q may be corrected by the factor p(θ, y)/q(θ) (Magnusson et al. 2019), which
+sees the errors of all parameters at once, also of those that no linear predictor shows.
 """
 
 from __future__ import annotations

@@ -106,8 +106,8 @@ def select(
         values, and so standard errors, are then those of levels. By default rows are left out at
         random.
     correction : bool
-        Of "loo": correct draws of q by importance weights p(θ, y)/q(θ). These are unreliable in
-        models of more than a few parameters, see docs/selection.md.
+        Of "loo": correct draws of q by importance weights p(θ, y)/q(θ). These are not to be
+        trusted with mean-field hyperparameters, and change little with integrated ones.
     draws : int
         From each fit.
     fit_options : mapping, optional
