@@ -18,6 +18,7 @@ from benchmarks import (
     engine,
     factorization,
     families,
+    gibbs,
     hyperparameters,
     smooths,
     speed,
@@ -107,6 +108,19 @@ def hyperparameters_command(shared: _SHARED = SHARED, deep: bool = False) -> Non
     _report("hyperparameters_small", hyperparameters.small(shared))
     models = (1, 4, 7, 9) if deep else (1, 4)
     _report("hyperparameters_ghitza_gelman", hyperparameters.ghitza_gelman(shared, models))
+
+
+@app.command("gibbs")
+def gibbs_command(
+    shared: _SHARED = SHARED,
+    draws: int = 1000,
+    long: Annotated[int, typer.Option(help="Draws a chain for the tails; 0 leaves them out.")] = 0,
+) -> None:
+    """Effective draws a second and pieces of an iteration; --long 25000 adds the tails."""
+    _report("gibbs_speed", gibbs.speed(shared, draws))
+    _report("gibbs_pieces", gibbs.pieces(shared))
+    if long:
+        _report("gibbs_tails", gibbs.tails(shared, long))
 
 
 @app.command("engine")

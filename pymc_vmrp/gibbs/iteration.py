@@ -138,7 +138,7 @@ def iterate(setup: Setup, state: State, rng: np.random.Generator) -> State:
         u = coefficients[glmm.group_slice(j)].reshape(-1, group.d)
         covariances.append(draw_covariance(rng, group.prior, state.covariances[j], u.T @ u, len(u)))
     moved = setup.state(coefficients, covariances, parameters)
-    return _move_along_paths(setup, moved, sites, rng)
+    return move_along_paths(setup, moved, sites, rng)
 
 
 def draw_sites(
@@ -179,7 +179,7 @@ def _draw_parameters(glmm: GLMM, state: State, rng: np.random.Generator) -> Floa
     return parameters
 
 
-def _move_along_paths(setup: Setup, state: State, sites: Sites, rng: np.random.Generator) -> State:
+def move_along_paths(setup: Setup, state: State, sites: Sites, rng: np.random.Generator) -> State:
     """Scale each effect with its covariances, and add multiples of the term's effects to it."""
     glmm, rows, prior = setup.glmm, setup.glmm.rows, setup.glmm.common.normal_precision
     coefficients, eta = state.coefficients.copy(), state.eta.copy()
