@@ -19,6 +19,7 @@ from benchmarks import (
     engine,
     factorization,
     families,
+    gibbs,
     hyperparameters,
     selection,
     smooths,
@@ -167,6 +168,19 @@ def trust_command(repeats: int = 5, fits: int = 100, hyperparameters: str = "int
         table = trust.false_alarms(fits, hyperparameters)
         _report(f"trust_sound_{hyperparameters}", table)
         print(table.groupby(["model", "verdict"]).size().to_string())
+
+
+@app.command("gibbs")
+def gibbs_command(
+    shared: _SHARED = SHARED,
+    draws: int = 1000,
+    long: Annotated[int, typer.Option(help="Draws a chain for the tails; 0 leaves them out.")] = 0,
+) -> None:
+    """Effective draws a second and pieces of an iteration; --long 25000 adds the tails."""
+    _report("gibbs_speed", gibbs.speed(shared, draws))
+    _report("gibbs_pieces", gibbs.pieces(shared))
+    if long:
+        _report("gibbs_tails", gibbs.tails(shared, long))
 
 
 @app.command("engine")

@@ -263,8 +263,8 @@ class Model:
             All fit the very same model and name their results alike. "gibbs" and "nuts" are exact
             but for Monte Carlo error.
         chains, cores : int, optional
-            For NUTS, as in ``pm.sample``; for Gibbs, 4 chains by default, on as many threads as
-            numba would use. Draws of Gibbs do not depend on ``cores``.
+            For NUTS, as in ``pm.sample``; for Gibbs, by default 4 chains on one thread. Draws of
+            Gibbs do not depend on ``cores``.
         random_seed : int, optional
         warm_start : DataTree, VariationalPosterior or MixturePosterior, optional
             For NUTS: a fit of this model. Chains start from its draws and, where a draw is likely
@@ -332,9 +332,9 @@ class Model:
             self._check_memory_of_draws(draws * chains, log_likelihood)
             tree = sample_gibbs(
                 self.glmm, self.observations, draws=draws,
-                tune=DEFAULT_TUNE if tune is None else tune, chains=chains, cores=cores, thin=thin,
-                random_seed=random_seed, warm_start=warm_start, progressbar=progressbar,
-                log_likelihood=log_likelihood,
+                tune=DEFAULT_TUNE if tune is None else tune, chains=chains, thin=thin,
+                cores=1 if cores is None else cores, random_seed=random_seed,
+                warm_start=warm_start, progressbar=progressbar, log_likelihood=log_likelihood,
             )  # fmt: skip
             return self._signed(tree, inference_method)
         from pymc_vmrp.mcmc.sample import fit_pymc_variational, sample_nuts

@@ -36,7 +36,7 @@ def sample_gibbs(
     draws: int,
     tune: int,
     chains: int,
-    cores: int | None,
+    cores: int,
     thin: int,
     random_seed: int | None,
     warm_start: WarmStart | None,
@@ -47,8 +47,7 @@ def sample_gibbs(
     check_count("tune", tune, least=0)
     check_count("chains", chains)
     check_count("thin", thin)
-    if cores is not None:
-        check_count("cores", cores)
+    check_count("cores", cores)
     check_model(glmm)
     seed = np.random.SeedSequence(random_seed)
     of_starts, of_chains = seed.spawn(2)

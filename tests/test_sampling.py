@@ -70,7 +70,7 @@ def test_weights_smooths_and_offsets(survey):
     ("formula", "arguments", "error", "message"),
     [
         ("y ~ x", {"link": "probit"}, vmrp.VmrpError, r"bernoulli.*probit.*gaussian.*nuts"),
-        ("y ~ x", {"priors": {"x": vmrp.Laplace(0, 1)}}, vmrp.PriorError, r"'x' is Laplace.*nuts"),
+        ("y ~ x", {"priors": {"x": vmrp.Horseshoe()}}, vmrp.PriorError, r"'x' is Horseshoe.*nuts"),
         (
             "y ~ x + (1|state)",
             {"priors": {"1|state": "uniform"}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pymc_vmrp.errors import PriorError, VmrpError
 from pymc_vmrp.glmm.families import families
+from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
 from pymc_vmrp.glmm.spec import GLMM
 
@@ -16,7 +17,7 @@ def check_model(glmm: GLMM) -> None:
     VmrpError
         Where the family has no auxiliary variables that make it quadratic.
     PriorError
-        Where the prior of a common effect is neither normal nor flat, or one of Σ is improper.
+        Where the prior of common effects is a Horseshoe, or one of Σ is improper.
     """
     if glmm.family.augment is None:
         able = [f"{f.name} ({f.link} link)" for f in families().values() if f.augment is not None]
@@ -24,13 +25,12 @@ def check_model(glmm: GLMM) -> None:
             f"inference_method='gibbs' cannot sample family={glmm.family.name!r} with "
             f"link={glmm.family.link!r}; it can {', '.join(able)}. Use inference_method='nuts'."
         )
-    if glmm.common.mixtures:
-        mixture = glmm.common.mixtures[0]
-        raise PriorError(
-            f"The prior of {mixture.name!r} is {type(mixture.prior).__name__}: "
-            "inference_method='gibbs' takes Normal and Flat for common effects. Use "
-            "inference_method='nuts' with others."
-        )
+    for mixture in glmm.common.mixtures:
+        if isinstance(mixture.prior, Horseshoe):
+            raise PriorError(
+                f"The prior of {mixture.name!r} is Horseshoe, which inference_method='gibbs' does "
+                "not take. Use inference_method='nuts', or a StudentT or Laplace prior."
+            )
     for group in glmm.groups:
         if isinstance(group.prior, ImproperInverseWishart):
             raise PriorError(

@@ -5,9 +5,10 @@ likelihood is quadratic in η:
 
 1. φ given η, with ω integrated out;
 2. ω given η and φ, which makes the sites;
-3. (β, u) given ω, Σ and φ, in one block;
-4. each Σ_j given u_j;
-5. each u_j and Σ_j together, along the paths of ``paths.py``, given ω.
+3. the variances of common effects whose priors are normals of random variance, given β;
+4. (β, u) given all of these and Σ, in one block;
+5. each Σ_j given u_j;
+6. each u_j and Σ_j together, along the paths of ``paths.py``, given ω.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.expand import mean_shifts
 from pymc_vmrp.cavi.gaussian import Solver
 from pymc_vmrp.cavi.sites import Sites
+from pymc_vmrp.gibbs.coefficients import draw_prior_precisions
 from pymc_vmrp.gibbs.covariances import draw_covariance
 from pymc_vmrp.gibbs.kernels import move_predictors, path_direction
 from pymc_vmrp.gibbs.paths import LogDensity, log_prior_along
@@ -131,14 +133,15 @@ def iterate(setup: Setup, state: State, rng: np.random.Generator) -> State:
     glmm = setup.glmm
     parameters = _draw_parameters(glmm, state, rng)
     sites = draw_sites(glmm, state.eta, parameters, rng)
+    common = draw_prior_precisions(glmm.common, state.coefficients[: glmm.common.size], rng)
     precisions = [inverse(covariance) for covariance in state.covariances]
-    coefficients = setup.solver.solve(sites, precisions).sample(rng, 1)[0]
+    coefficients = setup.solver.solve(sites, precisions, common).sample(rng, 1)[0]
     covariances = []
     for j, group in enumerate(glmm.groups):
         u = coefficients[glmm.group_slice(j)].reshape(-1, group.d)
         covariances.append(draw_covariance(rng, group.prior, state.covariances[j], u.T @ u, len(u)))
     moved = setup.state(coefficients, covariances, parameters)
-    return _move_along_paths(setup, moved, sites, rng)
+    return move_along_paths(setup, moved, sites, common, rng)
 
 
 def draw_sites(
@@ -179,9 +182,14 @@ def _draw_parameters(glmm: GLMM, state: State, rng: np.random.Generator) -> Floa
     return parameters
 
 
-def _move_along_paths(setup: Setup, state: State, sites: Sites, rng: np.random.Generator) -> State:
-    """Scale each effect with its covariances, and add multiples of the term's effects to it."""
-    glmm, rows, prior = setup.glmm, setup.glmm.rows, setup.glmm.common.normal_precision
+def move_along_paths(
+    setup: Setup, state: State, sites: Sites, prior: FloatArray, rng: np.random.Generator
+) -> State:
+    """Scale each effect with its covariances, and add multiples of the term's effects to it.
+
+    ``prior`` holds the prior precision of each common effect.
+    """
+    glmm, rows = setup.glmm, setup.glmm.rows
     coefficients, eta = state.coefficients.copy(), state.eta.copy()
     beta = coefficients[: glmm.common.size]  # a view, as the effects are: moved in place
     residual = sites.shift - sites.precision * eta

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,7 +50,7 @@ def run_chains(
     *,
     thin: int = 1,
     random_seed: int | np.random.SeedSequence | None = None,
-    cores: int | None = None,
+    cores: int = 1,
     setup: Setup | None = None,
 ) -> Draws:
     """Run one chain from each start.
@@ -69,8 +68,8 @@ def run_chains(
         Keep every thin-th iteration.
     random_seed : int or SeedSequence, optional
         Each chain has a stream of its own: draws do not depend on the number of threads.
-    cores : int, optional
-        Threads; by default as many as numba would use.
+    cores : int
+        Threads. One is as fast as two on two cores: half of an iteration holds Python's lock.
     setup : Setup, optional
         Made by ``set_up(glmm)``: saves time where this function is called over and over.
 
@@ -97,7 +96,7 @@ def sample_chains(
     *,
     thin: int = 1,
     random_seed: int | np.random.SeedSequence | None = None,
-    cores: int | None = None,
+    cores: int = 1,
     setup: Setup | None = None,
     callback: Callback | None = None,
 ) -> Chains:
@@ -118,7 +117,7 @@ def sample_chains(
         _Chain(setup, plan, starts, c, np.random.default_rng(child))
         for c, child in enumerate(seed.spawn(len(starts)))
     ]
-    threads = min(cores or numba.get_num_threads(), len(chains))
+    threads = min(cores, len(chains))
     # a slice of the prior far out may overflow: its density there is zero
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         interrupted = _run(chains, threads, callback)

@@ -83,6 +83,10 @@ class StudentT:
         """E[1/λ²] under the optimal q(λ), shape (..., k), given E(β − μ)²."""
         return np.asarray((self.nu + 1) / (self.nu * self.scale**2 + squares))
 
+    def draw_precision(self, rng: np.random.Generator, squares: FloatArray) -> FloatArray:
+        """Draw 1/λ² given (β − μ)², shape (k,): gamma."""
+        return _draw_gamma_precision(rng, squares, self.nu, self.scale)
+
 
 @dataclass(frozen=True)
 class Cauchy:
@@ -128,6 +132,10 @@ class Cauchy:
     def expected_precision(self, squares: FloatArray) -> FloatArray:
         """E[1/λ²] under the optimal q(λ), shape (..., k), given E(β − α)²."""
         return np.asarray(2 / (self.scale**2 + squares))
+
+    def draw_precision(self, rng: np.random.Generator, squares: FloatArray) -> FloatArray:
+        """Draw 1/λ² given (β − α)², shape (k,): gamma."""
+        return _draw_gamma_precision(rng, squares, 1.0, self.scale)
 
 
 @dataclass(frozen=True)
@@ -176,6 +184,11 @@ class Laplace:
         """E[1/λ²] under the optimal q(λ), shape (..., k), given E(β − μ)²."""
         return np.asarray(1 / (self.scale * np.sqrt(squares)))
 
+    def draw_precision(self, rng: np.random.Generator, squares: FloatArray) -> FloatArray:
+        """Draw 1/λ² given (β − μ)², shape (k,): inverse Gaussian (Park & Casella 2008, sec. 2)."""
+        mean = 1 / (self.scale * np.sqrt(squares))
+        return np.asarray(rng.wald(mean, np.broadcast_to(self.scale**-2.0, mean.shape)))
+
 
 ScaleMixture = StudentT | Cauchy | Laplace | Horseshoe
 
@@ -184,3 +197,10 @@ def _student_log_density(squares: FloatArray, nu: float, scale: FloatArray) -> F
     constant = gammaln(0.5 * (nu + 1)) - gammaln(0.5 * nu) - 0.5 * np.log(nu * np.pi)
     kernel = -0.5 * (nu + 1) * np.log1p(squares / (nu * scale**2))
     return np.asarray((constant - np.log(scale) + kernel).sum(-1))
+
+
+def _draw_gamma_precision(
+    rng: np.random.Generator, squares: FloatArray, nu: float, scale: FloatArray
+) -> FloatArray:
+    rate = 0.5 * (nu * scale**2 + squares)
+    return np.asarray(rng.standard_gamma(0.5 * (nu + 1), squares.shape) / rate)

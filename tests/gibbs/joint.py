@@ -14,6 +14,7 @@ from scipy import stats
 
 from pymc_vmrp.gibbs.iteration import Setup, iterate, set_up
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
+from pymc_vmrp.glmm.scale_mixtures import Laplace
 
 
 def z_scores(glmm, draw_scale, respond, iterations, seed):
@@ -53,7 +54,13 @@ def z_scores(glmm, draw_scale, respond, iterations, seed):
 
 def prior_draw(glmm, draw_scale, rng):
     common = glmm.common
-    beta = rng.normal(common.prior_mean, common.prior_sd)
+    beta = rng.normal(common.prior_mean, np.nan_to_num(common.prior_sd))
+    for mixture in common.mixtures:
+        index, prior = list(mixture.index), mixture.prior
+        if isinstance(prior, Laplace):
+            beta[index] = rng.laplace(prior.location, prior.scale)
+        else:
+            beta[index] = prior.location + prior.scale * rng.standard_t(getattr(prior, "nu", 1))
     covariances, effects = [], []
     for group in glmm.groups:
         covariance = covariance_draw(group.prior, group.d, draw_scale, rng)
