@@ -111,7 +111,7 @@ def test_pooled_cells_have_the_likelihood_of_their_rows(family, seed, weighted, 
     )
     cells = Cells(index.ravel(), first)
     statistics = family.pool(rows, cells)
-    eta = rng.normal(size=4)
+    eta = rng.normal(size=4).clip(-2, 2)  # scipy loses digits of 1 - p beyond
     pooled = family.log_likelihood(eta[group[first]], statistics, phi(family)).sum()
     pooled += rows.weighted(family.constants(rows)).sum()
     known = 0.0 if rows.offset is None else rows.offset
