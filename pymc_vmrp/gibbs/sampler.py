@@ -69,7 +69,7 @@ def run_chains(
     random_seed : int or SeedSequence, optional
         Each chain has a stream of its own: draws do not depend on the number of threads.
     cores : int
-        Threads. One is as fast as two on two cores: half of an iteration holds Python's lock.
+        Threads. Pólya–Gamma draws hold Python's lock, so that more of them gain little.
     setup : Setup, optional
         Made by ``set_up(glmm)``: saves time where this function is called over and over.
 
