@@ -25,6 +25,7 @@ from benchmarks import (
     smooths,
     speed,
     trust,
+    warm,
 )
 from benchmarks import baselines as methods
 from benchmarks.cases import CASES, Case
@@ -244,6 +245,35 @@ def smooths_command(
         smooths.compare(one, replications, pygam) for one in family or ["bernoulli", "gaussian"]
     ]
     _report("smooths", pd.concat(tables))
+
+
+@app.command("warm")
+def warm_command(
+    case: Annotated[
+        list[str] | None, typer.Option(help="A survey of `reference`; may be repeated.")
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help=f"One of {', '.join(warm.METHODS)}; may be repeated.")
+    ] = None,
+    shared: _SHARED = SHARED,
+    draws: int = 1000,
+    rows_draws: Annotated[int, typer.Option(help="Draws of cold runs on rows.")] = 1000,
+    chains: int = 4,
+    cores: int = 2,
+) -> None:
+    """Effective draws per second of NUTS: cold on rows, cold on cells, and warm-started.
+
+    Saves what it has as it goes; other cases and methods of earlier runs stay in the file.
+    """
+    unknown = set(method or ()) - set(warm.METHODS)
+    if unknown:
+        raise typer.BadParameter(f"no method {sorted(unknown)[0]!r}.")
+    plan = warm.Plan(draws=draws, rows_draws=rows_draws, chains=chains, cores=cores)
+    measured = Measured("warm", ("case", "method"))
+    with _progress(measured) as show:
+        for row in warm.compare(shared, case or [], method or list(warm.METHODS), plan, show):
+            measured.add(row)
+    _print("warm", warm.with_ratios(measured.table()))
 
 
 _ENGINE_PARTS = {

@@ -108,8 +108,9 @@ def test_the_gradient_is_that_of_the_density():
     data["y"] = rng.integers(0, 2, 60)
     priors = {"x": vmrp.Horseshoe(0.5)}
     _, pm_model = whitened(vmrp.Model("y ~ x + (1 + x|g) + (1|h)", data, priors=priors).glmm)
-    log_p, gradient = pm_model.compile_logp(mode=MODE), pm_model.compile_dlogp(mode=MODE)
-    for point, _ in random_points(pm_model, 2, seed=5):
+    log_p = pm_model.compile_logp(mode=MODE)
+    gradient = pm_model.compile_dlogp(mode="NUMBA")  # the other backend
+    for point, _ in random_points(pm_model, 1, seed=5):
         numbers = []
         for variable in pm_model.value_vars:
             value = np.array(point[variable.name], dtype=float)

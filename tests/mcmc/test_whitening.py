@@ -14,6 +14,7 @@ from pymc_vmrp.cavi.mixtures import prior_precision
 from pymc_vmrp.cavi.run import Options, run
 from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.mcmc.whitened import whitened_coefficients
+from pymc_vmrp.mcmc.whitened_kernels import backward, forward
 from pymc_vmrp.mcmc.whitening import whitening
 from tests.cavi.designs import random_glmm, with_mixtures
 
@@ -23,10 +24,10 @@ seeds = st.integers(0, 10**6)
 def random_entries(rng, glmm):
     """Entries of D(θ) at a random θ: one per coefficient with a horseshoe, then each Σ⁻¹."""
     n = sum(len(m.index) for m in glmm.common.mixtures if isinstance(m.prior, Horseshoe))
-    parts = [rng.gamma(2.0, 1.0, n)]
+    parts = [rng.uniform(0.3, 3, n)]
     for group in glmm.groups:
         root = np.tril(rng.normal(size=(group.d, group.d))) + np.eye(group.d)
-        parts.append((root @ root.T).ravel())
+        parts.append((root @ root.T + 0.3 * np.eye(group.d)).ravel())
     return np.concatenate(parts)
 
 
@@ -68,42 +69,66 @@ def test_the_mean_is_that_of_the_fit_at_its_expected_precisions(seed):
     np.testing.assert_allclose(mean, fit.state.gaussian.mean, atol=1e-4)
 
 
-@settings(max_examples=4, deadline=None)
-@given(seeds)
-def test_coefficients_their_jacobian_and_gradients(seed):
-    """Against dense linear algebra, and central differences of it."""
+def by_hand(gaussian, xi, entries):
+    lower = np.linalg.cholesky(gaussian.precision(entries))
+    mean = np.linalg.solve(gaussian.precision(entries), gaussian.right)
+    return mean + np.linalg.solve(lower.T, xi), -np.log(np.diag(lower)).sum()
+
+
+def from_kernels(gaussian, xi, entries, slope, by_jacobian):
+    places = gaussian.rows, gaussian.columns, gaussian.which
+    b, log_jacobian, inverse = forward(xi, entries, gaussian.matrix, gaussian.right, *places)
+    gradients = backward(
+        xi, gaussian.right, inverse, slope, np.array(by_jacobian), entries, *places
+    )
+    return [b, log_jacobian, *gradients]
+
+
+def from_graph(gaussian, xi, entries, slope, by_jacobian):
+    x, e = pt.vector("x", shape=xi.shape), pt.vector("e", shape=entries.shape)
+    b, log_jacobian = whitened_coefficients(gaussian, x, e)
+    total = pt.dot(slope, b) + by_jacobian * log_jacobian
+    outputs = [b, log_jacobian, *pt.grad(total, [x, e])]
+    return pytensor.function([x, e], outputs, mode="FAST_COMPILE")(xi, entries)
+
+
+def check_against_dense_algebra(evaluate, seed):
+    """Values, and gradients by central differences."""
     rng = np.random.default_rng(seed)
     glmm = with_mixtures(random_glmm(seed, states=3), seed)
     gaussian = whitening(glmm, run(glmm, Options(tol=0.1)))
     xi, entries = rng.normal(size=gaussian.size), random_entries(rng, glmm)
     slope = rng.normal(size=gaussian.size)
 
-    def by_hand(xi, entries):
-        lower = np.linalg.cholesky(gaussian.precision(entries))
-        mean = np.linalg.solve(gaussian.precision(entries), gaussian.right)
-        return mean + np.linalg.solve(lower.T, xi), -np.log(np.diag(lower)).sum()
-
     def value(xi, entries):
-        b, log_jacobian = by_hand(xi, entries)
+        b, log_jacobian = by_hand(gaussian, xi, entries)
         return slope @ b + 0.7 * log_jacobian
 
-    x, e = pt.vector("x", shape=xi.shape), pt.vector("e", shape=entries.shape)
-    b, log_jacobian = whitened_coefficients(gaussian, x, e)
-    outputs = [b, log_jacobian, *pt.grad(pt.dot(slope, b) + 0.7 * log_jacobian, [x, e])]
-    evaluate = pytensor.function([x, e], outputs, mode="FAST_COMPILE")
-    got_b, got_jacobian, by_xi, by_entries = evaluate(xi, entries)
-    expected = by_hand(xi, entries)
-    np.testing.assert_allclose(got_b, expected[0], rtol=1e-6, atol=1e-8)
-    assert got_jacobian == pytest.approx(expected[1])
+    b, log_jacobian, by_xi, by_entries = evaluate(gaussian, xi, entries, slope, 0.7)
+    expected = by_hand(gaussian, xi, entries)
+    np.testing.assert_allclose(b, expected[0], rtol=1e-6, atol=1e-8)
+    assert log_jacobian == pytest.approx(expected[1])
     step = 1e-5
-    for i in range(gaussian.size):
-        moved = step * (np.arange(gaussian.size) == i)
+    for _ in range(6):
+        moved = step * rng.normal(size=gaussian.size)
         change = value(xi + moved, entries) - value(xi - moved, entries)
-        assert by_xi[i] == pytest.approx(change / (2 * step), rel=1e-4, abs=1e-5)
-    # off-diagonal entries come in pairs: a symmetric direction, of random size
-    direction = random_entries(rng, glmm)
-    change = value(xi, entries + step * direction) - value(xi, entries - step * direction)
-    assert by_entries @ direction == pytest.approx(change / (2 * step), rel=1e-4, abs=1e-5)
+        assert by_xi @ moved == pytest.approx(change / 2, rel=1e-4, abs=1e-9)
+    # off-diagonal entries come in pairs: symmetric directions
+    for _ in range(6):
+        direction = random_entries(rng, glmm)
+        change = value(xi, entries + step * direction) - value(xi, entries - step * direction)
+        assert by_entries @ direction == pytest.approx(change / (2 * step), rel=1e-4, abs=1e-4)
+
+
+@settings(max_examples=12, deadline=None)
+@given(seeds)
+def test_coefficients_jacobian_and_gradients_of_the_kernels(seed):
+    check_against_dense_algebra(from_kernels, seed)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_coefficients_jacobian_and_gradients_of_the_graph(seed):
+    check_against_dense_algebra(from_graph, seed)
 
 
 def test_sites_of_negative_precision_are_flattened():
