@@ -16,13 +16,16 @@ from benchmarks import (
     accelerators,
     accuracy,
     baselines,
+    calibration,
     engine,
     factorization,
     families,
     hyperparameters,
     methods,
+    selection,
     smooths,
     speed,
+    trust,
 )
 from benchmarks.cases import CASES, Case
 from benchmarks.data import SHARED
@@ -109,6 +112,63 @@ def hyperparameters_command(shared: _SHARED = SHARED, deep: bool = False) -> Non
     _report("hyperparameters_small", hyperparameters.small(shared))
     models = (1, 4, 7, 9) if deep else (1, 4)
     _report("hyperparameters_ghitza_gelman", hyperparameters.ghitza_gelman(shared, models))
+
+
+@app.command("calibration")
+def calibration_command(
+    shared: _SHARED = SHARED,
+    way: Annotated[
+        list[str] | None, typer.Option(help=f"One of {', '.join(calibration.WAYS)}; both.")
+    ] = None,
+    simulations: int = 500,
+    rows: int = 2000,
+    cores: int = 2,
+    theta_ess: float = 200.0,
+    seed: int = 20180418,
+) -> None:
+    """Simulation-based calibration of the running example's 136 parameters.
+
+    Saves the ranks and the table of tests of each treatment, and what they come to.
+    """
+    measured = Measured("calibration", ("hyperparameters", "rows", "theta_ess", "seed"))
+    for one in way or calibration.WAYS:
+        result = calibration.run(shared, one, simulations, rows, cores, theta_ess, seed)
+        save(f"calibration_{one}_{seed}_tests", result.table())
+        save(f"calibration_{one}_{seed}_pit", calibration.pit_table(result))
+        key = {"hyperparameters": one, "rows": rows, "theta_ess": theta_ess, "seed": seed}
+        measured.add(key | calibration.summary(result))
+    _print("calibration", measured.table().T.reset_index())
+
+
+@app.command("selection")
+def selection_command(
+    shared: _SHARED = SHARED,
+    nuts: Annotated[bool, typer.Option(help="Compare criteria with LOO of NUTS draws.")] = True,
+    survey: Annotated[bool, typer.Option(help="Rank models of the CCES.")] = True,
+    rows: Annotated[int | None, typer.Option(help="Rows of the CCES; all by default.")] = None,
+) -> None:
+    """LOO from draws of q, plain and corrected, and K-fold, against NUTS; and the CCES ranked."""
+    if nuts:
+        names = ("no states", "main effects", "two-way")
+        tables = [selection.against_nuts(shared, name, print) for name in names]
+        _report("selection_nuts", pd.concat(tables))
+    if survey:
+        _report("selection_loo", selection.survey(shared, "loo", rows))
+        _report("selection_states", selection.survey(shared, "kfold", rows, "state"))
+        _report("selection_elbo", selection.survey(shared, "elbo", rows))
+
+
+@app.command("trust")
+def trust_command(repeats: int = 5, fits: int = 100, hyperparameters: str = "integrated") -> None:
+    """Verdicts of diagnose() on planted failures, on their sound twins, and on sound fits."""
+    if repeats:
+        table = trust.planted(repeats)
+        _report("trust_planted", table)
+        print(table.groupby(["case", "fit", "verdict"], sort=False).size().to_string())
+    if fits:
+        table = trust.false_alarms(fits, hyperparameters)
+        _report(f"trust_sound_{hyperparameters}", table)
+        print(table.groupby(["model", "verdict"]).size().to_string())
 
 
 @app.command("engine")

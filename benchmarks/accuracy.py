@@ -20,7 +20,7 @@ def cces_samples(shared: Path, samples: int = 20, n: int = 5000) -> pd.DataFrame
     for seed in range(samples):
         survey = cces.survey.sample(n, random_state=seed)
         model = vmrp.Model(f"abortion ~ {data.PREDICTORS}", survey)
-        idata = model.fit(1000, random_seed=seed)
+        idata = model.fit(1000, random_seed=seed, hyperparameters="mean_field")
         estimates = vmrp.poststratify(model, idata, cces.cells, by="state", random_seed=seed)
         draws = estimates["posterior"]["estimate"]
         mean = draws.mean(("chain", "draw")).to_series()
@@ -136,7 +136,7 @@ def nuts_states(shared: Path, draws: int = 4000) -> pd.DataFrame:
         model, reference = case.model(), data.nuts_states(case.states)
         cells = data.for_nuts_reference(case.cells)
         for bound in ("polya-gamma", "quadrature"):
-            idata = model.fit(draws, bound=bound, random_seed=1)
+            idata = model.fit(draws, bound=bound, random_seed=1, hyperparameters="mean_field")
             rows.append(
                 {"data": case.name, "bound": bound, **states(model, idata, cells, reference)}
             )
@@ -166,7 +166,7 @@ def nuts_terms(shared: Path) -> pd.DataFrame:
     """Moments of q against NUTS, by term: mean |shift| in sds, and mean sd ratio."""
     tables = []
     for case in nuts_cases(shared):
-        idata = case.model().fit(2, random_seed=0)
+        idata = case.model().fit(2, random_seed=0, hyperparameters="mean_field")
         mean, sd = (idata[f"fit/{which}"].to_dataset() for which in ("mean", "sd"))
         table = elements(mean, sd, case.terms).groupby("term", sort=False).mean()
         table.columns = [f"{case.name}: |shift|", f"{case.name}: sd ratio"]
@@ -211,7 +211,7 @@ def ghitza_gelman(
         model = data.ghitza_gelman_model(number, survey)
         reference = hmc_sds(hmc, number)
         for bound in ("polya-gamma", "quadrature"):
-            idata = model.fit(draws, bound=bound, random_seed=1)
+            idata = model.fit(draws, bound=bound, random_seed=1, hyperparameters="mean_field")
             ratio = state_sds(model, idata, cells) / reference
             rows.append(
                 {
@@ -230,7 +230,7 @@ def ghitza_gelman(
 def hmc_sd_ratio(shared: Path, model: vmrp.Model, number: int, draws: int = 4000) -> float:
     """Median over the states of the sd by quadrature relative to HMC's."""
     _, cells, hmc = data.ghitza_gelman(shared)
-    idata = model.fit(draws, random_seed=1)
+    idata = model.fit(draws, random_seed=1, hyperparameters="mean_field")
     return float((state_sds(model, idata, cells) / hmc_sds(hmc, number)).median())
 
 

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 import pymc_vmrp as vmrp
 from benchmarks.fitted import Fitted, Settings, need
-from benchmarks.unconstrained import Gaussian, Part, ToTree, layout, log_density, points
+from benchmarks.unconstrained import (
+    Gaussian,
+    Part,
+    ToTree,
+    layout,
+    log_combinations,
+    log_density,
+    points,
+)
 from pymc_vmrp.cavi.weights import systematic_counts
 from pymc_vmrp.diagnostics.importance import smoothed_weights
 
@@ -40,7 +48,7 @@ def advi(
     flat = gaussian.sample(settings.draws, settings.seed)
     tree = to_tree(points(flat, parts))
     end = time.perf_counter()
-    log_ratio = log_density(pm_model, points(flat, parts)) - gaussian.log_density(flat)
+    log_ratio = log_density(model.glmm, pm_model, points(flat, parts)) - gaussian.log_density(flat)
     extra = {"steps": settings.steps, "drift": drift(-np.asarray(inference.hist))}
     if resampled:
         again = time.perf_counter()
@@ -109,7 +117,7 @@ def pathfinder(model: vmrp.Model, settings: Settings, paths: int = 4) -> Fitted:
         random_seed=settings.seed,
     )
     flat = np.asarray(result.samples).reshape(-1, parts[-1].stop)
-    ratio = (result.logP - result.logQ).ravel()
+    ratio = (result.logP - result.logQ).ravel() - log_combinations(model.glmm)
     drawing = time.perf_counter()
     tree = to_tree(points(flat, parts))
     drawn = time.perf_counter() - drawing

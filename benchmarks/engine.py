@@ -120,7 +120,7 @@ def tiny_fit() -> None:
     frame["y"] = rng.integers(2, size=200)
     model = vmrp.Model("y ~ x + (1|g) + (1|h)", frame)
     for solver in _SOLVERS:
-        model.approximate(solver=solver, progressbar=False)
+        model.approximate(solver=solver, progressbar=False, hyperparameters="mean_field")
 
 
 def timed_fit(case: Case, frame: pd.DataFrame, options: Row) -> tuple[vmrp.Model, Any, Row]:

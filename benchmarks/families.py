@@ -50,7 +50,7 @@ def coverage(
 
 def _fit(simulated: Simulated, draws: int, seed: int) -> tuple[vmrp.Model, object]:
     model = vmrp.Model(simulated.formula, simulated.data, simulated.family, link=simulated.link)
-    return model, model.fit(draws, random_seed=seed)
+    return model, model.fit(draws, random_seed=seed, hyperparameters="mean_field")
 
 
 def _truth(simulated: Simulated, model: vmrp.Model, name: str) -> np.ndarray:

@@ -63,7 +63,7 @@ def iaf(model: vmrp.Model, settings: Settings) -> Fitted:
         tree,
         end - compiled,
         compiled - start,
-        log_density(pm_model, draws) - log_q,
+        log_density(model.glmm, pm_model, draws) - log_q,
         {
             "steps": settings.flow_steps,
             "drift": drift(-np.asarray(losses)),

@@ -141,7 +141,12 @@ def of_ratios(log_ratio: agreement.FloatArray | None) -> Row:
     if log_ratio is None:
         return {}
     finite = log_ratio[np.isfinite(log_ratio)]
-    out: Row = {"elbo": float(finite.mean()), "k_hat": smoothed_weights(finite)[1]}
+    k_hat = smoothed_weights(finite)[1]
+    # nan where all weights of the tail but one underflow
+    out: Row = {
+        "elbo": float(finite.mean()),
+        "k_hat": k_hat if np.isfinite(k_hat) else float("inf"),
+    }
     lost = len(log_ratio) - len(finite)
     return out | ({"non_finite": lost} if lost else {})
 

@@ -21,7 +21,7 @@ from benchmarks import data
 from pathlib import Path
 survey = data.cces(Path({shared!r})).survey
 start = time.perf_counter()
-vmrp.Model("abortion ~ " + data.PREDICTORS, survey).approximate()
+vmrp.Model("abortion ~ " + data.PREDICTORS, survey).approximate(hyperparameters="mean_field")
 print(time.perf_counter() - start)
 """
 
@@ -38,7 +38,7 @@ def cces_fit(shared: Path, repeats: int = 15) -> pd.DataFrame:
             start = time.perf_counter()
             model = vmrp.Model(formula, survey)
             middle = time.perf_counter()
-            posterior = model.approximate(bound)
+            posterior = model.approximate(bound, hyperparameters="mean_field")
             fit.append(time.perf_counter() - middle)
             build.append(middle - start)
             sweeps = posterior.fit.iterations
@@ -64,7 +64,7 @@ def cces_job(shared: Path, repeats: int = 9) -> pd.DataFrame:
     fit, estimate = [], []
     for _ in range(repeats + 1):
         start = time.perf_counter()
-        idata = model.fit(1000, random_seed=1)
+        idata = model.fit(1000, random_seed=1, hyperparameters="mean_field")
         middle = time.perf_counter()
         vmrp.poststratify(model, idata, cces.cells, by="state")
         estimate.append(time.perf_counter() - middle)

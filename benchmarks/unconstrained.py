@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
+from scipy.special import gammaln
 
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM, Observations
@@ -46,10 +47,19 @@ def points(flat: FloatArray, parts: tuple[Part, ...]) -> Points:
     return {p.name: flat[:, p.start : p.stop].reshape(-1, *p.shape) for p in parts}
 
 
-def log_density(pm_model: Any, draws: Points) -> FloatArray:
-    """Log p(y, θ) of each draw with the Jacobian of the transforms, shape (S,)."""
+def log_density(glmm: GLMM, pm_model: Any, draws: Points) -> FloatArray:
+    """Log p(y, θ) of each draw with the Jacobian of the transforms, shape (S,).
+
+    As in our own log joint density, rows are single trials.
+    """
     function = pm_model.compile_logp(jacobian=True)
-    return np.array([float(function(point)) for point in _each(draws)])
+    return np.array([float(function(p)) for p in _each(draws)]) - log_combinations(glmm)
+
+
+def log_combinations(glmm: GLMM) -> float:
+    """Log binomial coefficients of the cells of a binomial GLMM, which its pm.Model has."""
+    y, n = glmm.response.statistics
+    return float((gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1)).sum())
 
 
 class ToTree:

@@ -33,6 +33,8 @@ from pymc_vmrp.glmm.scale_priors import (
 from pymc_vmrp.model import Model
 
 if TYPE_CHECKING:
+    from pymc_vmrp.calibration.calibrate import calibrate
+    from pymc_vmrp.calibration.result import Calibration
     from pymc_vmrp.curves import smooth_effects
     from pymc_vmrp.diagnostics.diagnose import Diagnosis, diagnose
     from pymc_vmrp.diagnostics.importance import resample
@@ -41,9 +43,12 @@ if TYPE_CHECKING:
     from pymc_vmrp.results.checks import ppc_by_group
     from pymc_vmrp.results.compare import compare
     from pymc_vmrp.results.summary import fixef, icc, ranef, varcorr
+    from pymc_vmrp.selection.result import Selection
+    from pymc_vmrp.selection.select import select
     from pymc_vmrp.simulation import Simulation, simulate
 
 __all__ = [
+    "Calibration",
     "Cauchy",
     "ConvergenceWarning",
     "DataError",
@@ -66,10 +71,12 @@ __all__ = [
     "PriorError",
     "PriorWarning",
     "SamplingWarning",
+    "Selection",
     "Simulation",
     "StudentT",
     "Uniform",
     "VmrpError",
+    "calibrate",
     "compare",
     "diagnose",
     "fixef",
@@ -79,6 +86,7 @@ __all__ = [
     "ppc_by_group",
     "ranef",
     "resample",
+    "select",
     "simulate",
     "smooth_effects",
     "varcorr",
@@ -86,8 +94,11 @@ __all__ = [
 
 # Imported when first used, so that importing the package stays quick.
 _LAZY = {
+    "Calibration": "pymc_vmrp.calibration.result",
     "Diagnosis": "pymc_vmrp.diagnostics.diagnose",
+    "Selection": "pymc_vmrp.selection.result",
     "Simulation": "pymc_vmrp.simulation",
+    "calibrate": "pymc_vmrp.calibration.calibrate",
     "compare": "pymc_vmrp.results.compare",
     "diagnose": "pymc_vmrp.diagnostics.diagnose",
     "fixef": "pymc_vmrp.results.summary",
@@ -97,6 +108,7 @@ _LAZY = {
     "ppc_by_group": "pymc_vmrp.results.checks",
     "ranef": "pymc_vmrp.results.summary",
     "resample": "pymc_vmrp.diagnostics.importance",
+    "select": "pymc_vmrp.selection.select",
     "simulate": "pymc_vmrp.simulation",
     "smooth_effects": "pymc_vmrp.curves",
     "varcorr": "pymc_vmrp.results.summary",

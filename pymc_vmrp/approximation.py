@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
+from typing import Any
 
 from pymc_vmrp.arguments import check_choice, check_count, check_positive
 from pymc_vmrp.cavi.accelerate import ACCELERATORS
-from pymc_vmrp.cavi.choose import SOLVERS
+from pymc_vmrp.cavi.choose import SOLVERS, choose_solver
 from pymc_vmrp.cavi.expand import EXPANSIONS
 from pymc_vmrp.cavi.factorize import FACTORIZATIONS
 from pymc_vmrp.cavi.integrate import START_TOL, integrate
@@ -21,7 +23,12 @@ from pymc_vmrp.progress import sweep_progress
 from pymc_vmrp.results.mixture import MixturePosterior
 from pymc_vmrp.results.posterior import VariationalPosterior
 
-HYPERPARAMETERS = ("mean_field", "integrated")
+HYPERPARAMETERS = ("auto", "mean_field", "integrated")
+
+# of "auto": what some 400 fits at fixed hyperparameters may take, about ten seconds
+_MOST_OPERATIONS = 2.5e7  # multiplications of one of them
+_OPERATIONS_A_NODE, _NODES = 20, 40  # of a likelihood without expectations in closed form
+_MOST_COORDINATES = 20  # of the hyperparameters
 
 
 def approximate(
@@ -40,19 +47,66 @@ def approximate(
     kept: Sequence[str] | None,
 ) -> VariationalPosterior | MixturePosterior:
     """Fit q; see :meth:`pymc_vmrp.Model.approximate`."""
-    check_choice("bound", bound, BOUNDS)
-    check_choice("solver", solver, SOLVERS)
-    check_choice("accelerate", accelerate, ACCELERATORS)
-    check_choice("expansion", expansion, EXPANSIONS)
-    check_choice("factorization", factorization, FACTORIZATIONS)
-    check_choice("hyperparameters", hyperparameters, HYPERPARAMETERS)
-    check_positive("tol", tol)
-    check_count("max_iter", max_iter)
-    check_positive("theta_ess", theta_ess)
     options = Options(bound, tol, max_iter, solver, accelerate, expansion, factorization, kept)
-    if hyperparameters == "integrated" and (glmm.groups or glmm.free_parameters):
+    _check_options(glmm, options, hyperparameters, theta_ess)
+    if _integrates(glmm, options, hyperparameters):
         return _integrated(glmm, options, theta_ess, progressbar)
     return _mean_field(glmm, options, progressbar)
+
+
+def complete_options(glmm: GLMM, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of :meth:`pymc_vmrp.Model.approximate`: those given, checked, and its defaults."""
+    from pymc_vmrp.model import Model
+
+    parameters = signature(Model.approximate).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.name != "self"}
+    unknown = set(given) - set(defaults)
+    if unknown:
+        raise VmrpError(
+            f"fit_options has {sorted(unknown)[0]!r}, which approximate() does not take; it takes "
+            f"{', '.join(defaults)}."
+        )
+    complete = {**defaults, "progressbar": False, **given}
+    of_run = {name: complete[name] for name in Options.__dataclass_fields__}
+    _check_options(glmm, Options(**of_run), complete["hyperparameters"], complete["theta_ess"])
+    return complete
+
+
+def _integrates(glmm: GLMM, options: Options, hyperparameters: str) -> bool:
+    if hyperparameters == "mean_field" or not (glmm.groups or glmm.free_parameters):
+        return False
+    if hyperparameters == "integrated":
+        return True
+    return _refusal(glmm, options) is None and _is_quick(glmm, options)
+
+
+def _is_quick(glmm: GLMM, options: Options) -> bool:
+    """Whether integration takes seconds; by the size of the model alone, for repeatable results."""
+    coordinates = sum(g.d * (g.d + 1) // 2 for g in glmm.groups) + len(glmm.free_parameters)
+    if coordinates > _MOST_COORDINATES:
+        return False
+    rows, width = glmm.rows.values.shape
+    of_likelihood = 1 if glmm.family.expectations is not None else _OPERATIONS_A_NODE * _NODES
+    on_rows = rows * (width**2 + of_likelihood)
+    if on_rows > _MOST_OPERATIONS:
+        return False
+    return on_rows + choose_solver(glmm, options.solver).operations <= _MOST_OPERATIONS
+
+
+def _check_options(glmm: GLMM, options: Options, hyperparameters: str, theta_ess: float) -> None:
+    check_choice("bound", options.bound, BOUNDS)
+    check_choice("solver", options.solver, SOLVERS)
+    check_choice("accelerate", options.accelerate, ACCELERATORS)
+    check_choice("expansion", options.expansion, EXPANSIONS)
+    check_choice("factorization", options.factorization, FACTORIZATIONS)
+    check_choice("hyperparameters", hyperparameters, HYPERPARAMETERS)
+    check_positive("tol", options.tol)
+    check_count("max_iter", options.max_iter)
+    check_positive("theta_ess", theta_ess)
+    if hyperparameters == "integrated" and (glmm.groups or glmm.free_parameters):
+        refusal = _refusal(glmm, options)
+        if refusal is not None:
+            raise VmrpError(refusal)
 
 
 def _mean_field(glmm: GLMM, options: Options, progressbar: bool | None) -> VariationalPosterior:
@@ -75,7 +129,6 @@ def _mean_field(glmm: GLMM, options: Options, progressbar: bool | None) -> Varia
 def _integrated(
     glmm: GLMM, options: Options, theta_ess: float, progressbar: bool | None
 ) -> VariationalPosterior | MixturePosterior:
-    _check_integrable(glmm, options)
     with sweep_progress(progressbar) as callback:
         first = run(glmm, replace(options, tol=max(options.tol, START_TOL)), callback)
         posterior: VariationalPosterior | MixturePosterior = VariationalPosterior(glmm, first)
@@ -100,23 +153,24 @@ def _integrated(
     return posterior
 
 
-def _check_integrable(glmm: GLMM, options: Options) -> None:
-    """Refuse what integration over θ does not go with."""
+def _refusal(glmm: GLMM, options: Options) -> str | None:
+    """Why integration over θ does not go with the model or the options; None where it does."""
     if options.bound != "quadrature":
-        raise VmrpError("hyperparameters='integrated' needs bound='quadrature'.")
+        return "hyperparameters='integrated' needs bound='quadrature'."
     if options.factorization != "joint":
-        raise VmrpError("hyperparameters='integrated' needs factorization='joint'.")
+        return "hyperparameters='integrated' needs factorization='joint'."
     if glmm.common.mixtures:
-        raise VmrpError(
+        return (
             "hyperparameters='integrated' needs normal or flat priors of the common effects: use "
             "hyperparameters='mean_field' or inference_method='nuts' with the others."
         )
     for group in glmm.groups:
         if isinstance(group.prior, ImproperInverseWishart):
-            raise VmrpError(
+            return (
                 f"hyperparameters='integrated' needs a proper prior of {group.name!r}: give it "
                 "HuangWand or InverseWishart."
             )
+    return None
 
 
 def _warn(message: str) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymc_vmrp.results.mixture import MixturePosterior
     from pymc_vmrp.results.posterior import VariationalPosterior
 
-INFERENCE_METHODS = ("cavi", "nuts", "advi", "fullrank_advi", "pathfinder")
+INFERENCE_METHODS = ("cavi", "gibbs", "nuts", "advi", "fullrank_advi", "pathfinder")
 
 _CAVI_ARGUMENTS = (
     "bound",
@@ -158,7 +158,7 @@ class Model:
         solver: str = "auto",
         accelerate: str = "anderson",
         expansion: str = "translation",
-        hyperparameters: str = "mean_field",
+        hyperparameters: str = "auto",
         theta_ess: float = 200.0,
         progressbar: bool | None = None,
         factorization: str = "joint",
@@ -187,11 +187,13 @@ class Model:
             together with their covariance, "mean" moves their mean into the common effect of the
             same name. All have the same fixed point; but without "translation" steps can be so
             short that ``tol`` has to be 1e-7 or less to get there.
-        hyperparameters : {"mean_field", "integrated"}
+        hyperparameters : {"auto", "mean_field", "integrated"}
             Whether q takes the hyperparameters θ (every Σ_j, and parameters of the likelihood such
-            as σ) for independent of the coefficients, or q(β, u | θ) is fitted at many θ, which
-            are weighted by how well each explains the data. The latter is more accurate, above all
-            for effects of factors with few levels and for the Σ_j, and takes several times as long.
+            as σ) for independent of the coefficients ("mean_field"), or q(β, u | θ) is fitted at
+            many θ, which are weighted by how well each explains the data ("integrated"). The latter
+            is more accurate, above all for effects of factors with few levels and for the Σ_j, and
+            takes about ten times as long. "auto" integrates where that is supported, takes no more
+            than about ten seconds (by the size of the model) and θ has at most 20 coordinates.
         theta_ess : float
             Of "integrated": how many independent draws of θ its points are to be worth.
         progressbar : bool, optional
@@ -236,13 +238,13 @@ class Model:
     def fit(
         self,
         draws: int = 1000,
-        tune: int = 1000,
+        tune: int | None = None,
         *,
         inference_method: str = "cavi",
         chains: int | None = None,
         cores: int | None = None,
         random_seed: int | None = None,
-        warm_start: xr.DataTree | None = None,
+        warm_start: xr.DataTree | VariationalPosterior | MixturePosterior | None = None,
         log_likelihood: bool = False,
         progressbar: bool | None = None,
         **kwargs: Any,
@@ -252,22 +254,32 @@ class Model:
         Parameters
         ----------
         draws : int
-            Draws per chain (one chain for every method but NUTS).
-        tune : int
-            Tuning steps of NUTS.
-        inference_method : {"cavi", "nuts", "advi", "fullrank_advi", "pathfinder"}
-            All fit the very same model and name their results alike.
+            Draws per chain (one chain for every method but NUTS and Gibbs).
+        tune : int, optional
+            Tuning steps of NUTS (1000 by default, or with ``warm_start`` 200 in whitened
+            coordinates and 500 in others), or iterations of Gibbs before the first draw (500 by
+            default).
+        inference_method : {"cavi", "gibbs", "nuts", "advi", "fullrank_advi", "pathfinder"}
+            All fit the very same model and name their results alike. "gibbs" and "nuts" are exact
+            but for Monte Carlo error.
         chains, cores : int, optional
-            For NUTS, as in ``pm.sample``.
+            For NUTS, as in ``pm.sample``; for Gibbs, 4 chains by default, on as many threads as
+            numba would use. Draws of Gibbs do not depend on ``cores``.
         random_seed : int, optional
-        warm_start : DataTree, optional
-            For NUTS: a fit of this model from whose draws the chains start.
+        warm_start : DataTree, VariationalPosterior or MixturePosterior, optional
+            For NUTS: a fit of this model. Chains start from its draws and, where a draw is likely
+            to be cheaper so, sample in coordinates in which the fit's Gaussian of the coefficients
+            is a standard normal whatever the hyperparameters are. The posterior is the same. For
+            Gibbs: a fit from whose draws the chains start.
         log_likelihood : bool
             Whether to add the log likelihood of each respondent (draws × rows numbers).
         progressbar : bool, optional
-            None shows a bar for every method but CAVI, and there once it has taken two seconds.
+            None shows a bar for every method but CAVI and Gibbs, and there once the work has taken
+            two seconds.
         **kwargs
-            For "cavi" what :meth:`approximate` takes; for "nuts" what ``pm.sample`` takes; for
+            For "cavi" what :meth:`approximate` takes; for "gibbs" ``thin`` (keep every thin-th
+            iteration); for "nuts" what ``pm.sample`` takes, and ``whiten``, whether ``warm_start``
+            is to change the coordinates; for
             "advi" and "fullrank_advi" what ``pm.fit`` takes (``n``, the number of steps, is 30,000
             by default); for "pathfinder" what ``pymc_extras.fit_pathfinder`` takes.
 
@@ -276,6 +288,8 @@ class Model:
         DataTree
             Groups ``posterior`` (Bambi's names, the intercept un-centred), ``sample_stats``,
             ``observed_data``, ``constant_data``; for CAVI ``fit`` with the ELBO and q's moments.
+            Attributes of NUTS: ``divergences``, ``max_rhat``, ``min_ess``, ``n_steps`` (leapfrog
+            steps of all draws), ``coordinates``, ``tune`` and ``sampling_seconds``.
         """
         if inference_method not in INFERENCE_METHODS:
             raise VmrpError(
@@ -285,8 +299,8 @@ class Model:
         check_count("draws", draws)
         if random_seed is not None:
             check_count("random_seed", random_seed, least=0)
-        if warm_start is not None and inference_method != "nuts":
-            raise VmrpError("warm_start= is for inference_method='nuts'.")
+        if warm_start is not None and inference_method not in ("nuts", "gibbs"):
+            raise VmrpError("warm_start= is for inference_method='nuts' and 'gibbs'.")
         if inference_method == "cavi":
             from pymc_vmrp.results.idata import variational_datatree
 
@@ -304,6 +318,25 @@ class Model:
                 ),
                 inference_method,
             )
+        if inference_method == "gibbs":
+            from pymc_vmrp.sampling import DEFAULT_CHAINS, DEFAULT_TUNE, sample_gibbs
+
+            thin = kwargs.pop("thin", 1)
+            if kwargs:
+                raise VmrpError(
+                    f"fit() has no argument {sorted(kwargs)[0]!r} for inference_method='gibbs'; "
+                    "besides its own it takes thin."
+                )
+            chains = DEFAULT_CHAINS if chains is None else chains
+            check_count("chains", chains)
+            self._check_memory_of_draws(draws * chains, log_likelihood)
+            tree = sample_gibbs(
+                self.glmm, self.observations, draws=draws,
+                tune=DEFAULT_TUNE if tune is None else tune, chains=chains, cores=cores, thin=thin,
+                random_seed=random_seed, warm_start=warm_start, progressbar=progressbar,
+                log_likelihood=log_likelihood,
+            )  # fmt: skip
+            return self._signed(tree, inference_method)
         from pymc_vmrp.mcmc.sample import fit_pymc_variational, sample_nuts
 
         progressbar = True if progressbar is None else progressbar

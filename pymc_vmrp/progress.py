@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,7 +47,49 @@ def sweep_progress(show: bool | None) -> Iterator[Callable[[int, float, float], 
 
 
 @contextlib.contextmanager
-def row_progress(show: bool | None, rows: int, label: str) -> Iterator[Callable[[int], None]]:
+def chain_progress(
+    show: bool | None, chains: int, iterations: int
+) -> Iterator[Callable[[Sequence[int]], None] | None]:
+    """A callback that shows how many iterations each chain has made, and the time left.
+
+    Parameters
+    ----------
+    show : bool or None
+        None shows the bar once the work has taken two seconds.
+    chains : int
+    iterations : int
+        Of each chain, tuning included.
+    """
+    if show is False:
+        yield None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    progress = Progress(
+        TextColumn("Gibbs, {task.fields[chains]} chains"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("iterations  {task.fields[each]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    task = progress.add_task("gibbs", total=chains * iterations, chains=chains, each="")
+    with _drawn_when_long(progress, show) as draw:
+
+        def update(done: Sequence[int]) -> None:
+            each = "slowest chain " + str(min(done))
+            progress.update(task, completed=sum(done), each=each)
+            draw()
+
+        yield update
+
+
+@contextlib.contextmanager
+def row_progress(
+    show: bool | None, rows: int, label: str, unit: str = "rows"
+) -> Iterator[Callable[[int], None]]:
     """A callback that shows how many of the rows are done, and the time left.
 
     Parameters
@@ -57,6 +99,8 @@ def row_progress(show: bool | None, rows: int, label: str) -> Iterator[Callable[
     rows : int
     label : str
         What is done to them.
+    unit : str
+        What they are.
     """
     if show is False:
         yield lambda _: None
@@ -70,7 +114,7 @@ def row_progress(show: bool | None, rows: int, label: str) -> Iterator[Callable[
     )
 
     progress = Progress(
-        TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("rows"),
+        TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
         TimeRemainingColumn(),
     )  # fmt: skip
     task = progress.add_task("rows", total=rows)

@@ -48,10 +48,11 @@ def fit(files, out, *more):
 
 
 def test_fit_poststratify_compare(files, tmp_path):
-    result = fit(files, tmp_path / "a", "--seed", "1")
+    result = fit(files, tmp_path / "a", "--seed", "1", "--diagnose")
     assert "converged" in result.stdout
+    assert "Diagnosis: fine." in result.stdout
     written = {path.name for path in (tmp_path / "a").iterdir()}
-    assert written == {"fit.nc", "estimates.nc", "estimates.csv", "estimates.png"}
+    assert written == {"diagnosis.csv", "fit.nc", "estimates.nc", "estimates.csv", "estimates.png"}
     table = pd.read_csv(tmp_path / "a" / "estimates.csv")
     assert list(table.columns[:6]) == ["state", "mean", "sd", "q05", "q95", "population"]
     assert table["answers"].sum() == 400
@@ -141,7 +142,7 @@ def test_demo(tmp_path):
     written = {path.name for path in (tmp_path / "demo").iterdir()}
     assert written == {
         "fit.nc", "estimates.nc", "estimates.csv", "estimates.png",
-        "comparison.csv", "comparison.png",
+        "comparison.csv", "comparison.png", "diagnosis.csv",
     }  # fmt: skip
     assert "Mean absolute error against the truth" in result.stdout
     with xr.open_datatree(tmp_path / "demo" / "estimates.nc", engine="h5netcdf") as tree:

@@ -15,7 +15,7 @@ def test_representation(slopes_model):
     assert "(1+x|state): 6 levels" in text
     assert "P(y = 1)" in text
     assert "21 - 3" not in text
-    assert "converged" in repr(slopes_model.approximate())
+    assert "converged" in repr(slopes_model.approximate(hyperparameters="mean_field"))
     assert "GLMM(bernoulli" in repr(slopes_model.glmm)
 
 
@@ -39,9 +39,9 @@ def test_bad_arguments(slopes_model, arguments, message):
 
 
 def test_progress_bar(slopes_model, capsys):
-    slopes_model.approximate()
+    slopes_model.approximate(hyperparameters="mean_field")
     assert capsys.readouterr().out == ""  # not for a moment's work
-    slopes_model.approximate(progressbar=True)
+    slopes_model.approximate(progressbar=True, hyperparameters="mean_field")
     assert "ELBO" in capsys.readouterr().out
 
 
@@ -61,7 +61,7 @@ def test_but_not_one_that_results_need(survey, name):
 def test_more_levels_than_rows_per_level():
     rng = np.random.default_rng(0)
     data = pd.DataFrame({"g": np.arange(400) // 2, "y": rng.integers(0, 2, 400)})
-    assert vmrp.Model("y ~ (1|g)", data).approximate().converged
+    assert vmrp.Model("y ~ (1|g)", data).approximate(hyperparameters="mean_field").converged
 
 
 def test_draws_beyond_memory_are_refused_before_the_fit(slopes_model, monkeypatch):

@@ -23,7 +23,11 @@ from pymc_vmrp.diagnostics.optima import other_optima
 from pymc_vmrp.diagnostics.predictive import predictive_checks
 from pymc_vmrp.diagnostics.short_mcmc import short_chains
 from pymc_vmrp.errors import DataError, PriorError
+from pymc_vmrp.glmm.draws import Draws
+from pymc_vmrp.glmm.responses import take_rows
 from pymc_vmrp.results.idata import read_draws
+from pymc_vmrp.selection.loo import loo as leave_one_out
+from pymc_vmrp.selection.pointwise import distinct_rows
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,7 +43,7 @@ _ORDER = (NOTE, FINE, CARE, NO_TRUST)
 _CARE_SHIFT, _CARE_LOG_RATIO = 0.1, float(np.log(1.1))
 _MOST_SHIFT, _MOST_LOG_RATIO = 0.3, float(np.log(1.25))
 _MOST_RHAT, _LEAST_ESS = 1.01, 400
-_CARE_P, _NO_P, _CARE_Z, _NO_Z = 0.01, 0.006, 3.0, 5.0
+_SMALLEST_P, _CARE_Z, _NO_Z = 0.01, 3.0, 5.0
 _SHARE_OF_BAD_K = 0.01  # of the rows, whose leave-one-out estimates cannot be trusted
 _MOST_OF_LOO = 4e7  # numbers of a matrix of log likelihoods
 
@@ -113,7 +117,8 @@ def diagnose(
         Whether to run short chains from the fit's draws (seconds by Gibbs on cells; where the
         model needs NUTS, its compilation besides).
     loo : bool
-        Whether to estimate the leave-one-out predictive density.
+        Whether to estimate the leave-one-out predictive density, with draws corrected as by
+        ``az.loo_approximate_posterior`` where k̂ of the joint density allows.
     restarts : int
         Fits by coordinate ascent from elsewhere, to find other optima; 0 leaves them out.
     random_seed : int, optional
@@ -172,7 +177,7 @@ def diagnose(
         table = table if moved is None else table.assign(**{c: moved[c].to_numpy() for c in moved})
         found += rows
     if loo:
-        found += _loo(model, idata, ratio)
+        found += _loo(model, draws.flat(), ratio, rng)
     for _, check in predictive_checks(glmm, observations, draws.flat(), rng).iterrows():
         found.append(_predictive(check))
     verdict = max(
@@ -324,19 +329,46 @@ def _ratio(kind: str, part: pd.DataFrame) -> _Found:
 # --- the model ---------------------------------------------------------------------------------
 
 
-def _loo(model: Model, idata: xr.DataTree, ratio: FloatArray | None) -> Iterator[_Found]:
-    yield from ()
+def _loo(
+    model: Model, draws: Draws, ratio: FloatArray | None, rng: np.random.Generator
+) -> Iterator[_Found]:
+    observations = model.observations
+    n = len(observations.cell)
+    most = max(1, int(_MOST_OF_LOO / len(draws)))
+    distinct = distinct_rows(observations)
+    if distinct.size > most:
+        chosen = np.sort(rng.choice(n, min(n, most), replace=False))
+        distinct = distinct_rows(take_rows(observations, chosen))
+    trusted = ratio is not None and smoothed_weights(ratio)[1] <= largest_k(len(ratio))
+    found = leave_one_out(model.glmm, distinct, draws, ratio if trusted else None)
+    rows = len(distinct.index)
+    elpd = float(found.elpd[distinct.index].sum()) * n / rows
+    p_loo = float((found.lpd - found.elpd)[distinct.index].sum()) * n / rows
+    part = "" if rows == n else f", from {rows:,} of {n:,} rows"
+    yield _Found(
+        "LOO", "expected log predictive density", elpd, np.nan, NOTE,
+        f"elpd {elpd:.1f}, effective number of parameters {p_loo:.1f}{part}.",
+    )  # fmt: skip
+    bad = float((found.k > found.threshold)[distinct.index].mean())
+    verdict = CARE if bad > _SHARE_OF_BAD_K else FINE
+    meaning = (
+        f"{bad:.1%} of the rows decide their own prediction: look at them, and compare models by "
+        "vmrp.select(criterion='kfold')."
+        if verdict == CARE
+        else "Hardly any row decides its own prediction."
+    )
+    yield _Found("LOO", "rows with large k-hat", bad, _SHARE_OF_BAD_K, verdict, meaning)
 
 
 def _predictive(check: pd.Series) -> _Found:
     p, z = float(check["p"]), abs(float(check["z"]))
     verdict = FINE
-    if p < _CARE_P and z > _CARE_Z:
-        verdict = NO_TRUST if p < _NO_P and z > _NO_Z else CARE
+    if p < _SMALLEST_P and z > _CARE_Z:
+        verdict = NO_TRUST if z > _NO_Z else CARE
     meaning = (
         f"The {check['what']} are as the model replicates them."
         if verdict == FINE
         else f"The {check['what']} are not as the model replicates them (z = {check['z']:.1f}): "
         "change the model, for example its family or terms."
     )
-    return _Found("predictive check", str(check["what"]), p, _CARE_P, verdict, meaning)
+    return _Found("predictive check", str(check["what"]), p, _SMALLEST_P, verdict, meaning)

@@ -6,14 +6,13 @@ Each compares a discrepancy of the data with those of replicated data sets (Gelm
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pymc_vmrp.glmm.draws import Draws
+from pymc_vmrp.glmm.responses import take_rows
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.prediction.predict import draw_responses, own_known
 
@@ -47,13 +46,10 @@ def predictive_checks(
     """
     rows = len(observations.cell)
     if rows > _MOST_ROWS:
-        observations = _some(observations, np.sort(rng.choice(rows, _MOST_ROWS, replace=False)))
-    step = -(-len(draws) // _MOST_DRAWS)
-    draws = Draws(
-        draws.coefficients[::step],
-        tuple(c[::step] for c in draws.covariances),
-        draws.parameters[::step],
-    )
+        chosen = np.sort(rng.choice(rows, _MOST_ROWS, replace=False))
+        observations = take_rows(observations, chosen)
+    chosen = np.linspace(0, len(draws) - 1, min(len(draws), _MOST_DRAWS)).astype(int)
+    draws = draws.take(chosen)
     mean, replicated = _replicate(glmm, observations, draws, rng)
     y = observations.rows.y.astype(float)
     expected = mean.mean(1)
@@ -72,31 +68,6 @@ def predictive_checks(
         checks["share of zeros"] = _compare((y == 0).mean(), (replicated == 0).mean(0))
     table = pd.DataFrame([{"what": name, **found} for name, found in checks.items()])
     return table.reindex(columns=["what", "z", "p"])
-
-
-def _some(observations: Observations, chosen: NDArray[np.int64]) -> Observations:
-    """Some of the rows."""
-
-    def take(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-        return None if values is None else np.broadcast_to(values, rows.y.shape)[chosen]
-
-    rows = observations.rows
-    fewer = replace(
-        rows,
-        y=rows.y[chosen],
-        trials=take(rows.trials),
-        weights=take(rows.weights),
-        offset=take(rows.offset),
-        sd=take(rows.sd),
-    )
-    labels = observations.labels
-    return replace(
-        observations,
-        rows=fewer,
-        offset=take(observations.offset),
-        cell=observations.cell[chosen],
-        labels=lambda: labels()[chosen],
-    )
 
 
 def _replicate(

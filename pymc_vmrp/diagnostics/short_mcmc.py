@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CHAINS = 40  # of Gibbs
 _FEWEST_STEPS, _MOST_STEPS = 20, 100  # of each, after half as many that are not kept
-_OPERATIONS = 1e8  # of the steps of a chain: small models are given more of them
+_OPERATIONS = 1.5e7  # of the steps of a chain: small models are given more of them
 _NUTS_CHAINS, _NUTS_DRAWS, _NUTS_PIECES = 4, 200, 10
 
 
@@ -67,11 +67,7 @@ def short_chains(
 
     rng = np.random.default_rng(random_seed)
     chosen = rng.choice(len(draws), _CHAINS, replace=len(draws) < _CHAINS)
-    starts = Draws(
-        draws.coefficients[chosen],
-        tuple(c[chosen] for c in draws.covariances),
-        draws.parameters[chosen],
-    )
+    starts = draws.take(chosen)
     seed = np.random.SeedSequence(random_seed)
     glmm = model.glmm
     one = glmm.rows.values.size * glmm.rows.values.shape[1] + glmm.n_coefficients**2

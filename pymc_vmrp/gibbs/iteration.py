@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.covariance import inverse
 from pymc_vmrp.cavi.dense import DenseSolver
+from pymc_vmrp.cavi.expand import mean_shifts
 from pymc_vmrp.cavi.gaussian import Solver
 from pymc_vmrp.cavi.sites import Sites
 from pymc_vmrp.gibbs.covariances import draw_covariance
-from pymc_vmrp.gibbs.kernels import move_predictors, path_products
+from pymc_vmrp.gibbs.kernels import move_predictors, path_direction
 from pymc_vmrp.gibbs.paths import LogDensity, log_prior_along
 from pymc_vmrp.gibbs.slices import slice_sample
 from pymc_vmrp.glmm.scale_priors import ScalePrior, log_density_at
@@ -59,6 +60,22 @@ class State:
 
 
 @dataclass(frozen=True)
+class Counterpart:
+    """The common effects that a shift of an effect in all levels can be made up for by.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (common coefficients,)
+        By how much each changes; zeros where there is no counterpart.
+    predictor : ndarray, shape (N,) or (0,)
+        By how much η does; empty where there is none.
+    """
+
+    coefficients: FloatArray
+    predictor: FloatArray
+
+
+@dataclass(frozen=True)
 class Setup:
     """A model and the solver of its Gaussian block."""
 
@@ -75,6 +92,26 @@ class Setup:
         """Where the entries of each block start in a design row."""
         widths = [self.glmm.common.size, *(group.m * group.d for group in self.glmm.groups)]
         return tuple(int(first) for first in np.cumsum(widths)[:-1])
+
+    @cached_property
+    def counterparts(self) -> tuple[tuple[Counterpart, ...], ...]:
+        """Those of each effect of each block."""
+        shifts, free = mean_shifts(self.glmm)
+        made: dict[bytes, Counterpart] = {}  # most are the intercept
+
+        def counterpart(column: int) -> Counterpart:
+            beta = shifts[:, column]
+            if beta.tobytes() not in made:
+                whole = np.concatenate([beta, np.zeros(self.glmm.n_coefficients - len(beta))])
+                eta = self.design.row_products(whole) if column in free else np.empty(0)
+                made[beta.tobytes()] = Counterpart(beta, eta)
+            return made[beta.tobytes()]
+
+        first = np.cumsum([0, *(group.d for group in self.glmm.groups)])
+        return tuple(
+            tuple(counterpart(first[j] + a) for a in range(group.d))
+            for j, group in enumerate(self.glmm.groups)
+        )
 
     def state(
         self, coefficients: FloatArray, covariances: Sequence[FloatArray], parameters: FloatArray
@@ -144,25 +181,31 @@ def _draw_parameters(glmm: GLMM, state: State, rng: np.random.Generator) -> Floa
 
 def _move_along_paths(setup: Setup, state: State, sites: Sites, rng: np.random.Generator) -> State:
     """Scale each effect with its covariances, and add multiples of the term's effects to it."""
-    glmm, rows = setup.glmm, setup.glmm.rows
+    glmm, rows, prior = setup.glmm, setup.glmm.rows, setup.glmm.common.normal_precision
     coefficients, eta = state.coefficients.copy(), state.eta.copy()
+    beta = coefficients[: glmm.common.size]  # a view, as the effects are: moved in place
     residual = sites.shift - sites.precision * eta
     direction = np.empty_like(eta)
     covariances = []
     for j, group in enumerate(glmm.groups):
         covariance, first, d = state.covariances[j], setup.first_entries[j], group.d
-        u = coefficients[glmm.group_slice(j)].reshape(-1, d)  # a view: moved in place
+        u = coefficients[glmm.group_slice(j)].reshape(-1, d)
         for a, b in np.ndindex(d, d):
-            slope, curvature = path_products(
+            counterpart = setup.counterparts[j][a]
+            c, slope, curvature = path_direction(
                 rows.columns, rows.values, first, group.m, d, a, b,
-                coefficients, sites.precision, residual, direction,
+                coefficients, sites.precision, counterpart.predictor, residual, direction,
             )  # fmt: skip
+            shift = c * counterpart.coefficients  # what β moves by, with the other sign
+            slope += float(shift @ (prior * (beta - glmm.common.prior_mean)))
+            curvature += float(shift @ (prior * shift))
             precision = inverse(covariance)
             log_prior = log_prior_along(group.prior, covariance, precision, a, b)
             t = _slice_along(rng, covariance, precision, a, b, slope, curvature, log_prior)
             amount = math.expm1(t) if a == b else t
             move_predictors(amount, direction, sites.precision, eta, residual)
             u[:, a] += amount * u[:, b]
+            beta -= amount * shift
             covariance = transformed(covariance, a, b, amount)
         covariances.append(covariance)
     return State(coefficients, tuple(covariances), state.parameters, eta)
@@ -187,7 +230,7 @@ def _slice_along(
     if a == b:
         return slice_sample(rng, log_density, 0.0, _WIDTH)
     # the sd of effect a given the others, over that of b: neither changes along the path
-    width = 1 / math.sqrt(precision[a, a] * covariance[b, b])
+    width = 1 / math.sqrt(abs(precision[a, a] * covariance[b, b]))
     return slice_sample(rng, log_density, 0.0, _WIDTH * width)
 
 

@@ -13,6 +13,11 @@ left is
 with the auxiliaries of a Huang–Wand prior integrated out. This is parameter expansion (Liu & Wu
 1999) and an interweaving of the centred and the non-centred parametrisation (Yu & Meng 2011).
 
+Where effect a has a common counterpart (the intercept, for an intercept that varies), what the move
+adds to the mean of the effect is taken from it: β moves by −T(w'Au − w'u), with weights w that do
+not change along the path. That is a one-parameter group too and has the same Jacobian, and log p(β)
+joins in. Without it the data would hold the mean where it is, and a large σ of few levels with it.
+
 References
 ----------
 Liu, J. S. and Wu, Y. N. (1999). Parameter expansion for data augmentation. JASA 94(448). Liu, J. S.

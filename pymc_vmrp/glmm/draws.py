@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,4 +39,12 @@ class Draws:
             self.coefficients.reshape(chains * draws, -1),
             tuple(c.reshape(-1, *c.shape[2:]) for c in self.covariances),
             self.parameters.reshape(chains * draws, self.parameters.shape[-1]),
+        )
+
+    def take(self, index: NDArray[Any]) -> Draws:
+        """The draws with these positions along the first sample dimension."""
+        return Draws(
+            self.coefficients[index],
+            tuple(covariance[index] for covariance in self.covariances),
+            self.parameters[index],
         )

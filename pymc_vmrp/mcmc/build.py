@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,22 @@ def build_pymc(glmm: GLMM) -> pm.Model:
     group-specific effects are deterministics of standard normal ``..._offset`` variables, and the
     levels of each dimension are coordinates. The response is observed per cell.
     """
+    with pm.Model(coords=model_coords(glmm)) as model:
+        effects = [
+            _scalar_effects(glmm, g) if g.d == 1 else _vector_effects(glmm, g) for g in glmm.groups
+        ]
+        likelihood(glmm, coefficients(glmm.common), effects)
+    return model
+
+
+def model_coords(glmm: GLMM) -> dict[str, Any]:
+    """Coordinates of the pm.Model.
+
+    Raises
+    ------
+    PriorError
+        Where a prior is improper: then there is no such model.
+    """
     for group in glmm.groups:
         if isinstance(group.prior, ImproperInverseWishart):
             raise PriorError(
@@ -64,22 +81,29 @@ def build_pymc(glmm: GLMM) -> pm.Model:
                 "cannot honour it, only inference_method='cavi' can. Give the term a proper prior, "
                 "such as HuangWand(), to use them."
             )
-    model_coords: dict[str, Any] = {**coords(glmm), CELL_DIM: np.arange(glmm.n_cells)}
+    out: dict[str, Any] = {**coords(glmm), CELL_DIM: np.arange(glmm.n_cells)}
     for group in glmm.groups:
         if group.report is not None:
-            model_coords[step_dim(group)] = list(group.levels)
+            out[step_dim(group)] = list(group.levels)
         if group.d > 1:
-            model_coords[_effect_dim(group)] = [effect.name for effect in group.effects]
-    with pm.Model(coords=model_coords) as model:
-        eta = _common(glmm)
-        for group in glmm.groups:
-            eta = eta + (_scalar_block(glmm, group) if group.d == 1 else _vector_block(glmm, group))
-        if glmm.response.offset is not None:
-            eta = eta + glmm.response.offset
-        phi = {p.name: _parameter(p) for p in glmm.parameters}
-        response = glmm.response
-        glmm.family.likelihood(response.name, eta, response.statistics, phi, CELL_DIM)
-    return model
+            out[_effect_dim(group)] = [effect.name for effect in group.effects]
+    return out
+
+
+def likelihood(glmm: GLMM, beta: Mapping[str, Any], effects: Sequence[Any]) -> None:
+    """The response given β by name and the effects of each block, named here.
+
+    Effects have the shape (L,) where d = 1, else (d, L).
+    """
+    eta = _common(glmm, beta)
+    for group, u in zip(glmm.groups, effects, strict=True):
+        (_name_scalar if group.d == 1 else _name_vector)(glmm, group, u)
+        eta = eta + _rows_times(group, u)
+    response = glmm.response
+    if response.offset is not None:
+        eta = eta + response.offset
+    phi = {p.name: _parameter(p) for p in glmm.parameters}
+    glmm.family.likelihood(response.name, eta, response.statistics, phi, CELL_DIM)
 
 
 def _parameter(parameter: FamilyParameter) -> Any:
@@ -93,9 +117,8 @@ def _effect_dim(group: GroupEffects) -> str:
     return f"{group.name}__effect_dim"
 
 
-def _common(glmm: GLMM) -> Any:
+def _common(glmm: GLMM, beta: Mapping[str, Any]) -> Any:
     common = glmm.common
-    beta = coefficients(common)
     eta: Any = np.zeros(glmm.n_cells)
     if common.intercept:
         eta = eta + beta["Intercept"]
@@ -106,21 +129,31 @@ def _common(glmm: GLMM) -> Any:
     return eta
 
 
-def _scalar_block(glmm: GLMM, group: GroupEffects) -> Any:
+def _scalar_effects(glmm: GLMM, group: GroupEffects) -> Any:
     variable = effect_variables(glmm, group)[0]
-    sigma = _sigma(f"{variable.name}_sigma", group.prior, variable.dim)
+    sigma = scalar_sigma(glmm, group)
+    dim = factor_dim(group) if group.report is None else step_dim(group)
+    return pm.Normal(f"{variable.name}_offset", 0, 1, dims=dim) * sigma
+
+
+def scalar_sigma(glmm: GLMM, group: GroupEffects, transform: Any = None) -> Any:
+    """The standard deviation of a block with d = 1, in the pm.Model of the context.
+
+    ``transform`` replaces PyMC's own of this variable.
+    """
+    variable = effect_variables(glmm, group)[0]
+    sigma = _sigma(f"{variable.name}_sigma", group.prior, variable.dim, transform)
+    return sigma if variable.dim is None else sigma[0]  # an expression with one labelled column
+
+
+def _name_scalar(glmm: GLMM, group: GroupEffects, u: Any) -> None:
+    variable = effect_variables(glmm, group)[0]
     if group.report is not None:
-        offset = pm.Normal(f"{variable.name}_offset", 0, 1, dims=step_dim(group))
-        u = offset * sigma
-        pm.Deterministic(variable.name, pt.dot(group.report.forward, u), dims=factor_dim(group))
-        return _rows_times(group, u)
-    offset = pm.Normal(f"{variable.name}_offset", 0, 1, dims=factor_dim(group))
+        u = pt.dot(group.report.forward, u)
     if variable.dim is None:
-        u = pm.Deterministic(variable.name, offset * sigma, dims=factor_dim(group))
-    else:  # an expression with one labelled column
-        u = offset * sigma[0]
+        pm.Deterministic(variable.name, u, dims=factor_dim(group))
+    else:
         pm.Deterministic(variable.name, u[None, :], dims=(variable.dim, factor_dim(group)))
-    return _rows_times(group, u)
 
 
 def _rows_times(group: GroupEffects, u: Any) -> Any:
@@ -135,8 +168,10 @@ def _rows_times(group: GroupEffects, u: Any) -> Any:
     return functools.reduce(operator.add, parts)
 
 
-def _sigma(name: str, prior: Any, dim: str | None) -> Any:
-    shape = {} if dim is None else {"dims": dim}
+def _sigma(name: str, prior: Any, dim: str | None, transform: Any = None) -> Any:
+    shape: dict[str, Any] = {} if dim is None else {"dims": dim}
+    if transform is not None:
+        shape["default_transform"] = transform
     if isinstance(prior, HuangWand):  # its marginal, with the auxiliary integrated out
         return pm.HalfStudentT(name, nu=prior.nu, sigma=float(prior.scales(1)[0]), **shape)
     if isinstance(prior, InverseWishart):
@@ -153,11 +188,19 @@ def _sigma(name: str, prior: Any, dim: str | None) -> Any:
     return pm.Deterministic(name, pt.sqrt(variance), **shape)
 
 
-def _vector_block(glmm: GLMM, group: GroupEffects) -> Any:
-    """Correlated effects: Σ⁻¹ = TT' by Bartlett's decomposition, and u = T⁻ᵀz.
+def _vector_effects(glmm: GLMM, group: GroupEffects) -> Any:
+    """Correlated effects: u = T⁻ᵀz."""
+    dims = (_effect_dim(group), factor_dim(group))
+    triangle = precision_triangle(glmm, group)
+    offset = pm.Normal(f"{group.name}_offset", 0, 1, dims=dims)
+    return pt.linalg.solve_triangular(triangle.T, offset, lower=False)
+
+
+def precision_triangle(glmm: GLMM, group: GroupEffects) -> Any:
+    """T of Σ⁻¹ = TT' by Bartlett's decomposition, in the pm.Model of the context.
 
     Σ⁻¹ ~ Wishart(df, S⁻¹) has T = chol(S⁻¹)B with B_ii² ~ χ²(df − i) and standard normals below,
-    which holds for any real df (Bartlett 1933; Odell & Feiveson 1966).
+    which holds for any real df (Bartlett 1933; Odell & Feiveson 1966). Σ is named on the way.
     """
     d, base, effect_dim = group.d, group.name, _effect_dim(group)
     df, root = _precision_root(group, effect_dim)
@@ -168,11 +211,8 @@ def _vector_block(glmm: GLMM, group: GroupEffects) -> Any:
     low, high = np.array(pairs).T
     bartlett = pt.set_subtensor(pt.zeros((d, d))[high, low], pt.concatenate([pt.sqrt(chi2), below]))
     triangle = root[:, None] * bartlett if root.ndim == 1 else pt.dot(root, bartlett)
-    offset = pm.Normal(f"{base}_offset", 0, 1, dims=(effect_dim, factor_dim(group)))
-    u = pt.linalg.solve_triangular(triangle.T, offset, lower=False)
-    inverse = pt.linalg.solve_triangular(triangle, pt.eye(d), lower=True)
-    _name_effects(glmm, group, u, pt.dot(inverse.T, inverse))
-    return _rows_times(group, u)
+    _name_covariance(glmm, group, triangle)
+    return triangle
 
 
 def _precision_root(group: GroupEffects, effect_dim: str) -> tuple[float, Any]:
@@ -187,16 +227,25 @@ def _precision_root(group: GroupEffects, effect_dim: str) -> tuple[float, Any]:
     return df, np.linalg.cholesky(np.linalg.inv(scale))
 
 
-def _name_effects(glmm: GLMM, group: GroupEffects, u: Any, covariance: Any) -> None:
+def _name_covariance(glmm: GLMM, group: GroupEffects, triangle: Any) -> None:
+    inverse = pt.linalg.solve_triangular(triangle, pt.eye(group.d), lower=True)
+    covariance = pt.dot(inverse.T, inverse)
     diagonal = np.arange(group.d)
     sigma = pt.sqrt(covariance[diagonal, diagonal])
     for variable in effect_variables(glmm, group):
         part = slice(variable.start, variable.stop)
         if variable.dim is None:
-            pm.Deterministic(variable.name, u[variable.start], dims=factor_dim(group))
             pm.Deterministic(f"{variable.name}_sigma", sigma[variable.start])
         else:
-            pm.Deterministic(variable.name, u[part], dims=(variable.dim, factor_dim(group)))
             pm.Deterministic(f"{variable.name}_sigma", sigma[part], dims=variable.dim)
     rho = [covariance[a, b] / (sigma[a] * sigma[b]) for a, b in correlation_pairs(group)]
     pm.Deterministic(correlation_name(group), pt.stack(rho), dims=correlation_dim(group))
+
+
+def _name_vector(glmm: GLMM, group: GroupEffects, u: Any) -> None:
+    for variable in effect_variables(glmm, group):
+        if variable.dim is None:
+            pm.Deterministic(variable.name, u[variable.start], dims=factor_dim(group))
+        else:
+            part = u[variable.start : variable.stop]
+            pm.Deterministic(variable.name, part, dims=(variable.dim, factor_dim(group)))

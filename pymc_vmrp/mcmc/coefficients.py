@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from pymc_vmrp.glmm.horseshoe import Horseshoe
@@ -26,9 +27,7 @@ def coefficients(common: CommonEffects) -> dict[str, Any]:
     Student t, Laplace and Cauchy priors are PyMC's own: the scale is integrated out. A horseshoe
     keeps its scales, as its density has a pole at 0, and is non-centred: β = τ·λ·z.
     """
-    taus = {
-        m.name: _tau(m.name, m.prior) for m in common.mixtures if isinstance(m.prior, Horseshoe)
-    }
+    taus = _taus(common)
     out = {}
     for name, own, dims in _slots(common):
         mean, sd, mixture = common.prior_mean[own], common.prior_sd[own], _mixture(common, own)
@@ -43,6 +42,52 @@ def coefficients(common: CommonEffects) -> dict[str, Any]:
         else:
             out[name] = _marginal(name, mixture.prior, dims)
     return out
+
+
+def horseshoe_scales(common: CommonEffects) -> dict[str, Any]:
+    """The sd τλ of every term with a horseshoe prior, in the pm.Model of the context, by name."""
+    taus, out = _taus(common), {}
+    for name, own, dims in _slots(common):
+        mixture = _mixture(common, own)
+        if mixture is not None and isinstance(mixture.prior, Horseshoe):
+            local = pm.HalfCauchy(f"{name}_lambda", beta=1.0, dims=dims)
+            out[name] = taus[mixture.name] * local
+    return out
+
+
+def named_coefficients(
+    common: CommonEffects, beta: Any, scales: Mapping[str, Any]
+) -> tuple[dict[str, Any], Any]:
+    """Coefficients that are functions of other variables, by name, and their log prior density.
+
+    Parameters
+    ----------
+    common : CommonEffects
+    beta : TensorVariable, shape (intercept + k,)
+    scales : mapping of str
+        What :func:`horseshoe_scales` returned.
+    """
+    out, log_prior = {}, pt.as_tensor(np.zeros(()))
+    for name, own, dims in _slots(common):
+        value = beta[own] if dims is not None else beta[own.start]
+        out[name] = pm.Deterministic(name, value, dims=dims)
+        prior = _distribution(common, own, dims, scales.get(name))
+        if prior is not None:
+            log_prior = log_prior + pm.logp(prior, value).sum()
+    return out, log_prior
+
+
+def _distribution(common: CommonEffects, own: slice, dims: str | None, scale: Any) -> Any:
+    """The prior of a term's coefficients; None where it is flat."""
+    mixture = _mixture(common, own)
+    if scale is not None:
+        return pm.Normal.dist(np.zeros(()), scale)
+    if mixture is not None:
+        return _DISTRIBUTIONS[type(mixture.prior)].dist(**_arguments(mixture.prior, dims))
+    mean, sd = common.prior_mean[own], common.prior_sd[own]
+    if not np.isfinite(sd).all():
+        return None
+    return pm.Normal.dist(mean, sd) if dims is not None else pm.Normal.dist(mean[0], sd[0])
 
 
 def free_coefficients(
@@ -92,6 +137,12 @@ def _mixture(common: CommonEffects, own: slice) -> Mixture | None:
     return next((m for m in common.mixtures if own.start in m.index), None)
 
 
+def _taus(common: CommonEffects) -> dict[str, Any]:
+    return {
+        m.name: _tau(m.name, m.prior) for m in common.mixtures if isinstance(m.prior, Horseshoe)
+    }
+
+
 def _tau(name: str, prior: Horseshoe) -> Any:
     return pm.HalfCauchy(f"{name}_tau", beta=1.0) if prior.tau is None else float64(prior.tau)
 
@@ -102,11 +153,15 @@ def _normal_or_flat(name: str, mean: Any, sd: Any, dims: str | None) -> Any:
     return pm.Normal(name, mu=mean, sigma=sd, dims=dims)
 
 
-def _marginal(name: str, prior: StudentT | Cauchy | Laplace, dims: str | None) -> Any:
+def _marginal(name: str, prior: Any, dims: str | None) -> Any:
+    return _DISTRIBUTIONS[type(prior)](name, **_arguments(prior, dims), dims=dims)
+
+
+def _arguments(prior: Any, dims: str | None) -> dict[str, FloatArray]:
     arguments = {key: float64(value) for key, value in vars(prior).items()}
     if dims is None:  # one value may be written as a sequence
         arguments = {key: value.reshape(()) for key, value in arguments.items()}
-    return _DISTRIBUTIONS[type(prior)](name, **arguments, dims=dims)
+    return arguments
 
 
 def float64(value: Any) -> FloatArray:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pymc as pm
-from numpy.typing import NDArray
 
-from pymc_vmrp.errors import SamplingWarning, VmrpError
-from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
-from pymc_vmrp.glmm.spec import GLMM, GroupEffects, Observations
-from pymc_vmrp.glmm.variables import effect_variables, posterior_variables
+from pymc_vmrp.cavi.blas import one_blas_thread
+from pymc_vmrp.errors import VmrpError
+from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.mcmc.build import build_pymc
-from pymc_vmrp.mcmc.coefficients import free_coefficients
+from pymc_vmrp.mcmc.warm_start import TUNE_COLD, sampler_options
+from pymc_vmrp.mcmc.warm_start import warm_start as prepare
+from pymc_vmrp.results.diagnostics import chain_diagnostics, warn_of_diagnostics
 from pymc_vmrp.results.idata import datatree, read_draws
 
 if TYPE_CHECKING:
     import xarray as xr
 
-FloatArray = NDArray[np.float64]
-
-_MOST_RHAT = 1.01
-_LEAST_ESS = 400
+    from pymc_vmrp.mcmc.warm_start import WarmStart
 
 
 def sample_nuts(
@@ -33,31 +26,28 @@ def sample_nuts(
     observations: Observations,
     *,
     draws: int,
-    tune: int,
+    tune: int | None,
     chains: int | None,
     cores: int | None,
     random_seed: int | None,
-    warm_start: xr.DataTree | None,
+    warm_start: WarmStart | None,
     progressbar: bool,
     log_likelihood: bool,
+    whiten: bool | None = None,
     **kwargs: Any,
 ) -> xr.DataTree:
     """Sample by NUTS; see :meth:`pymc_vmrp.Model.fit`."""
-    model = build_pymc(glmm)
-    if warm_start is not None:
-        if kwargs.get("nuts_sampler", "pymc") != "pymc" or "initvals" in kwargs:
-            raise VmrpError(
-                "warm_start= gives each chain its own start, which PyMC's own sampler alone takes: "
-                "leave out nuts_sampler= and initvals=."
-            )
-        n_chains = chains or max(2, min(4, cores or 2))
-        kwargs |= {
-            "initvals": start_values(glmm, warm_start, n_chains, random_seed),
-            "nuts_sampler": "pymc",  # nutpie takes one start for all chains
-            "init": kwargs.get("init", "adapt_diag"),  # the default would jitter the starts
-        }
-        chains = n_chains
-    with model:
+    if warm_start is None:
+        if whiten:
+            raise VmrpError("whiten=True needs warm_start=, a fit of this model.")
+        model, coordinates, default_tune = build_pymc(glmm), "non-centred", TUNE_COLD
+    else:
+        start = prepare(glmm, warm_start, whiten, random_seed)
+        model, coordinates, default_tune = start.model, start.coordinates, start.tune
+        kwargs = sampler_options(start, chains, cores, random_seed, kwargs)
+        chains = kwargs.pop("chains", chains)
+    tune = default_tune if tune is None else tune
+    with one_blas_thread(), model:  # chains run side by side
         tree = pm.sample(
             draws,
             tune=tune,
@@ -69,46 +59,22 @@ def sample_nuts(
         )
     out = _relabel(glmm, observations, tree, log_likelihood)
     diagnostics = nuts_diagnostics(out)
-    out.attrs |= diagnostics
-    _warn_of_diagnostics(diagnostics)
+    out.attrs |= diagnostics | {"coordinates": coordinates, "tune": tune}
+    seconds = tree["posterior"].attrs.get("sampling_time")
+    if seconds is not None:
+        out.attrs["sampling_seconds"] = float(seconds)
+    warn_of_diagnostics("NUTS", diagnostics, stacklevel=3)
     return out
 
 
 def nuts_diagnostics(tree: xr.DataTree) -> dict[str, float]:
-    """Divergences, largest R̂ and smallest bulk ESS over all variables, from a NUTS DataTree.
+    """Divergences and steps besides :func:`chain_diagnostics`, from a NUTS DataTree.
 
-    References
-    ----------
-    Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Bürkner, P.-C. (2021).
-    Rank-normalization, folding, and localization: an improved R̂. Bayesian Analysis 16(2).
+    Steps are those of the leapfrog integrator in all draws, tuning left out; each is a gradient.
     """
-    import arviz as az
-
-    posterior = tree["posterior"].to_dataset()
-    rhat = az.rhat(posterior) if posterior.sizes["chain"] > 1 else None
-    ess = az.ess(posterior)
-    return {
-        "divergences": int(tree["sample_stats"]["diverging"].sum()),
-        "max_rhat": float("nan") if rhat is None else _extreme(rhat, np.nanmax),
-        "min_ess": _extreme(ess, np.nanmin),
-    }
-
-
-def _extreme(dataset: Any, which: Any) -> float:
-    return float(which([which(value.to_numpy()) for value in dataset.data_vars.values()]))
-
-
-def _warn_of_diagnostics(attrs: Mapping[str, Any]) -> None:
-    """Vehtari et al. (2021): R̂ below 1.01, bulk ESS above 400; and no divergences."""
-    problems = []
-    if attrs["divergences"]:
-        problems.append(f"{attrs['divergences']} divergences: raise target_accept, say to 0.99")
-    if attrs["max_rhat"] > _MOST_RHAT:
-        problems.append(f"R-hat up to {attrs['max_rhat']:.3f}: raise tune and draws")
-    if attrs["min_ess"] < _LEAST_ESS:
-        problems.append(f"effective sample size down to {attrs['min_ess']:.0f}: raise draws")
-    if problems:
-        warnings.warn(f"NUTS: {'; '.join(problems)}.", SamplingWarning, stacklevel=4)
+    stats = tree["sample_stats"]
+    counts = {"divergences": int(stats["diverging"].sum()), "n_steps": int(stats["n_steps"].sum())}
+    return counts | chain_diagnostics(tree)
 
 
 def fit_pymc_variational(
@@ -157,73 +123,3 @@ def _relabel(
     sample = read_draws(glmm, tree, centred_intercept=True)
     stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else None
     return datatree(glmm, sample, observations, stats, log_likelihood)
-
-
-def start_values(
-    glmm: GLMM, warm_start: xr.DataTree, chains: int, random_seed: int | None
-) -> list[Mapping[str, Any]]:
-    """One start per chain: distinct draws of ``warm_start`` as values of the free variables."""
-    flat = read_draws(glmm, warm_start).flat()
-    rng = np.random.default_rng(random_seed)
-    chosen = rng.choice(len(flat), size=chains, replace=len(flat) < chains)
-    return [free_values(glmm, flat, int(s)) for s in chosen]
-
-
-def free_values(glmm: GLMM, draws: Draws, s: int) -> dict[str, FloatArray]:
-    """Free variables of the pm.Model at draw ``s``; auxiliaries at their conditional mode."""
-    theta = draws.coefficients[s]
-    covariances = tuple(c[s] for c in draws.covariances)
-    named = posterior_variables(glmm, theta, covariances, draws.parameters[s])
-    beta = {term.name: np.asarray(named[term.name][1]) for term in glmm.common.terms}
-    if glmm.common.intercept:
-        beta["Intercept"] = np.asarray(theta[0])  # the pm.Model's intercept is the centred one
-    values = free_coefficients(glmm.common, theta[: glmm.common.size], beta)
-    for parameter in glmm.free_parameters:
-        sigma = np.asarray(named[parameter.name][1])
-        if _on_variance(parameter.prior):
-            values[f"{parameter.name}_variance"] = sigma**2
-        else:
-            values[parameter.name] = sigma
-    for j, group in enumerate(glmm.groups):
-        u = theta[glmm.group_slice(j)].reshape(-1, group.d)
-        values |= _free_block(glmm, group, u, draws.covariances[j][s])
-    return values
-
-
-def _on_variance(prior: Any) -> bool:
-    """Whether a prior of one standard deviation is stated for its square."""
-    return getattr(prior, "on", "sd") == "variance"
-
-
-def _free_block(
-    glmm: GLMM, group: GroupEffects, u: FloatArray, covariance: FloatArray
-) -> dict[str, FloatArray]:
-    if group.d == 1:
-        variable = effect_variables(glmm, group)[0]
-        sigma = np.sqrt(covariance[0, 0])
-        width = () if variable.dim is None else (1,)
-        values = {f"{variable.name}_offset": u[:, 0] / sigma}
-        if isinstance(group.prior, InverseWishart) or _on_variance(group.prior):
-            values[f"{variable.name}_variance"] = np.full(width, sigma**2)
-        else:
-            values[f"{variable.name}_sigma"] = np.full(width, sigma)
-        return values
-    precision = np.linalg.inv(covariance)
-    triangle = np.linalg.cholesky(precision)
-    values = {}
-    if isinstance(group.prior, HuangWand):
-        nu = group.prior.nu
-        rate = group.prior.scales(group.d) ** -2 + nu * np.diag(precision)
-        a = rate / (0.5 * (nu + group.d) + 1)  # mode of a | Σ
-        values[f"{group.name}_a"] = a
-        root = np.diag(np.sqrt(a / (2 * nu)))
-    else:
-        assert isinstance(group.prior, InverseWishart)
-        root = np.linalg.cholesky(np.linalg.inv(group.prior.parameters(group.d)[1]))
-    bartlett = np.linalg.solve(root, triangle)
-    values[f"{group.name}_chi2"] = np.diag(bartlett) ** 2
-    values[f"{group.name}_bartlett"] = np.array(
-        [bartlett[b, a] for b in range(group.d) for a in range(b)]
-    )
-    values[f"{group.name}_offset"] = triangle.T @ u.T
-    return values

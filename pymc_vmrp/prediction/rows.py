@@ -337,7 +337,7 @@ def _coefficients(
         group = glmm.groups[j]
         effects = draws.coefficients[:, glmm.group_slice(j)].T
         if new:
-            drawn = _draw_new(draws.covariances[j], len(new), rng)
+            drawn = draw_new_levels(draws.covariances[j], len(new), rng)
             effects = np.concatenate([effects, drawn])
         first = len(names)
         of_effect = np.repeat(
@@ -354,7 +354,7 @@ def _coefficients(
     return Coefficients(np.ascontiguousarray(values), tuple(starts), tuple(names), owners)
 
 
-def _draw_new(covariances: FloatArray, levels: int, rng: np.random.Generator) -> FloatArray:
+def draw_new_levels(covariances: FloatArray, levels: int, rng: np.random.Generator) -> FloatArray:
     """Effects of new levels from N(0, Σ), shape (levels · d, draws): one per level and draw."""
     root = np.linalg.cholesky(covariances)
     z = rng.standard_normal((len(root), levels, root.shape[-1]))

@@ -23,7 +23,7 @@ CASES = [
 @pytest.mark.parametrize(("formula", "priors"), CASES)
 def test_shifts_have_their_full_conditional(survey, formula, priors):
     """Along the shifts, the log joint is the log density of c up to a constant."""
-    q = vmrp.Model(formula, survey, priors=priors).approximate()
+    q = vmrp.Model(formula, survey, priors=priors).approximate(hyperparameters="mean_field")
     draws = q.sample(4, 1)
     shifts = conditional_shifts(q.glmm, draws.coefficients, draws.covariances)
     k = len(shifts.directions)
@@ -43,7 +43,9 @@ def test_shifts_have_their_full_conditional(survey, formula, priors):
 
 @pytest.mark.parametrize(("formula", "priors"), CASES)
 def test_no_linear_predictor_changes(survey, formula, priors):
-    q = vmrp.Model(formula, survey, priors=priors).approximate(factorization="strong")
+    q = vmrp.Model(formula, survey, priors=priors).approximate(
+        factorization="strong", hyperparameters="mean_field"
+    )
     before = q.sample(50, 3)
     after = q.augment(before, 4)
     x = q.glmm.rows.dense(q.glmm.n_coefficients)
@@ -53,7 +55,9 @@ def test_no_linear_predictor_changes(survey, formula, priors):
 
 
 def test_shifts_are_drawn_from_their_conditional(survey):
-    q = vmrp.Model("y ~ x + (1 + x|state) + (1|age)", survey).approximate()
+    q = vmrp.Model("y ~ x + (1 + x|state) + (1|age)", survey).approximate(
+        hyperparameters="mean_field"
+    )
     one = q.sample(1, 2)
     many = np.repeat(one.coefficients, 40_000, axis=0)
     covariances = [np.repeat(c, 40_000, axis=0) for c in one.covariances]
@@ -70,7 +74,10 @@ def test_shifts_are_drawn_from_their_conditional(survey):
 def test_it_restores_the_sd_of_the_intercept(survey):
     """Under the strong factorization q(intercept) has a fraction of its sd."""
     model = vmrp.Model("y ~ x + (1|state) + (1|age)", survey)
-    joint, strong = (model.approximate(factorization=f) for f in ("joint", "strong"))
+    joint, strong = (
+        model.approximate(factorization=f, hyperparameters="mean_field")
+        for f in ("joint", "strong")
+    )
     before, after = strong.sample(4000, 1), strong.augment(4000, 1)
     sd = joint.sample(4000, 1).coefficients[:, 0].std()
     assert before.coefficients[:, 0].std() < 0.6 * sd
@@ -78,13 +85,13 @@ def test_it_restores_the_sd_of_the_intercept(survey):
 
 
 def test_terms_without_a_common_counterpart_stay(survey):
-    q = vmrp.Model("y ~ 0 + x + (1|state)", survey).approximate()
+    q = vmrp.Model("y ~ 0 + x + (1|state)", survey).approximate(hyperparameters="mean_field")
     before = q.sample(10, 1)
     np.testing.assert_array_equal(q.augment(before, 2).coefficients, before.coefficients)
 
 
 def test_weights_that_do_not_sum_to_one_are_no_shift(survey):
-    q = vmrp.Model("y ~ x + (1|state) + (1|age)", survey).approximate()
+    q = vmrp.Model("y ~ x + (1|state) + (1|age)", survey).approximate(hyperparameters="mean_field")
     group = q.glmm.groups[0]
     half = replace(q.glmm, groups=(replace(group, values=0.5 * group.values), q.glmm.groups[1]))
     draws = q.sample(3, 1)
@@ -94,7 +101,7 @@ def test_weights_that_do_not_sum_to_one_are_no_shift(survey):
 
 
 def test_draws_repeat(slopes_model):
-    q = slopes_model.approximate()
+    q = slopes_model.approximate(hyperparameters="mean_field")
     a, b = q.augment(20, 5), q.augment(20, 5)
     np.testing.assert_array_equal(a.coefficients, b.coefficients)
     assert len(a) == 20

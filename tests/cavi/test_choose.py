@@ -27,14 +27,14 @@ def test_small_models_are_dense_and_large_ones_are_partitioned():
 
 def test_the_choice_can_be_forced_and_is_reported(slopes_model):
     for solver in ("dense", "partitioned"):
-        q = slopes_model.approximate(solver=solver)
+        q = slopes_model.approximate(solver=solver, hyperparameters="mean_field")
         assert q.fit.solver.startswith(solver)
     assert slopes_model.fit(2, solver="partitioned")["fit"].attrs["solver"].startswith("part")
 
 
 def test_partitioned_needs_a_group_specific_term(survey):
     with pytest.raises(vmrp.VmrpError, match=r"group-specific term.*'auto'"):
-        vmrp.Model("y ~ x", survey).approximate(solver="partitioned")
+        vmrp.Model("y ~ x", survey).approximate(solver="partitioned", hyperparameters="mean_field")
 
 
 def test_memory_decides_where_speed_would_not(monkeypatch):

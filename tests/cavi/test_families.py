@@ -71,7 +71,9 @@ def test_negative_binomial_counts_that_are_not_overdispersed():
     mu = 3 * np.exp(0.1 * data["x"])
     for y in (rng.poisson(mu), rng.binomial((2 * mu).round().astype(int) + 1, 0.5)):
         q, reference = (
-            vmrp.Model("y ~ x + (1|g)", data.assign(y=y), family).approximate()
+            vmrp.Model("y ~ x + (1|g)", data.assign(y=y), family).approximate(
+                hyperparameters="mean_field"
+            )
             for family in ("negativebinomial", "poisson")
         )
         assert q.fit.converged
@@ -105,7 +107,7 @@ def test_separated_categories_converge_under_wide_marginals(family, link):
     rng = np.random.default_rng(1)
     data = pd.DataFrame({"k": np.arange(30) % 20, "y": rng.integers(0, 2, 30), "n": 1})
     formula = "y ~ C(k)" if family == "bernoulli" else "p(y, n) ~ C(k)"
-    q = vmrp.Model(formula, data, family, link=link).approximate()
+    q = vmrp.Model(formula, data, family, link=link).approximate(hyperparameters="mean_field")
     assert q.fit.converged
     assert q.sd().max() > 3
 
@@ -127,7 +129,9 @@ def test_skewed_responses_with_wide_priors_converge(seed):
     data = pd.DataFrame({"k": np.arange(120) % 60, "x": rng.normal(size=120)})
     data["log_size"] = rng.normal(-1, 3, 120)
     data["y"] = np.exp(data["log_size"] + 0.3 * data["x"]) * rng.gamma(0.3, size=120)
-    q = vmrp.Model("y ~ x + C(k) + offset(log_size)", data, "gamma").approximate()
+    q = vmrp.Model("y ~ x + C(k) + offset(log_size)", data, "gamma").approximate(
+        hyperparameters="mean_field"
+    )
     assert q.fit.converged
 
 
@@ -138,7 +142,7 @@ def test_heavy_weights_converge_to_the_same_means(family, link):
     light, heavy = (
         model_of(
             family, link, data=simulated.data.assign(w=w), formula=simulated.formula, weights="w"
-        ).approximate()
+        ).approximate(hyperparameters="mean_field")
         for w in (1e3, 1e5)
     )
     assert heavy.fit.converged
@@ -303,7 +307,7 @@ def test_a_new_family_is_one_object():
 
 def test_polya_gamma_is_for_logistic_families():
     with pytest.raises(vmrp.VmrpError, match="use bound='quadrature'"):
-        model_of("poisson", None).approximate("polya-gamma")
+        model_of("poisson", None).approximate("polya-gamma", hyperparameters="mean_field")
 
 
 def test_an_outlier_may_have_a_site_of_negative_precision():

@@ -87,7 +87,7 @@ def one_coefficient(prior):
 @pytest.mark.parametrize("prior", PRIORS, ids=repr)
 def test_one_coefficient_is_the_best_gaussian_and_its_elbo_is_below_the_evidence(prior):
     """Brute force: max over N(m, v) of E log likelihood + log p(β)|_{S = E(β − μ)²} + entropy."""
-    q = one_coefficient(prior).approximate(tol=1e-9)
+    q = one_coefficient(prior).approximate(tol=1e-9, hyperparameters="mean_field")
     nodes = np.linspace(-9, 9, 401)
     weights = np.exp(-0.5 * nodes**2) / np.exp(-0.5 * nodes**2).sum()
 
@@ -121,7 +121,9 @@ def test_elbo_is_its_monte_carlo_estimate_with_the_variances_drawn(survey):
     """ELBO = E_q[log p − log q] of (β, λ², u, σ²), with q(λ²) written out by scipy."""
     nu, scale = 4.0, 0.5
     priors = {"x": vmrp.StudentT(nu, 0.2, scale), "1|state": vmrp.HalfNormal(1)}
-    q = vmrp.Model("y ~ x + (1|state)", survey, priors=priors).approximate(tol=1e-8)
+    q = vmrp.Model("y ~ x + (1|state)", survey, priors=priors).approximate(
+        tol=1e-8, hyperparameters="mean_field"
+    )
     rng = np.random.default_rng(1)
     draws = q.sample(100_000, rng)
     square = (q.mean()[1] - 0.2) ** 2 + q.sd()[1] ** 2
@@ -142,8 +144,8 @@ def test_lp_holds_the_marginal_density(survey):
     prior = vmrp.Horseshoe()
     model = vmrp.Model("y ~ x + male + (1|state)", survey, priors={"common": prior})
     flat = vmrp.Model("y ~ x + male + (1|state)", survey, priors={"common": "flat"})
-    draws = model.approximate().sample(50, 1)
-    difference = model.approximate().log_joint(draws) - log_joint(
+    draws = model.approximate(hyperparameters="mean_field").sample(50, 1)
+    difference = model.approximate(hyperparameters="mean_field").log_joint(draws) - log_joint(
         flat.glmm, draws.coefficients, draws.covariances
     )
     expected = prior.log_density_of_squares(draws.coefficients[:, 1:3] ** 2)
@@ -158,8 +160,10 @@ def test_shrinkage_depends_on_the_size():
     y = rng.random(n) < 1 / (1 + np.exp(-1.5 * x[:, 0]))
     frame = pd.DataFrame(x, columns=list("abcdef")).assign(y=y.astype(int))
     formula = "y ~ a + b + c + d + e + f"
-    wide = vmrp.Model(formula, frame).approximate()
-    shrunk = vmrp.Model(formula, frame, priors={"common": vmrp.Horseshoe()}).approximate()
+    wide = vmrp.Model(formula, frame).approximate(hyperparameters="mean_field")
+    shrunk = vmrp.Model(formula, frame, priors={"common": vmrp.Horseshoe()}).approximate(
+        hyperparameters="mean_field"
+    )
     ratio = shrunk.mean() / wide.mean()
     assert ratio[1] == pytest.approx(1, abs=0.02)
     assert np.abs(ratio[2:]).max() < 0.6

@@ -133,7 +133,7 @@ def test_the_number_of_threads_does_not_matter(solver, monkeypatch):
 
 
 def test_draws_do_not_depend_on_threads_and_repeat(slopes_model):
-    q = slopes_model.approximate(solver="partitioned")
+    q = slopes_model.approximate(solver="partitioned", hyperparameters="mean_field")
     a, b = q.sample(300, 3), q.sample(300, 3)
     np.testing.assert_array_equal(a.coefficients, b.coefficients)
 

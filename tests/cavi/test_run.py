@@ -47,7 +47,7 @@ def test_elbo_is_its_monte_carlo_estimate(survey, bound):
     """ELBO = E_q[log p − log q]; exact under quadrature, a lower bound of it under Pólya–Gamma."""
     priors = {"group_specific": vmrp.HalfStudentT(3, 2)}  # no auxiliaries: every factor has draws
     model = vmrp.Model("y ~ x + (1|state) + (0 + x|state)", survey, priors=priors)
-    q = model.approximate(bound=bound)
+    q = model.approximate(bound=bound, hyperparameters="mean_field")
     draws = q.sample(100_000, 1)
     difference = log_joint(q.glmm, draws.coefficients, draws.covariances) - q.log_density(draws)
     error = difference.std() / np.sqrt(len(draws))
@@ -72,7 +72,7 @@ def test_elbo_is_below_the_evidence_and_close():
     log_p += 2 * log_sigma + np.log(2) + 2 * log_sigma  # u = zσ twice, σ² from log σ
     step = (z[1] - z[0]) ** 3 * (t[1] - t[0])
     evidence = np.log(np.exp(log_p - log_p.max()).sum() * step) + log_p.max()
-    elbo = model.approximate().elbo
+    elbo = model.approximate(hyperparameters="mean_field").elbo
     assert evidence - 1 < elbo < evidence + 1e-3  # the gap is what q(u)q(σ) costs
 
 
@@ -80,7 +80,7 @@ def test_without_groups_quadrature_is_the_optimal_gaussian(survey):
     """Minimise KL(q ‖ p) over all Gaussians by brute force, in two dimensions."""
     model = vmrp.Model("y ~ x", survey, priors={"common": vmrp.Normal(0, 1)})
     glmm = model.glmm
-    q = model.approximate(tol=1e-9)
+    q = model.approximate(tol=1e-9, hyperparameters="mean_field")
     x = glmm.rows.dense(2)
     nodes = np.linspace(-8, 8, 201)
     weights = np.exp(-0.5 * nodes**2) / np.exp(-0.5 * nodes**2).sum()
@@ -125,7 +125,7 @@ def test_where_the_system_does_not_tell_its_memory(slopes_model, monkeypatch):
     from pymc_vmrp.cavi import choose as module
 
     monkeypatch.delattr(module.os, "sysconf")
-    assert slopes_model.approximate().converged
+    assert slopes_model.approximate(hyperparameters="mean_field").converged
 
 
 def test_interruption_returns_the_state_reached(slopes_model):
@@ -147,7 +147,9 @@ def test_a_model_beyond_memory_is_refused():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({name: rng.integers(0, n // 2, n) for name in "ab"})
     with pytest.raises(vmrp.VmrpError, match=r"\d{3},\d{3} coefficients.*1\|[ab].*GB"):
-        vmrp.Model("y ~ 1 + (1|a) + (1|b)", frame.assign(y=np.arange(n) % 2)).approximate()
+        vmrp.Model("y ~ 1 + (1|a) + (1|b)", frame.assign(y=np.arange(n) % 2)).approximate(
+            hyperparameters="mean_field"
+        )
 
 
 def test_a_hundred_thousand_levels_fit_where_dense_matrices_would_not():
@@ -156,7 +158,7 @@ def test_a_hundred_thousand_levels_fit_where_dense_matrices_would_not():
     u = rng.normal(0, 1.5, n)
     g = np.repeat(np.arange(n), 3)
     frame = pd.DataFrame({"g": g, "y": (rng.random(3 * n) < 1 / (1 + np.exp(-u[g]))).astype(int)})
-    q = vmrp.Model("y ~ 1 + (1|g)", frame).approximate()
+    q = vmrp.Model("y ~ 1 + (1|g)", frame).approximate(hyperparameters="mean_field")
     assert q.converged
     assert q.fit.state.factors[0].sigma_moments()[0][0] == pytest.approx(1.5, rel=0.15)
 
@@ -196,7 +198,9 @@ def test_the_switch_to_quadrature_does_not_lower_the_elbo():
     rng = np.random.default_rng(4407)
     g = np.concatenate([np.arange(2), rng.integers(0, 2, 40)])
     frame = pd.DataFrame({"g": g, "h": rng.integers(0, 3, 42), "x": rng.normal(size=42).round(1)})
-    q = vmrp.Model("y ~ x + (1 + x|g) + (1|h)", frame.assign(y=1)).approximate()
+    q = vmrp.Model("y ~ x + (1 + x|g) + (1|h)", frame.assign(y=1)).approximate(
+        hyperparameters="mean_field"
+    )
     assert q.converged
     assert np.diff(q.fit.elbo).min() >= -1e-8 * abs(q.elbo)
 
@@ -205,11 +209,16 @@ def test_extreme_scales_are_an_error_and_not_nan():
     frame = pd.DataFrame({"x": [1e200, 2e200, 3e200, 4e200], "y": [0, 1, 0, 1], "g": list("aabb")})
     for priors in ({}, {"x": vmrp.Normal(0, 1)}):
         with np.errstate(all="ignore"), pytest.raises(vmrp.VmrpError, match="scale"):
-            vmrp.Model("y ~ x + (1|g)", frame, priors=priors).approximate()
+            vmrp.Model("y ~ x + (1|g)", frame, priors=priors).approximate(
+                hyperparameters="mean_field"
+            )
 
 
 def test_repeated_fits_are_identical(slopes_model):
-    a, b = slopes_model.approximate(), slopes_model.approximate()
+    a, b = (
+        slopes_model.approximate(hyperparameters="mean_field"),
+        slopes_model.approximate(hyperparameters="mean_field"),
+    )
     np.testing.assert_array_equal(a.mean(), b.mean())
     assert a.elbo == b.elbo
 
@@ -244,7 +253,9 @@ def test_any_small_survey_converges(seed, levels, sd):
     )
     frame["y"] = (rng.random(len(g)) < 1 / (1 + np.exp(-eta))).astype(int)
     for bound in BOUNDS:
-        q = vmrp.Model("y ~ x + (1 + x|g) + (1|h)", frame).approximate(bound)
+        q = vmrp.Model("y ~ x + (1 + x|g) + (1|h)", frame).approximate(
+            bound, hyperparameters="mean_field"
+        )
         assert q.converged
         assert np.diff(q.fit.elbo).min(initial=0) >= -1e-8 * abs(q.elbo)
         assert np.isfinite(q.sd()).all()
@@ -259,4 +270,4 @@ def test_gauss_hermite_is_not_needed_for_the_evidence_of_one_row():
         return np.exp(-0.5 * b**2 + 2 * b - 3 * np.logaddexp(0, b)) / np.sqrt(2 * np.pi)
 
     evidence = np.log(integrate.quad(density, -10, 10)[0])
-    assert evidence - 0.01 < model.approximate().elbo < evidence
+    assert evidence - 0.01 < model.approximate(hyperparameters="mean_field").elbo < evidence

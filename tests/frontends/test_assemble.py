@@ -153,8 +153,8 @@ def test_order_of_terms_does_not_matter(survey):
 @given(st.integers(0, 2**32 - 1))
 def test_order_of_rows_does_not_matter(survey, seed):
     shuffled = survey.sample(frac=1, random_state=seed)
-    a = vmrp.Model(FORMULA, survey).approximate()
-    b = vmrp.Model(FORMULA, shuffled).approximate()
+    a = vmrp.Model(FORMULA, survey).approximate(hyperparameters="mean_field")
+    b = vmrp.Model(FORMULA, shuffled).approximate(hyperparameters="mean_field")
     np.testing.assert_allclose(a.mean(), b.mean(), rtol=1e-10, atol=1e-12)
     assert a.elbo == pytest.approx(b.elbo, abs=1e-8)
 

@@ -28,7 +28,7 @@ def z_scores(glmm, draw_scale, respond, iterations, seed):
     """
     rng = np.random.default_rng(seed)
     independent = []
-    for _ in range(4 * iterations):
+    for _ in range(2 * iterations):
         coefficients, covariances, phi = prior_draw(glmm, draw_scale, rng)
         independent.append(functions(glmm, coefficients, covariances, phi))
     independent = np.array(independent)
@@ -65,7 +65,7 @@ def prior_draw(glmm, draw_scale, rng):
 
 
 def covariance_draw(prior, d, draw_scale, rng):
-    """By scipy's inverse Wishart."""
+    """By scipy's inverse Wishart, or as an inverse gamma."""
     if isinstance(prior, HuangWand):
         a = prior.scales(d) ** -2 / rng.gamma(0.5, size=d)
         df, scale = prior.nu + d - 1, np.diag(2 * prior.nu / a)
@@ -73,7 +73,9 @@ def covariance_draw(prior, d, draw_scale, rng):
         df, scale = prior.parameters(d)
     else:
         return np.array([[draw_scale(rng, prior) ** 2]])
-    return np.atleast_2d(stats.invwishart(df, scale).rvs(random_state=rng))
+    if d == 1:
+        return np.atleast_2d(0.5 * scale / rng.gamma(0.5 * df))
+    return stats.invwishart.rvs(df, scale, random_state=rng)
 
 
 def functions(glmm, coefficients, covariances, phi):

@@ -111,7 +111,7 @@ NAMES = ["binomial", "correlated", "inverse wishart", "gaussian", "negative bino
 @pytest.mark.parametrize("name", NAMES)
 def test_joint_distribution(name):
     glmm, respond = build(name)
-    assert np.abs(z_scores(glmm, draw_scale, respond, 4000, seed=1)).max() < LARGEST
+    assert np.abs(z_scores(glmm, draw_scale, respond, 1500, seed=1)).max() < LARGEST
 
 
 @pytest.mark.slow

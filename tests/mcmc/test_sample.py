@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.mcmc.sample import start_values
+from pymc_vmrp.mcmc.warm_start import warm_start
 from pymc_vmrp.results.idata import read_draws
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -42,16 +42,6 @@ def test_nuts_agrees_with_cavi_and_with_its_names(slopes_model, cavi, survey):
     assert table["sd_ratio"].mean() == pytest.approx(1, abs=0.06)
 
 
-@pytest.mark.slow
-def test_warm_start_and_log_likelihood(slopes_model, cavi):
-    with pytest.warns(vmrp.SamplingWarning, match="effective sample size"):
-        nuts = slopes_model.fit(
-            50, tune=100, inference_method="nuts", chains=2, cores=1, random_seed=1,
-            warm_start=cavi, log_likelihood=True,
-        )  # fmt: skip
-    assert nuts["log_likelihood"]["y"].shape == (2, 50, 600)
-
-
 @pytest.mark.parametrize(
     "priors",
     [
@@ -83,7 +73,7 @@ def test_start_values_are_draws_of_q(survey, priors):
         mode="FAST_COMPILE",
         on_unused_input="ignore",
     )
-    starts = start_values(model.glmm, tree, 3, random_seed=2)
+    starts = warm_start(model.glmm, tree, whiten=False, random_seed=2).of_chains(3, 2)
     posterior = tree["posterior"].isel(chain=0)
     center, drawn = model.glmm.common.center, []
     for start in starts:
@@ -112,7 +102,7 @@ def test_start_values_of_smooths_and_walks(survey):
         on_unused_input="ignore",
     )
     posterior = tree["posterior"].isel(chain=0)
-    for start in start_values(model.glmm, tree, 2, random_seed=2):
+    for start in warm_start(model.glmm, tree, whiten=False, random_seed=2).of_chains(2, 2):
         values = dict(zip(names, evaluate(start), strict=True))
         (draw,) = np.flatnonzero(np.isclose(posterior["s(x)_sigma"], values["s(x)_sigma"]))
         for name in names:
@@ -131,11 +121,6 @@ def test_nuts_agrees_with_cavi_on_a_smooth(survey):
     table = vmrp.compare(a, b)
     assert table["shift"].abs().max() < 0.35
     assert table["sd_ratio"].between(0.7, 1.2).all()
-
-
-def test_warm_start_and_another_sampler_do_not_go_together(slopes_model, cavi):
-    with pytest.raises(vmrp.VmrpError, match="warm_start="):
-        slopes_model.fit(inference_method="nuts", warm_start=cavi, nuts_sampler="nutpie")
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ def test_intercept_is_reported_as_written(slopes_model, survey):
         + posterior["x|state"].sel(state__factor_dim=state) * x
         + posterior["1|age"].sel(age__factor_dim=age)
     )
-    draws = slopes_model.approximate().sample(3, 2)
+    draws = slopes_model.approximate(hyperparameters="mean_field").sample(3, 2)
     glmm = slopes_model.glmm
     expected = glmm.rows.dense(glmm.n_coefficients) @ draws.coefficients[1]
     np.testing.assert_allclose(eta, expected[slopes_model.observations.cell], atol=1e-10)
@@ -106,7 +106,7 @@ def test_sample_stats_make_importance_weights(idata):
 
 
 def test_read_draws_undoes_the_names(slopes_model):
-    q = slopes_model.approximate()
+    q = slopes_model.approximate(hyperparameters="mean_field")
     tree = slopes_model.fit(50, random_seed=5)
     expected = q.sample(50, 5)
     actual = read_draws(slopes_model.glmm, tree)
@@ -118,7 +118,7 @@ def test_read_draws_undoes_the_names(slopes_model):
 def test_read_draws_round_trips_categorical_slopes(survey):
     model = vmrp.Model("y ~ educ + age + (age|state) + (0 + age|educ)", survey)
     tree = model.fit(20, random_seed=3)
-    expected = model.approximate().sample(20, 3)
+    expected = model.approximate(hyperparameters="mean_field").sample(20, 3)
     actual = read_draws(model.glmm, tree)
     np.testing.assert_allclose(actual.coefficients[0], expected.coefficients, atol=1e-12)
     # (age|state) codes contrasts, (0 + age|educ) all levels: their dimensions must differ
@@ -169,7 +169,12 @@ def test_another_models_draws_are_refused(idata, survey, intercepts_model):
         read_draws(intercepts_model.glmm, bare)
     with pytest.raises(vmrp.DataError, match="state__factor_dim"):
         read_draws(fewer.glmm, bare)
-    for nothing in (xr.DataTree(), None, "fit.nc", intercepts_model.approximate()):
+    for nothing in (
+        xr.DataTree(),
+        None,
+        "fit.nc",
+        intercepts_model.approximate(hyperparameters="mean_field"),
+    ):
         with pytest.raises(vmrp.DataError, match="posterior"):
             read_draws(fewer.glmm, nothing)
 

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def q(slopes_model):
-    return slopes_model.approximate()
+    return slopes_model.approximate(hyperparameters="mean_field")
 
 
 def test_draws_have_the_moments(q):

@@ -9,7 +9,7 @@ it made them. To add a family, write one file beside this one (docs/developer/fa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -180,6 +180,15 @@ class Family:
         ]
         | None
     ) = None
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickle the package's own families by name; another's functions must pickle themselves."""
+        from pymc_vmrp.glmm.families import families, get_family
+
+        if families().get((self.name, self.link)) is self:
+            return get_family, (self.name, self.link)
+        values = tuple(getattr(self, one.name) for one in fields(self))
+        return Family, values
 
     def __repr__(self) -> str:
         return f"Family({self.name!r}, link={self.link!r})"

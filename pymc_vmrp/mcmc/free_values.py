@@ -1,0 +1,76 @@
+"""Values of the free variables of the pm.Model at a draw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_vmrp.glmm.draws import Draws
+from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
+from pymc_vmrp.glmm.spec import GLMM, GroupEffects
+from pymc_vmrp.glmm.variables import effect_variables, posterior_variables
+from pymc_vmrp.mcmc.coefficients import free_coefficients
+
+FloatArray = NDArray[np.float64]
+
+
+def free_values(glmm: GLMM, draws: Draws, s: int) -> dict[str, FloatArray]:
+    """Free variables of the pm.Model at draw ``s``; auxiliaries at their conditional mode."""
+    theta = draws.coefficients[s]
+    covariances = tuple(c[s] for c in draws.covariances)
+    named = posterior_variables(glmm, theta, covariances, draws.parameters[s])
+    beta = {term.name: np.asarray(named[term.name][1]) for term in glmm.common.terms}
+    if glmm.common.intercept:
+        beta["Intercept"] = np.asarray(theta[0])  # the pm.Model's intercept is the centred one
+    values = free_coefficients(glmm.common, theta[: glmm.common.size], beta)
+    for parameter in glmm.free_parameters:
+        sigma = np.asarray(named[parameter.name][1])
+        if _on_variance(parameter.prior):
+            values[f"{parameter.name}_variance"] = sigma**2
+        else:
+            values[parameter.name] = sigma
+    for j, group in enumerate(glmm.groups):
+        u = theta[glmm.group_slice(j)].reshape(-1, group.d)
+        values |= _free_block(glmm, group, u, draws.covariances[j][s])
+    return values
+
+
+def _on_variance(prior: Any) -> bool:
+    """Whether a prior of one standard deviation is stated for its square."""
+    return getattr(prior, "on", "sd") == "variance"
+
+
+def _free_block(
+    glmm: GLMM, group: GroupEffects, u: FloatArray, covariance: FloatArray
+) -> dict[str, FloatArray]:
+    if group.d == 1:
+        variable = effect_variables(glmm, group)[0]
+        sigma = np.sqrt(covariance[0, 0])
+        width = () if variable.dim is None else (1,)
+        values = {f"{variable.name}_offset": u[:, 0] / sigma}
+        if isinstance(group.prior, InverseWishart) or _on_variance(group.prior):
+            values[f"{variable.name}_variance"] = np.full(width, sigma**2)
+        else:
+            values[f"{variable.name}_sigma"] = np.full(width, sigma)
+        return values
+    precision = np.linalg.inv(covariance)
+    triangle = np.linalg.cholesky(precision)
+    values = {}
+    if isinstance(group.prior, HuangWand):
+        nu = group.prior.nu
+        rate = group.prior.scales(group.d) ** -2 + nu * np.diag(precision)
+        a = rate / (0.5 * (nu + group.d) + 1)  # mode of a | Σ
+        values[f"{group.name}_a"] = a
+        root = np.diag(np.sqrt(a / (2 * nu)))
+    else:
+        assert isinstance(group.prior, InverseWishart)
+        root = np.linalg.cholesky(np.linalg.inv(group.prior.parameters(group.d)[1]))
+    bartlett = np.linalg.solve(root, triangle)
+    values[f"{group.name}_chi2"] = np.diag(bartlett) ** 2
+    values[f"{group.name}_bartlett"] = np.array(
+        [bartlett[b, a] for b in range(group.d) for a in range(b)]
+    )
+    values[f"{group.name}_offset"] = triangle.T @ u.T
+    return values

@@ -1,0 +1,1 @@
+"""Choice among models of the same responses."""

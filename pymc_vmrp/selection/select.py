@@ -1,0 +1,328 @@
+"""Fit many models by CAVI, rank them by how well they predict, and refit the best by NUTS."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from pymc_vmrp.approximation import complete_options
+from pymc_vmrp.arguments import check_choice, check_count
+from pymc_vmrp.errors import ConvergenceWarning, DataError, VmrpError
+from pymc_vmrp.glmm.prior_draws import improper_terms
+from pymc_vmrp.glmm.responses import one_row_each
+from pymc_vmrp.glmm.spec import Observations
+from pymc_vmrp.methods import Cavi
+from pymc_vmrp.progress import row_progress
+from pymc_vmrp.results.idata import read_draws
+from pymc_vmrp.selection.folds import grouped_folds, stratified_folds
+from pymc_vmrp.selection.kfold import kfold
+from pymc_vmrp.selection.loo import loo
+from pymc_vmrp.selection.pointwise import distinct_rows
+from pymc_vmrp.selection.result import Scored, Selection, rank
+from pymc_vmrp.selection.same_rows import check_same_rows
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from pymc_vmrp.model import Model
+
+FloatArray = NDArray[np.float64]
+
+CRITERIA = ("loo", "kfold", "elbo")
+REFITS = ("nuts",)
+_QUICK = {"hyperparameters": "mean_field"}  # many fits, all of one form of q
+
+
+@dataclass(frozen=True)
+class _Request:
+    criterion: str
+    options: dict[str, Any]
+    draws: int
+    correction: bool
+    random_seed: int | None
+    cores: int
+    progressbar: bool | None
+
+
+@dataclass(frozen=True)
+class _Units:
+    """Rows as cross-validation leaves them out.
+
+    Attributes
+    ----------
+    fold : ndarray, shape (rows,)
+    group : ndarray, shape (rows,), or None
+        What is left out together, whose sums are the pointwise values; None: single rows.
+    """
+
+    fold: NDArray[np.int64]
+    group: NDArray[np.integer[Any]] | None
+
+    def sums(self, values: FloatArray) -> FloatArray:
+        return values if self.group is None else np.bincount(self.group, values)
+
+
+def select(
+    models: Mapping[str, Model] | Sequence[Model],
+    criterion: str = "loo",
+    refit: str | None = None,
+    *,
+    folds: int = 10,
+    group: str | ArrayLike | None = None,
+    correction: bool = False,
+    draws: int = 1000,
+    fit_options: Mapping[str, Any] | None = None,
+    refit_options: Mapping[str, Any] | None = None,
+    random_seed: int | None = None,
+    cores: int = 1,
+    progressbar: bool | None = None,
+) -> Selection:
+    """Fit models of the same responses by CAVI, rank them, and refit the best by NUTS if asked.
+
+    Parameters
+    ----------
+    models : mapping of str to Model, or sequence of Model
+        In a sequence each is called by its formula. Whole-number weights count as repeated rows.
+    criterion : {"loo", "kfold", "elbo"}
+        "loo": expected log predictive density of each row, given the others, by importance
+        sampling of one fit (PSIS-LOO). "kfold": the same given the rows of the other folds, by
+        ``folds`` fits. "elbo": the lower bound on the log evidence log p(y), which depends on the
+        priors; compares fits of the same form of q alone, and has no standard error.
+    refit : {"nuts"}, optional
+        How to refit the best model.
+    folds : int
+        Of "kfold"; as many as there are rows is exact leave-one-out. Each has its share of every
+        response.
+    group : str or array-like of shape (rows,), optional
+        Of "kfold": leave out whole levels of this grouping factor of one of the models (or of
+        these labels); effects of levels that no other fold has are drawn from N(0, Σ). Pointwise
+        values, and so standard errors, are then those of levels. By default rows are left out at
+        random.
+    correction : bool
+        Of "loo": correct draws of q by importance weights p(θ, y)/q(θ). These are unreliable in
+        models of more than a few parameters, see docs/selection.md.
+    draws : int
+        From each fit.
+    fit_options : mapping, optional
+        Options of CAVI, as :meth:`Model.approximate` takes them; ``hyperparameters`` is
+        "mean_field" here unless they say otherwise.
+    refit_options : mapping, optional
+        What :meth:`Model.fit` takes for ``inference_method="nuts"``.
+    random_seed : int, optional
+    cores : int
+        Processes that the fits of "kfold" are shared out to. With more than one, a script must
+        guard its top level by ``if __name__ == "__main__":``.
+    progressbar : bool, optional
+        None shows a bar once the work has taken two seconds.
+
+    Returns
+    -------
+    Selection
+        Ctrl-C ends the work with the models that are complete.
+
+    Raises
+    ------
+    DataError
+        Where models are not of the same rows and responses (it says what differs), or weights are
+        fractional.
+    VmrpError
+        Where an argument is not valid.
+
+    References
+    ----------
+    Vehtari, A., Gelman, A. and Gabry, J. (2017). Practical Bayesian model evaluation using
+    leave-one-out cross-validation and WAIC. Statistics and Computing 27.
+    Magnusson, M., Andersen, M. R., Jonasson, J. and Vehtari, A. (2019). Bayesian leave-one-out
+    cross-validation for large data. ICML.
+    Vehtari, A., Simpson, D., Gelman, A., Yao, Y. and Gabry, J. (2024). Pareto smoothed importance
+    sampling. JMLR 25.
+
+    Examples
+    --------
+    >>> vmrp.select({"main": main, "deep": deep}, refit="nuts").table  # doctest: +SKIP
+    """
+    named = _named(models)
+    check_choice("criterion", criterion, CRITERIA)
+    if refit is not None:
+        check_choice("refit", refit, REFITS)
+    check_count("folds", folds, least=2)
+    check_count("draws", draws, least=2)
+    check_count("cores", cores)
+    if random_seed is not None:
+        check_count("random_seed", random_seed, least=0)
+    if group is not None and criterion != "kfold":
+        raise VmrpError("group= is for criterion='kfold'.")
+    check_same_rows(named)
+    for model in named.values():
+        options = complete_options(model.glmm, {**_QUICK, **(fit_options or {})})
+    request = _Request(criterion, options, draws, correction, random_seed, cores, progressbar)
+    observations = one_row_each(next(iter(named.values())).observations)
+    units = _units(named, observations, folds, group, random_seed) if criterion == "kfold" else None
+
+    fits: dict[str, xr.DataTree] = {}
+    scored: dict[str, Scored] = {}
+    timings: list[dict[str, Any]] = []
+    try:
+        for name, model in named.items():
+            began = time.perf_counter()
+            tree = _fit(model, request)
+            one = _score(name, model, tree, request, units)
+            fits[name], scored[name] = tree, one
+            seconds = time.perf_counter() - began
+            timings.append({"converged": bool(tree["fit"].attrs["converged"]), "seconds": seconds})
+    except KeyboardInterrupt:
+        if not scored:
+            raise
+        _warn(f"interrupted: only {', '.join(map(repr, scored))} of {len(named)} models are ranked")
+        refit = None
+    table, pointwise = rank(criterion, scored, timings)
+    chosen = Selection(criterion, table, _labelled(pointwise, observations, units), fits)
+    if refit is None:
+        return chosen
+    return replace(chosen, refit=_refit(named[chosen.best], refit_options, random_seed))
+
+
+def _named(models: Mapping[str, Model] | Sequence[Model]) -> dict[str, Model]:
+    from pymc_vmrp.model import Model
+
+    if isinstance(models, Mapping):
+        named = dict(models)
+    elif isinstance(models, Sequence) and not isinstance(models, str):
+        named = {getattr(model, "formula", ""): model for model in models}
+        if len(named) < len(models):
+            raise VmrpError("Two of the models have the same formula: pass a dict with names.")
+    else:
+        raise VmrpError(f"models must be a dict or a list of Models, not {models!r}.")
+    for name, model in named.items():
+        if not isinstance(model, Model) or not isinstance(name, str):
+            raise VmrpError(f"models must map names to Models, not {name!r} to {model!r}.")
+    if not named:
+        raise VmrpError("select() needs at least one model.")
+    return named
+
+
+def _units(
+    models: Mapping[str, Model],
+    observations: Observations,
+    folds: int,
+    group: str | ArrayLike | None,
+    random_seed: int | None,
+) -> _Units:
+    rng = np.random.default_rng(random_seed)
+    n = len(observations.cell)
+    if folds > n:
+        raise VmrpError(f"folds={folds} exceeds the {n} rows.")
+    if group is None:
+        return _Units(stratified_folds(observations.rows.y, folds, rng), None)
+    codes = _levels_of_rows(models, group)
+    if len(np.unique(codes)) < 2:
+        raise DataError("group= has a single level: there is nothing to leave out.")
+    return _Units(grouped_folds(codes, folds, rng), codes)
+
+
+def _levels_of_rows(
+    models: Mapping[str, Model], group: str | ArrayLike
+) -> NDArray[np.integer[Any]]:
+    """Level of each row, numbered from 0 without gaps."""
+    if isinstance(group, str):
+        for model in models.values():
+            for block in model.glmm.groups:
+                if block.factor == group and block.title is None and block.m == 1:
+                    rows = one_row_each(model.observations)
+                    return np.unique(block.codes.reshape(-1)[rows.cell], return_inverse=True)[1]
+        factors = {b.factor for m in models.values() for b in m.glmm.groups if b.title is None}
+        raise VmrpError(
+            f"group={group!r} is no grouping factor of the models; these are "
+            f"{', '.join(map(repr, sorted(factors))) or 'none'}. Or pass a label for each row."
+        )
+    labels = pd.Series(np.asarray(group))
+    model = next(iter(models.values()))
+    if len(labels) != len(model.observations.cell) or labels.isna().any():
+        raise DataError(
+            f"group= must have a label for each of the {len(model.observations.cell):,} rows."
+        )
+    weights = model.observations.rows.weights
+    codes = pd.factorize(labels, sort=True)[0]
+    return codes if weights is None else np.repeat(codes, weights.astype(np.int64))
+
+
+def _fit(model: Model, request: _Request) -> xr.DataTree:
+    tree = model.fit(
+        request.draws,
+        random_seed=request.random_seed,
+        progressbar=request.progressbar,
+        **{k: v for k, v in request.options.items() if k != "progressbar"},
+    )
+    if tree["fit"].attrs["stopped"] == "interrupted":  # the engine keeps Ctrl-C to itself
+        raise KeyboardInterrupt
+    return tree
+
+
+def _score(
+    name: str, model: Model, tree: xr.DataTree, request: _Request, units: _Units | None
+) -> Scored:
+    if request.criterion == "elbo":
+        return _elbo(model, tree)
+    observations = one_row_each(model.observations)
+    if units is not None:
+        return _kfold(name, model, observations, request, units)
+    return _loo(name, model, observations, tree, request)
+
+
+def _elbo(model: Model, tree: xr.DataTree) -> Scored:
+    improper = improper_terms(model.glmm)
+    notes = (f"no evidence under the flat prior of {', '.join(improper)}",) if improper else ()
+    return Scored(float(tree["fit"]["elbo"].to_numpy()[-1]), warnings=notes)
+
+
+def _loo(
+    name: str, model: Model, observations: Observations, tree: xr.DataTree, request: _Request
+) -> Scored:
+    rows = distinct_rows(observations)
+    stats = tree["sample_stats"]
+    log_ratio = (stats["lp"] - stats["log_q"]).to_numpy().ravel() if request.correction else None
+    draws = read_draws(model.glmm, tree).flat()
+    with row_progress(request.progressbar, rows.size, f"LOO of {name}", "distinct rows") as report:
+        one = loo(model.glmm, rows, draws, log_ratio, report)
+    pointwise = one.elpd[rows.index]
+    bad = float((one.k > one.threshold)[rows.index].mean())
+    note = f"k above {one.threshold:.2f} in {bad:.1%} of the rows: use criterion='kfold'"
+    notes = (note,) if bad else ()
+    p_loo = float(one.lpd[rows.index].sum() - pointwise.sum())
+    return Scored(float(pointwise.sum()), pointwise, {"p_loo": p_loo, "bad_k": bad}, notes)
+
+
+def _kfold(
+    name: str, model: Model, observations: Observations, request: _Request, units: _Units
+) -> Scored:
+    n = int(units.fold.max()) + 1
+    with row_progress(request.progressbar, n, f"Folds of {name}", "folds") as report:
+        one = kfold(
+            model.glmm, observations, units.fold, Cavi(request.options), request.draws,
+            request.random_seed, request.cores, report,
+        )  # fmt: skip
+    notes = (f"{one.not_converged} folds did not converge",) if one.not_converged else ()
+    return Scored(float(one.elpd.sum()), units.sums(one.elpd), warnings=notes)
+
+
+def _labelled(
+    pointwise: pd.DataFrame | None, observations: Observations, units: _Units | None
+) -> pd.DataFrame | None:
+    if pointwise is None or (units is not None and units.group is not None):
+        return pointwise
+    return pointwise.set_index(pd.Index(observations.index))
+
+
+def _refit(model: Model, options: Mapping[str, Any] | None, random_seed: int | None) -> xr.DataTree:
+    return model.fit(**{"random_seed": random_seed, **(options or {}), "inference_method": "nuts"})
+
+
+def _warn(message: str) -> None:
+    warnings.warn(f"select: {message}.", ConvergenceWarning, stacklevel=3)

@@ -1,0 +1,115 @@
+"""diagnose: the table and the verdict."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import pymc_vmrp as vmrp
+
+SOUND = {"hyperparameters": "integrated"}
+
+
+@pytest.fixture(scope="module")
+def model():
+    simulation = vmrp.simulate(600, n_states=8, random_seed=3)
+    return vmrp.Model("support ~ male + (1|state) + (1|eth) + (1|educ)", simulation.survey)
+
+
+@pytest.fixture(scope="module")
+def sound(model):
+    return model.fit(500, random_seed=1, **SOUND)
+
+
+def test_a_sound_fit_is_fine(model, sound):
+    found = vmrp.diagnose(model, sound, random_seed=1)
+    assert found.verdict == "fine"
+    assert found.reasons == []
+    assert {"convergence", "other optima", "k-hat", "short MCMC: shift"} <= set(
+        found.table["check"]
+    )
+    assert repr(found).startswith("Verdict: fine")
+    assert {"shift", "sd_ratio", "pareto_k", "kind"} <= set(found.estimands.columns)
+    assert "state=S01" in found.estimands.index
+
+
+def test_it_is_repeatable(model, sound):
+    a, b = (vmrp.diagnose(model, sound, random_seed=5, restarts=0) for _ in range(2))
+    pd.testing.assert_frame_equal(a.table, b.table)
+
+
+@pytest.mark.filterwarnings("ignore::pymc_vmrp.errors.ConvergenceWarning")
+def test_too_few_iterations_are_not_to_be_trusted(model):
+    fit = model.fit(500, random_seed=1, max_iter=2, hyperparameters="mean_field")
+    found = vmrp.diagnose(model, fit, mcmc=False)
+    assert found.verdict == "do not trust"
+    assert "max_iter" in found.reasons[0]
+
+
+def test_understated_sds_are_found(model):
+    idata = model.fit(500, random_seed=1, factorization="strong")
+    found = vmrp.diagnose(model, idata, random_seed=1, restarts=0)
+    assert found.verdict == "do not trust"
+    assert found.estimands.loc["Intercept", "sd_ratio"] < 0.7
+
+
+def test_hyperparameters_alone_call_for_care():
+    """Mean field understates the σ's of a survey, and state estimates are right all the same."""
+    simulation = vmrp.simulate(3000, random_seed=2)
+    model = vmrp.Model("support ~ male + repvote + (1|state)", simulation.survey)
+    idata = model.fit(1000, random_seed=1, hyperparameters="mean_field")
+
+    def states(draws):
+        return vmrp.poststratify(model, draws, simulation.cells, by="state")
+
+    found = vmrp.diagnose(model, idata, states, random_seed=1, restarts=0)
+    assert found.verdict != "do not trust"
+    of = found.table.set_index(["check", "of"])["verdict"]
+    assert of["short MCMC: sd ratio", "chosen estimands"] == "fine"
+    assert of["short MCMC: sd ratio", "hyperparameters"] != "fine"
+
+
+def test_a_wrong_family_is_found():
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"y": rng.standard_t(2, 400), "g": list("abcdefgh") * 50})
+    model = vmrp.Model("y ~ 1 + (1|g)", frame, family="gaussian")
+    found = vmrp.diagnose(model, model.fit(500, random_seed=1, **SOUND), random_seed=1)
+    assert found.verdict == "do not trust"
+    assert any("tails" in reason for reason in found.reasons)
+
+
+def test_a_model_without_groups():
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.normal(size=200)})
+    frame["y"] = (rng.random(200) < 1 / (1 + np.exp(-frame["x"]))).astype(int)
+    model = vmrp.Model("y ~ x", frame)
+    assert vmrp.diagnose(model, model.fit(500, random_seed=1), random_seed=1).verdict == "fine"
+
+
+def test_a_saved_fit_is_as_good(model, sound, tmp_path):
+    sound.to_netcdf(tmp_path / "fit.nc")
+    with xr.open_datatree(tmp_path / "fit.nc") as read:
+        found = vmrp.diagnose(model, read, random_seed=1, mcmc=False)
+    assert found.verdict == "fine"
+
+
+def test_what_is_no_model_is_an_error(sound):
+    with pytest.raises(vmrp.DataError, match=r"must be a vmrp\.Model"):
+        vmrp.diagnose("model", sound)
+
+
+def test_a_fit_of_another_model_is_an_error(model):
+    other = vmrp.Model("support ~ 1 + (1|state)", vmrp.simulate(300, random_seed=1).survey)
+    with pytest.raises(vmrp.DataError, match="another model"):
+        vmrp.diagnose(model, other.fit(100, random_seed=1))
+
+
+@pytest.mark.slow
+def test_every_planted_failure_is_found_and_no_twin_is():
+    from benchmarks.trust import planted
+
+    table = planted(repeats=1)
+    assert (table.loc[table["fit"] == "failure", "verdict"] == "do not trust").all()
+    assert (table.loc[table["fit"] == "sound", "verdict"] != "do not trust").all()
