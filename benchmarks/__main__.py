@@ -15,21 +15,23 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from benchmarks import (
     accelerators,
     accuracy,
+    baselines,
     calibration,
     engine,
     factorization,
     families,
     gibbs,
     hyperparameters,
+    methods,
     selection,
     smooths,
     speed,
     trust,
     warm,
 )
-from benchmarks import baselines as methods
 from benchmarks.cases import CASES, Case
 from benchmarks.data import SHARED
+from benchmarks.fitted import Settings
 from benchmarks.results_files import Measured, save
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -187,7 +189,9 @@ def gibbs_command(
 @app.command("engine")
 def engine_command(
     case: _CASE = None,
-    baselines: bool = True,
+    compared: Annotated[
+        bool, typer.Option("--baselines/--no-baselines", help="Also other methods.")
+    ] = True,
     shared: _SHARED = SHARED,
     limit: Annotated[float, typer.Option(help="Most seconds of one of our fits.")] = 900.0,
     baseline_limit: Annotated[float, typer.Option(help="Most seconds of a baseline.")] = 120.0,
@@ -205,14 +209,14 @@ def engine_command(
         for one in chosen:
             row = engine.measure(one, plan, show)
             ours.add(row)
-            if baselines:
-                for other in methods.compare(one, row, other_plan, show):
+            if compared:
+                for other in baselines.compare(one, row, other_plan, show):
                     others.add(other)
     _print_parts(ours.table(), _ENGINE_PARTS)
-    if baselines and others.rows:
+    if compared and others.rows:
         table = others.table()
         _print("baselines", table.drop(columns="at_least"))
-        _report("baseline_ratios", methods.ratios(table))
+        _report("baseline_ratios", baselines.ratios(table))
 
 
 @app.command("accelerators")
@@ -276,6 +280,58 @@ def warm_command(
     _print("warm", warm.with_ratios(measured.table()))
 
 
+@app.command("methods")
+def methods_command(
+    n: Annotated[int, typer.Option(help="Answers: 5000 or 59810.")] = 5000,
+    methods_: Annotated[
+        str, typer.Option("--methods", help=f"Of {', '.join(methods.METHODS)}; commas between.")
+    ] = ",".join(methods.METHODS),
+    csv: Annotated[Path | None, typer.Option(help="File of results; rows merge.")] = None,
+    shared: _SHARED = SHARED,
+    timeout: Annotated[float, typer.Option(help="Most seconds of one method.")] = 3600.0,
+    steps: Annotated[int, typer.Option(help="Of ADVI.")] = 30_000,
+    flow_steps: Annotated[int, typer.Option(help="Of the normalizing flow.")] = 10_000,
+    draws: Annotated[int, typer.Option(help="Of variational methods.")] = 4000,
+    seed: int = 2018,
+) -> None:
+    """CCES: variational methods and MCMC on one model: seconds, k-hat, states, coefficients.
+
+    Each method has a process of its own. Saves what it has as it goes; other methods of earlier
+    runs stay in the file.
+    """
+    chosen = [name.strip() for name in methods_.split(",") if name.strip()]
+    unknown = [name for name in chosen if name not in methods.METHODS]
+    if unknown:
+        raise typer.BadParameter(
+            f"no method {unknown[0]!r}; there are {', '.join(methods.METHODS)}."
+        )
+    if n not in methods.CASES:
+        raise typer.BadParameter(f"n is one of {', '.join(map(str, methods.CASES))}.")
+    settings = Settings(draws=draws, steps=steps, flow_steps=flow_steps, seed=seed)
+    file = csv or Path(__file__).parent / "results" / "methods.csv"
+    measured = Measured(file.stem, ("answers", "method"), folder=file.resolve().parent)
+    with _progress(measured) as show:
+        for name in chosen:
+            show(f"{n} answers: {methods.METHODS[name].label}")
+            measured.add(methods.row(name, n, shared.resolve(), settings, timeout))
+    _print_parts(methods.ordered(measured.merged(), n), _METHODS_PARTS, "label")
+
+
+_METHODS_PARTS = {
+    "methods: seconds and fit": (
+        "seconds", "compile_s", "quiet", "elbo", "k_hat", "distinct", "drift", "problem", "note",
+    ),
+    "methods: states": (
+        "mae_pp", "states_shift", "states_sd", "states_sd_min", "states_sd_max", "states_covered",
+    ),
+    "methods: coefficients and sds": (
+        "coef_shift", "coef_shift_max", "coef_sd", "coef_sd_min", "coef_covered",
+        "sigma_shift", "sigma_sd", "sigma_covered",
+    ),
+    "methods: chains": ("rhat", "min_ess", "ess_per_s", "divergences"),
+}  # fmt: skip
+
+
 _ENGINE_PARTS = {
     "engine: seconds from the data frame to q": (
         "p", "cells", "rows", "cold_s", "cold_quiet", "build_s", "fit_s", "total_s", "best_s",
@@ -316,9 +372,9 @@ def _progress(*measured: Measured) -> Iterator[engine.Show]:
         raise typer.Exit(1)
 
 
-def _print_parts(table: pd.DataFrame, parts: dict[str, tuple[str, ...]]) -> None:
+def _print_parts(table: pd.DataFrame, parts: dict[str, tuple[str, ...]], key: str = "case") -> None:
     for title, columns in parts.items():
-        _print(title, table.reindex(columns=["case", *columns]))
+        _print(title, table.reindex(columns=[key, *columns]))
 
 
 def _report(name: str, table: pd.DataFrame) -> None:

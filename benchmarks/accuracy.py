@@ -94,6 +94,7 @@ class NutsCase:
     response: str
     survey: pd.DataFrame
     cells: pd.DataFrame
+    truth: pd.Series
     states: Path
     terms: Path
 
@@ -114,15 +115,15 @@ def nuts_cases(shared: Path) -> list[NutsCase]:
     folder, other = shared / "cces2018", shared / "simulated_5k"
     return [
         NutsCase(
-            "simulated 5,000", "y", simulated.survey, simulated.cells,
+            "simulated 5,000", "y", simulated.survey, simulated.cells, simulated.truth,
             other / "nuts_state_estimates.csv", other / "nuts_reference.csv",
         ),
         NutsCase(
-            "CCES 5,000", "abortion", part, cces.cells,
+            "CCES 5,000", "abortion", part, cces.cells, cces.truth,
             folder / "nuts_state_estimates_5000.csv", folder / "nuts_reference_5000.csv",
         ),
         NutsCase(
-            "CCES 59,810", "abortion", cces.survey, cces.cells,
+            "CCES 59,810", "abortion", cces.survey, cces.cells, cces.truth,
             folder / "nuts_state_estimates_full.csv", folder / "nuts_reference_full.csv",
         ),
     ]  # fmt: skip
@@ -177,16 +178,27 @@ def elements(mean: Any, sd: Any, path: Path) -> pd.DataFrame:
     """|Shift| and sd ratio of every parameter against NUTS, from Datasets of means and sds."""
     rows = []
     for _, row in pd.read_csv(path).iterrows():
-        # region's levels are written region[South] in some files, South or NC in others
-        term, _, level = row["term"].removesuffix("]").partition("[")
-        if term not in mean:
-            term, level = "region", {"NC": "North Central"}.get(term, term)
-        dims = mean[term].dims
-        element = {dims[-1]: level or row["level"]} if dims else {}
-        m, s = (float(x[term].sel(element)) for x in (mean, sd))
+        term, _ = element_of(mean, row)
+        m, s = (float(element(x, row)) for x in (mean, sd))
         shift = abs(m - row["mean"]) / row["sd"]
         rows.append({"term": term, "shift": shift, "sd_ratio": s / row["sd"]})
     return pd.DataFrame(rows)
+
+
+def element(posterior: Any, row: pd.Series) -> Any:
+    """The element of a Dataset that a row of the NUTS references is about."""
+    term, level = element_of(posterior, row)
+    dims = [dim for dim in posterior[term].dims if dim not in ("chain", "draw")]
+    return posterior[term].sel({dims[-1]: level} if dims else {})
+
+
+def element_of(posterior: Any, row: pd.Series) -> tuple[str, Any]:
+    """Variable and level of a row of the NUTS references."""
+    # region's levels are written region[South] in some files, South or NC in others
+    term, _, level = row["term"].removesuffix("]").partition("[")
+    if term not in posterior:
+        term, level = "region", {"NC": "North Central"}.get(term, term)
+    return term, level or row["level"]
 
 
 def ghitza_gelman(

@@ -15,10 +15,10 @@ from benchmarks.isolate import Row
 _FOLDER = Path(__file__).parent / "results"
 
 
-def save(name: str, table: pd.DataFrame) -> None:
+def save(name: str, table: pd.DataFrame, folder: Path = _FOLDER) -> None:
     """Write one table."""
-    _FOLDER.mkdir(exist_ok=True)
-    table.to_csv(_FOLDER / f"{name}.csv", index=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / f"{name}.csv", index=False)
 
 
 @dataclass
@@ -32,26 +32,33 @@ class Measured:
     keys : tuple of str
         Columns that tell rows apart.
     rows : list of dict
+    folder : Path
+        Of the file.
     """
 
     name: str
     keys: tuple[str, ...]
     rows: list[Row] = field(default_factory=list)
+    folder: Path = _FOLDER
 
     def add(self, row: Row) -> None:
         """Take one more row and save at once, so that an interruption loses nothing."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self.rows.append(row | {"measured": now, "revision": _revision()})
+        save(self.name, self.merged(), self.folder)
+
+    def merged(self) -> pd.DataFrame:
+        """Rows of this run and of earlier runs, as they are in the file."""
         tables = [self._earlier(), pd.DataFrame(self.rows)]
         both = pd.concat([table for table in tables if len(table)], ignore_index=True)
-        save(self.name, both.drop_duplicates(list(self.keys), keep="last"))
+        return both.drop_duplicates(list(self.keys), keep="last")
 
     def table(self) -> pd.DataFrame:
         """Rows of this run."""
         return pd.DataFrame(self.rows).drop(columns=["measured", "revision"])
 
     def _earlier(self) -> pd.DataFrame:
-        path = _FOLDER / f"{self.name}.csv"
+        path = self.folder / f"{self.name}.csv"
         return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
 
