@@ -17,7 +17,7 @@ from pymc_vmrp.results.idata import read_draws
 
 @pytest.fixture(scope="module")
 def idata(slopes_model):
-    return slopes_model.fit(400, random_seed=1, log_likelihood=True)
+    return slopes_model.fit(400, random_seed=1, log_likelihood=True, hyperparameters="mean_field")
 
 
 def test_names_dims_and_coords(idata):
@@ -66,7 +66,9 @@ def test_draws_have_the_moments_of_q(idata):
 
 def test_intercept_is_reported_as_written(slopes_model, survey):
     """η computed from the named draws alone, on the raw data, is that of the coefficient vector."""
-    posterior = slopes_model.fit(3, random_seed=2)["posterior"].isel(chain=0, draw=1)
+    posterior = slopes_model.fit(3, random_seed=2, hyperparameters="mean_field")["posterior"].isel(
+        chain=0, draw=1
+    )
     state = xr.DataArray(survey["state"].to_numpy(), dims="row")
     age = xr.DataArray(survey["age"].to_numpy(), dims="row")
     x, male = (xr.DataArray(survey[c].to_numpy(), dims="row") for c in ("x", "male"))
@@ -107,7 +109,7 @@ def test_sample_stats_make_importance_weights(idata):
 
 def test_read_draws_undoes_the_names(slopes_model):
     q = slopes_model.approximate(hyperparameters="mean_field")
-    tree = slopes_model.fit(50, random_seed=5)
+    tree = slopes_model.fit(50, random_seed=5, hyperparameters="mean_field")
     expected = q.sample(50, 5)
     actual = read_draws(slopes_model.glmm, tree)
     np.testing.assert_allclose(actual.coefficients[0], expected.coefficients, atol=1e-12)
@@ -117,7 +119,7 @@ def test_read_draws_undoes_the_names(slopes_model):
 
 def test_read_draws_round_trips_categorical_slopes(survey):
     model = vmrp.Model("y ~ educ + age + (age|state) + (0 + age|educ)", survey)
-    tree = model.fit(20, random_seed=3)
+    tree = model.fit(20, random_seed=3, hyperparameters="mean_field")
     expected = model.approximate(hyperparameters="mean_field").sample(20, 3)
     actual = read_draws(model.glmm, tree)
     np.testing.assert_allclose(actual.coefficients[0], expected.coefficients, atol=1e-12)
@@ -130,7 +132,7 @@ def test_read_draws_round_trips_categorical_slopes(survey):
 @given(st.integers(0, 1000), st.sampled_from(["x", "educ", "age"]), st.integers(1, 4))
 def test_any_model_survives_being_saved(survey, tmp_path_factory, seed, slope, draws):
     model = vmrp.Model(f"y ~ x + educ + ({slope}|state) + (1|age:educ)", survey)
-    tree = model.fit(draws, random_seed=seed)
+    tree = model.fit(draws, random_seed=seed, hyperparameters="mean_field")
     path = tmp_path_factory.mktemp("saved") / "fit.nc"
     tree.to_netcdf(path, engine="h5netcdf")
     back = az.from_netcdf(path)
@@ -188,13 +190,13 @@ def test_another_models_draws_are_refused(idata, survey, intercepts_model):
     ],
 )
 def test_any_index_of_the_rows_can_be_saved(survey, tmp_path, index):
-    tree = vmrp.Model("y ~ (1|state)", survey.set_index(index)).fit(2)
+    tree = vmrp.Model("y ~ (1|state)", survey.set_index(index)).fit(2, hyperparameters="mean_field")
     tree.to_netcdf(tmp_path / "fit.nc", engine="h5netcdf")
 
 
 def test_observed_data_keep_the_order_and_index_of_the_rows(survey):
     shuffled = survey.sample(frac=1, random_state=0)
-    tree = vmrp.Model("y ~ (1|state)", shuffled).fit(2)
+    tree = vmrp.Model("y ~ (1|state)", shuffled).fit(2, hyperparameters="mean_field")
     np.testing.assert_array_equal(tree["observed_data"]["y"], shuffled["y"])
     np.testing.assert_array_equal(tree["observed_data"]["__obs__"], shuffled.index)
 
@@ -202,7 +204,7 @@ def test_observed_data_keep_the_order_and_index_of_the_rows(survey):
 def test_binomial_rows(survey):
     counted = survey.groupby("state", as_index=False).agg(s=("y", "sum"), n=("y", "size"))
     tree = vmrp.Model("p(s, n) ~ (1|state)", counted, family="binomial").fit(
-        4, log_likelihood=True, random_seed=0
+        4, log_likelihood=True, random_seed=0, hyperparameters="mean_field"
     )
     np.testing.assert_array_equal(tree["constant_data"]["trials"], counted["n"])
     assert isinstance(counted, pd.DataFrame)
@@ -210,5 +212,8 @@ def test_binomial_rows(survey):
 
 
 def test_same_seed_same_draws(slopes_model):
-    a, b = (slopes_model.fit(5, random_seed=9)["posterior"].to_dataset() for _ in range(2))
+    a, b = (
+        slopes_model.fit(5, random_seed=9, hyperparameters="mean_field")["posterior"].to_dataset()
+        for _ in range(2)
+    )
     xr.testing.assert_identical(a, b)
