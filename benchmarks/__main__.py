@@ -246,7 +246,7 @@ def methods_command(
     shared: _SHARED = SHARED,
     timeout: Annotated[float, typer.Option(help="Most seconds of one method.")] = 3600.0,
     steps: Annotated[int, typer.Option(help="Of one run of ADVI, of 10 at most.")] = 30_000,
-    flow_steps: Annotated[int, typer.Option(help="Of the normalizing flow.")] = 10_000,
+    flow_steps: Annotated[int, typer.Option(help="Of the normalizing flow.")] = 30_000,
     draws: Annotated[int, typer.Option(help="Of variational methods.")] = 4000,
     seed: int = 2018,
 ) -> None:
