@@ -289,8 +289,8 @@ def methods_command(
     csv: Annotated[Path | None, typer.Option(help="File of results; rows merge.")] = None,
     shared: _SHARED = SHARED,
     timeout: Annotated[float, typer.Option(help="Most seconds of one method.")] = 3600.0,
-    steps: Annotated[int, typer.Option(help="Of ADVI.")] = 30_000,
-    flow_steps: Annotated[int, typer.Option(help="Of the normalizing flow.")] = 10_000,
+    steps: Annotated[int, typer.Option(help="Of one run of ADVI, of 10 at most.")] = 30_000,
+    flow_steps: Annotated[int, typer.Option(help="Of the normalizing flow.")] = 30_000,
     draws: Annotated[int, typer.Option(help="Of variational methods.")] = 4000,
     seed: int = 2018,
 ) -> None:
@@ -319,7 +319,8 @@ def methods_command(
 
 _METHODS_PARTS = {
     "methods: seconds and fit": (
-        "seconds", "compile_s", "quiet", "elbo", "k_hat", "distinct", "drift", "problem", "note",
+        "seconds", "compile_s", "quiet", "elbo", "k_hat", "distinct", "steps", "drift", "problem",
+        "note",
     ),
     "methods: states": (
         "mae_pp", "states_shift", "states_sd", "states_sd_min", "states_sd_max", "states_covered",

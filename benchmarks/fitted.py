@@ -37,7 +37,7 @@ class Settings:
     chains: int = 4
     chain_draws: int = 1000
     steps: int = 30_000
-    flow_steps: int = 10_000
+    flow_steps: int = 30_000
     seed: int = 2018
 
 

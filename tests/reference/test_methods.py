@@ -104,8 +104,8 @@ def test_resampling_prefers_draws_of_large_weight(intercepts_model):
     assert distinct == len(np.unique(moved)) < 400
 
 
-def test_drift_is_the_gain_of_the_last_tenth():
-    assert approximations.drift(np.arange(100.0)) == pytest.approx(10)
+def test_drift_is_the_gain_of_the_last_quarter():
+    assert approximations.drift(np.arange(100.0)) == pytest.approx(25)
 
 
 def test_a_missing_module_is_named_with_its_remedy():
