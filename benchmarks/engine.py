@@ -128,7 +128,7 @@ def timed_fit(case: Case, frame: pd.DataFrame, options: Row) -> tuple[vmrp.Model
     start = Clock.now()
     model = case.model(frame)
     middle = time.perf_counter()
-    posterior = model.approximate(progressbar=False, **options)
+    posterior = model.approximate(progressbar=False, hyperparameters="mean_field", **options)
     end = Clock.now()
     row = {
         "build_s": middle - start.wall,

@@ -31,8 +31,10 @@ def against_nuts(shared: Path, draws: int = 10_000) -> pd.DataFrame:
     reference = data.nuts_states(case.states)
     rows = []
     for (name, options), bound in product(FACTORIZATIONS.items(), BOUNDS):
-        model.approximate(bound=bound, **options)  # what is compiled, is compiled now
-        q = model.approximate(bound=bound, **options)
+        model.approximate(
+            bound=bound, hyperparameters="mean_field", **options
+        )  # what is compiled, is compiled now
+        q = model.approximate(bound=bound, hyperparameters="mean_field", **options)
         plain = q.sample(draws, 1)
         for mavb in (False, True):
             tree = _tree(model, q.augment(plain, 2) if mavb else plain)

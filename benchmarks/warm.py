@@ -55,7 +55,7 @@ def compare(
         if names and case.name not in names:
             continue
         model = case.model()
-        fit = model.approximate(progressbar=False)
+        fit = model.approximate(progressbar=False, hyperparameters="mean_field")
         for method in methods:
             show(f"{case.name}: {method}")
             yield {"case": case.name, "method": method, **_measure(model, fit, method, plan)}

@@ -42,7 +42,7 @@ _ORDER = (NOTE, FINE, CARE, NO_TRUST)
 # what an estimand surely moves by, three standard errors taken off: in sds, and in log sds
 _CARE_SHIFT, _CARE_LOG_RATIO = 0.1, float(np.log(1.1))
 _MOST_SHIFT, _MOST_LOG_RATIO = 0.3, float(np.log(1.25))
-_MOST_RHAT, _LEAST_ESS = 1.01, 400
+_MOST_RHAT, _WORST_RHAT, _LEAST_ESS = 1.01, 1.05, 400
 _SMALLEST_P, _CARE_Z, _NO_Z = 0.01, 3.0, 5.0
 _SHARE_OF_BAD_K = 0.01  # of the rows, whose leave-one-out estimates cannot be trusted
 _MOST_OF_LOO = 4e7  # numbers of a matrix of log likelihoods
@@ -211,15 +211,17 @@ def _convergence(idata: xr.DataTree) -> Iterator[_Found]:
         )  # fmt: skip
     if "max_rhat" in idata.attrs:
         rhat, ess = float(idata.attrs["max_rhat"]), float(idata.attrs["min_ess"])
-        bad = not rhat <= _MOST_RHAT
-        yield _Found(
-            "R-hat", "largest", rhat, _MOST_RHAT, NO_TRUST if bad else FINE,
-            "The chains have not mixed: raise tune= and draws=." if bad else "The chains agree.",
-        )  # fmt: skip
+        verdict = FINE if rhat <= _MOST_RHAT else NO_TRUST if rhat > _WORST_RHAT else CARE
+        meaning = "The chains agree."
+        if np.isnan(rhat):
+            meaning = "One chain cannot tell whether it has mixed: raise chains=."
+        elif verdict != FINE:
+            meaning = f"The chains have not mixed (R-hat {rhat:.3f}): raise tune= and draws=."
+        yield _Found("R-hat", "largest", rhat, _MOST_RHAT, verdict, meaning)
         few = not ess >= _LEAST_ESS
         yield _Found(
             "bulk ESS", "smallest", ess, _LEAST_ESS, CARE if few else FINE,
-            "Few effective draws: raise draws=." if few else "Enough effective draws.",
+            f"Few effective draws ({ess:.0f}): raise draws=." if few else "Enough effective draws.",
         )  # fmt: skip
         divergences = float(idata.attrs.get("divergences", 0))
         if divergences:
@@ -283,7 +285,8 @@ def _moves(
     try:
         chains = short_chains(model, idata, random_seed, progressbar)
     except PriorError as error:
-        return None, [_Found("short MCMC", "all", np.nan, np.nan, NOTE, f"Not done: {error}")]
+        meaning = f"No MCMC could check the fit: {error}"
+        return None, [_Found("short MCMC", "all", np.nan, np.nan, CARE, meaning)]
     flat = own.draws.reshape(-1, own.draws.shape[-1])
     moved = moves(flat, compute(chains.draws).draws, chains.pieces)
     labelled = moved.assign(name=own.names, kind=own.kinds)
@@ -339,10 +342,11 @@ def _loo(
     if distinct.size > most:
         chosen = np.sort(rng.choice(n, min(n, most), replace=False))
         distinct = distinct_rows(take_rows(observations, chosen))
-    trusted = ratio is not None and smoothed_weights(ratio)[1] <= largest_k(len(ratio))
-    found = leave_one_out(model.glmm, distinct, draws, ratio if trusted else None)
+    found = corrected = leave_one_out(model.glmm, distinct, draws)
+    if ratio is not None and smoothed_weights(ratio)[1] <= largest_k(len(ratio)):
+        corrected = leave_one_out(model.glmm, distinct, draws, ratio)
     rows = len(distinct.index)
-    elpd = float(found.elpd[distinct.index].sum()) * n / rows
+    elpd = float(corrected.elpd[distinct.index].sum()) * n / rows
     p_loo = float((found.lpd - found.elpd)[distinct.index].sum()) * n / rows
     part = "" if rows == n else f", from {rows:,} of {n:,} rows"
     yield _Found(
@@ -366,9 +370,9 @@ def _predictive(check: pd.Series) -> _Found:
     if p < _SMALLEST_P and z > _CARE_Z:
         verdict = NO_TRUST if z > _NO_Z else CARE
     meaning = (
-        f"The {check['what']} are as the model replicates them."
+        f"In {check['what']} the data are as the model replicates them."
         if verdict == FINE
-        else f"The {check['what']} are not as the model replicates them (z = {check['z']:.1f}): "
-        "change the model, for example its family or terms."
+        else f"In {check['what']} the data are not as the model replicates them "
+        f"(z = {check['z']:.1f}): change the model, for example its family or terms."
     )
     return _Found("predictive check", str(check["what"]), p, _SMALLEST_P, verdict, meaning)

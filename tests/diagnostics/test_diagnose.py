@@ -88,6 +88,28 @@ def test_a_model_without_groups():
     assert vmrp.diagnose(model, model.fit(500, random_seed=1), random_seed=1).verdict == "fine"
 
 
+def test_chains_are_checked_too(model):
+    """Short chains of MCMC are no fit to trust; long enough ones are."""
+    idata = model.fit(800, tune=200, inference_method="gibbs", random_seed=1)
+    found = vmrp.diagnose(model, idata, mcmc=False, loo=False)
+    assert {"R-hat", "bulk ESS"} <= set(found.table["check"])
+    idata.attrs["max_rhat"] = 1.03
+    assert vmrp.diagnose(model, idata, mcmc=False, loo=False).verdict == "use with care"
+    idata.attrs["max_rhat"] = 1.2
+    assert vmrp.diagnose(model, idata, mcmc=False, loo=False).verdict == "do not trust"
+    idata.attrs["max_rhat"] = float("nan")
+    assert "One chain" in vmrp.diagnose(model, idata, mcmc=False, loo=False).reasons[0]
+
+
+def test_without_mcmc_there_is_no_clean_bill(survey):
+    """An improper prior of Σ leaves no sampler to check the fit with."""
+    with pytest.warns(vmrp.PriorWarning):
+        model = vmrp.Model("y ~ x + (1|state)", survey, priors={"1|state": "jeffreys"})
+    found = vmrp.diagnose(model, model.fit(200, random_seed=1), random_seed=1)
+    assert found.verdict == "use with care"
+    assert "No MCMC could check" in found.reasons[0]
+
+
 def test_a_saved_fit_is_as_good(model, sound, tmp_path):
     sound.to_netcdf(tmp_path / "fit.nc")
     with xr.open_datatree(tmp_path / "fit.nc") as read:
