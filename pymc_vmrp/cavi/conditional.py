@@ -121,15 +121,20 @@ class ConditionalModel:
     def fit(self, theta: Theta, start: Marginals) -> Conditional:
         """Sweep from the sites that are optimal at the marginals ``start``.
 
+        Those of a family that is not log-concave may leave q improper there: their negative
+        precisions are then left out, to start with.
+
         Raises
         ------
         SingularPrecision
-            Where the first sites leave q improper, as those of a family that is not log-concave
-            may; start from other marginals then.
+            Where that does not make q proper either.
         """
         precisions = tuple(inverse(covariance) for covariance in theta.covariances)
         sites = self._evaluate(theta, start)[0]
-        best, step = self._sweep(theta, precisions, sites), 1.0
+        first = self._try(theta, precisions, sites)
+        if first is None:
+            first = self._sweep(theta, precisions, sites.log_concave(start.mean))
+        best, step = first, 1.0
         sweeps, gap = 1, best.gap
         while gap > self.tol and sweeps < _MOST_SWEEPS and step >= _SMALLEST_STEP:
             sites = best.sites.towards(best.target, step)

@@ -35,6 +35,12 @@ class Sites:
             (1 - step) * self.shift + step * other.shift,
         )
 
+    def log_concave(self, mean: FloatArray) -> Sites:
+        """The same slopes at ``mean`` of η, and no negative precisions."""
+        slope = self.shift - self.precision * mean
+        precision = np.maximum(self.precision, 0)
+        return Sites(precision, slope + precision * mean)
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from pymc_vmrp.cavi.conditional import Conditional, ConditionalModel, Marginals
-from pymc_vmrp.cavi.factor import SingularPrecision
 from pymc_vmrp.cavi.gaussian import Gaussian
 from pymc_vmrp.cavi.hyper import HyperCoordinates
 from pymc_vmrp.cavi.warm_start import fit_predictor
@@ -57,15 +56,15 @@ class Target:
     ----------
     model : ConditionalModel
     coordinates : HyperCoordinates
-    fallback : Marginals
-        Of η, where fits start that cannot start where they were to.
+    first : Marginals
+        Of η, where the first fit starts.
     on_evaluation : callable
         Called with each evaluation's number of sweeps and its value.
     """
 
     model: ConditionalModel
     coordinates: HyperCoordinates
-    fallback: Marginals
+    first: Marginals
     on_evaluation: Callable[[int, float], None]
 
     def evaluate(
@@ -91,10 +90,7 @@ class Target:
         conditionals, by_covariance, by_log_phi = [], [], []
 
         def fit(i: int) -> tuple[Conditional, tuple[tuple[FloatArray, ...], FloatArray]]:
-            try:
-                conditional = self.model.fit(theta[i], starts(psi[i]))
-            except SingularPrecision:
-                conditional = self.model.fit(theta[i], self.fallback)
+            conditional = self.model.fit(theta[i], starts(psi[i]))
             return conditional, self.model.gradient(theta[i], conditional)
 
         for i, (conditional, gradient) in enumerate(
@@ -170,7 +166,7 @@ def climb(target: Target, start: FloatArray) -> list[Evaluation]:
     def negative(z: FloatArray) -> tuple[float, FloatArray]:
         last = trace[-1].conditional.marginals if trace else None
         psi = z * unit
-        (found,) = target.evaluate(psi[None], lambda _: last or target.fallback)
+        (found,) = target.evaluate(psi[None], lambda _: last or target.first)
         if not np.isfinite(found.value):
             return _WORST, np.zeros(len(z))
         trace.append(found)

@@ -105,9 +105,7 @@ def start(setup: Setup, mean: FloatArray | None = None) -> Point:
         hold = np.where(sites.precision > 0, _START_HOLD, 0.0)
         sites = Sites(sites.precision + hold, sites.shift + hold * mean)
     if not glmm.family.log_concave:  # far from the data such sites would leave q improper
-        slope = sites.shift - sites.precision * mean
-        precision = np.maximum(sites.precision, 0)
-        sites = Sites(precision, slope + precision * mean)
+        sites = sites.log_concave(mean)
     return Point(precisions, sites, starting_scales(glmm.common))
 
 

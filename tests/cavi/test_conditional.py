@@ -11,6 +11,7 @@ import pymc_vmrp as vmrp
 from benchmarks.simulated_families import CASES, simulate
 from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.conditional import ConditionalModel, Marginals, Theta
+from pymc_vmrp.cavi.sites import Sites
 
 EVERY = pytest.mark.parametrize(("family", "link"), CASES)
 
@@ -109,3 +110,28 @@ def test_evidence_of_logistic_intercepts_is_close_to_the_integral():
         density = stats.binom.pmf(y, n, 1 / (1 + np.exp(-u))) * stats.norm.pdf(u, 0, 0.5)
         exact += np.log(np.trapezoid(density, u))
     assert exact - 0.01 < fit.log_evidence < exact
+
+
+def test_starts_between_two_clusters_do_not_leave_q_improper():
+    """A Student t is convex half-way between clusters: the optimal sites there are negative."""
+    rng = np.random.default_rng(0)
+    y = np.where(np.arange(40) < 20, -4.0, 4.0) + rng.normal(0, 0.3, 40)
+    frame = pd.DataFrame({"y": y, "g": list("abcde") * 8})
+    priors = {"nu": 3.0, "sigma": 0.3, "1|g": vmrp.HalfNormal(0.3), "Intercept": vmrp.Normal(0, 10)}
+    model = vmrp.Model("y ~ 1 + (1|g)", frame, family="t", priors=priors)
+    theta = Theta((np.array([[0.3**2]]),), np.empty(0))
+    between = Marginals(np.zeros(model.glmm.n_cells), np.full(model.glmm.n_cells, 1e-4))
+    conditional = conditional_model(model.glmm)
+    sites = conditional._evaluate(theta, between)[0]
+    assert (sites.precision < 0).all()
+    assert np.isfinite(conditional.fit(theta, between).log_evidence)
+
+
+def test_sites_without_negative_precisions_keep_their_slopes():
+    sites = Sites(np.array([-1.0, 2.0]), np.array([0.5, 0.3]))
+    mean = np.array([0.7, -0.4])
+    positive = sites.log_concave(mean)
+    np.testing.assert_array_equal(positive.precision, [0, 2])
+    np.testing.assert_allclose(
+        positive.shift - positive.precision * mean, sites.shift - sites.precision * mean
+    )
