@@ -40,8 +40,8 @@ _DRAWS = 400  # of the fit that starts are chosen from
 _BEND = 0.5  # where the coordinate of σ is bent, in medians of σ
 _SMALLEST = 1e-3  # of that, in units of η
 # seconds of a gradient: of the Cholesky factor and its inverse, of a row's entry, and any
-_BY_CUBE, _BY_ENTRY, _ANY = 1.5e-10, 8e-9, 3e-5
-_MOST_TIMES_AS_LONG = 20.0  # a gradient in whitened coordinates may take, as so many fewer will do
+_BY_CUBE, _BY_ENTRY, _ANY = 8e-11, 8e-9, 3e-5
+_MOST_TIMES_AS_LONG = 30.0  # a gradient in whitened coordinates may take, as so many fewer will do
 _PRIOR_WEIGHT = 10.0  # in draws, of q's variances in the adaptation of the mass matrix
 
 
@@ -139,7 +139,8 @@ def warm_start(
 def whitening_pays(glmm: GLMM) -> bool:
     """Whether a draw in whitened coordinates is likely to be cheaper than a non-centred one.
 
-    The former take about a twentieth of the gradients, each of which factors a p × p matrix.
+    An effective draw takes a thirtieth of the gradients or less, but each of them factors a p × p
+    matrix.
     """
     plain = _ANY + _BY_ENTRY * glmm.rows.values.size
     return plain + _BY_CUBE * glmm.n_coefficients**3 < _MOST_TIMES_AS_LONG * plain

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 _GRID = 512
+_DIAGNOSTICS = ("divergences", "max_rhat", "min_ess")
 
 
 def compare(
@@ -46,6 +47,9 @@ def compare(
         - ``overlap``: 1 − ½∫|p_a − p_b|, from kernel density estimates on one grid. Two samples of
           1,000 from the same normal distribution reach 0.96 on average, of 4,000 0.98.
 
+        Its ``attrs`` hold ``divergences``, ``max_rhat`` and ``min_ess`` of ``b`` where it is a NUTS
+        fit: a comparison is worth as much as what is compared with.
+
     Raises
     ------
     DataError
@@ -71,7 +75,9 @@ def compare(
     ]
     if not rows:
         raise DataError("The two posteriors have no variable and coordinates in common.")
-    return pd.DataFrame(rows).set_index("label")
+    table = pd.DataFrame(rows).set_index("label")
+    table.attrs = {name: b.attrs[name] for name in _DIAGNOSTICS if name in b.attrs}
+    return table
 
 
 def _elements(

@@ -68,3 +68,11 @@ def test_nothing_in_common():
         vmrp.compare(other, xr.DataTree())
     with pytest.raises(vmrp.DataError, match="not dict"):
         vmrp.compare(other, {"posterior": 1})
+
+
+def test_diagnostics_of_the_fit_compared_with_are_in_the_attributes(slopes_model):
+    a, b = (slopes_model.fit(20, random_seed=seed) for seed in (1, 2))
+    assert vmrp.compare(a, b).attrs == {}
+    b.attrs |= {"divergences": 3, "max_rhat": 1.02, "min_ess": 240.0, "n_steps": 5}
+    expected = {"divergences": 3, "max_rhat": 1.02, "min_ess": 240.0}
+    assert vmrp.compare(a, b).attrs == expected
