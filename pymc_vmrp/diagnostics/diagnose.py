@@ -39,7 +39,8 @@ FloatArray = NDArray[np.float64]
 FINE, CARE, NO_TRUST, NOTE = "fine", "use with care", "do not trust", "note"
 _ORDER = (NOTE, FINE, CARE, NO_TRUST)
 
-# what an estimand surely moves by, three standard errors taken off: in sds, and in log sds
+# what an estimand moves by, in sds and in log sds; standard errors taken off, three or (where it is
+# far) two
 _CARE_SHIFT, _CARE_LOG_RATIO = 0.1, float(np.log(1.1))
 _MOST_SHIFT, _MOST_LOG_RATIO = 0.3, float(np.log(1.25))
 _MOST_RHAT, _WORST_RHAT, _LEAST_ESS = 1.01, 1.05, 400
@@ -144,9 +145,9 @@ def diagnose(
     - k̂ of the weights p/q, at most min(1 − 1/log₁₀S, 0.7) (Vehtari et al. 2024; Yao et al. 2018).
       In high dimension k̂ is large for fits that are good enough; a large one is a note, and a
       small one says that q as a whole is near the posterior.
-    - short MCMC: chains of steps that leave the posterior invariant start at draws of q; what
-      surely moves, by three standard errors and more, was wrong: 0.1 sds or 10% of the sd call for
-      care, 0.3 sds or 25% are not to be trusted. Lower bounds, in the manner of TADDAA (Wang,
+    - short MCMC: chains of steps that leave the posterior invariant start at draws of q; what moves
+      was wrong: 0.1 sds or 10% of the sd beyond three standard errors call for care, 0.3 sds or 25%
+      beyond two are not to be trusted. Lower bounds, in the manner of TADDAA (Wang,
       Kasprzak & Huggins 2023).
     - leave-one-out by Pareto-smoothed importance sampling, corrected for q (Magnusson et al. 2019):
       rows whose k̂ is above the limit are ones that the posterior depends on.
@@ -296,10 +297,21 @@ def _moves(
     return moved, rows
 
 
+def _worst(part: pd.DataFrame, what: str) -> pd.Series:
+    """The estimand that moved most, as far as the standard errors tell."""
+    by = part[f"sure_{what}"].abs()
+    return part.loc[(by if by.max() > 0 else part[f"likely_{what}"].abs()).idxmax()]
+
+
+def _moved(worst: pd.Series, what: str, care: float, most: float) -> str:
+    if abs(worst[f"likely_{what}"]) > most:
+        return NO_TRUST
+    return CARE if abs(worst[f"sure_{what}"]) > care else FINE
+
+
 def _shift(kind: str, part: pd.DataFrame) -> _Found:
-    worst = part.loc[part["sure_shift"].abs().idxmax()]
-    sure = abs(worst["sure_shift"])
-    verdict = NO_TRUST if sure > _MOST_SHIFT else CARE if sure > _CARE_SHIFT else FINE
+    worst = _worst(part, "shift")
+    verdict = _moved(worst, "shift", _CARE_SHIFT, _MOST_SHIFT)
     meaning = (
         f"Means of {kind} stay where they are."
         if verdict == FINE
@@ -313,9 +325,8 @@ def _shift(kind: str, part: pd.DataFrame) -> _Found:
 
 def _ratio(kind: str, part: pd.DataFrame) -> _Found:
     limit = float(np.exp(_CARE_LOG_RATIO))
-    worst = part.loc[part["sure_log_ratio"].abs().idxmax()]
-    sure = abs(worst["sure_log_ratio"])
-    verdict = NO_TRUST if sure > _MOST_LOG_RATIO else CARE if sure > _CARE_LOG_RATIO else FINE
+    worst = _worst(part, "log_ratio")
+    verdict = _moved(worst, "log_ratio", _CARE_LOG_RATIO, _MOST_LOG_RATIO)
     how = "small" if worst["sd_ratio"] < 1 else "large"
     meaning = (
         f"Sds of {kind} stay what they are."

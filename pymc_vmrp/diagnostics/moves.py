@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-SURELY = 3.0  # standard errors
+SURELY, LIKELY = 3.0, 2.0  # standard errors
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,10 @@ def moves(q: FloatArray, chains: FloatArray, pieces: int = 1) -> pd.DataFrame:
             "shift_se": shift_se,
             "sd_ratio": np.exp(log_ratio),
             "log_ratio_se": np.where(constant, 0.0, log_ratio_se),
-            "sure_shift": _beyond(shift, shift_se),
-            "sure_log_ratio": _beyond(log_ratio, log_ratio_se),
+            "sure_shift": _beyond(shift, SURELY * shift_se),
+            "sure_log_ratio": _beyond(log_ratio, SURELY * log_ratio_se),
+            "likely_shift": _beyond(shift, LIKELY * shift_se),
+            "likely_log_ratio": _beyond(log_ratio, LIKELY * log_ratio_se),
         }
     )
 
@@ -119,4 +121,4 @@ def _log_sd_se(own: Blocks) -> FloatArray:
 
 
 def _beyond(value: FloatArray, error: FloatArray) -> FloatArray:
-    return np.sign(value) * np.maximum(np.abs(value) - SURELY * error, 0)
+    return np.sign(value) * np.maximum(np.abs(value) - error, 0)
