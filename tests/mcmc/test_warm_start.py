@@ -104,11 +104,11 @@ def test_families_agree_with_cold_chains(family, link):
 @pytest.mark.parametrize("arguments", [{"whiten": False}, {"nuts_sampler": "pymc"}])
 def test_other_ways_to_use_a_fit(slopes_model, cavi, arguments):
     nuts = slopes_model.fit(
-        200, random_seed=1, warm_start=cavi, target_accept=0.95, log_likelihood=True,
+        600, random_seed=1, warm_start=cavi, target_accept=0.95, log_likelihood=True,
         **OPTIONS, **arguments,
     )  # fmt: skip
     assert nuts.attrs["max_rhat"] < 1.05
-    assert nuts["log_likelihood"]["y"].shape == (2, 200, 600)
+    assert nuts["log_likelihood"]["y"].shape == (2, 600, 600)
 
 
 @pytest.mark.slow

@@ -87,7 +87,9 @@ def test_a_planted_interaction_is_found(by_loo, models):
 
 
 def test_loo_is_arvizs(by_loo, models):
-    tree = models["interaction"].fit(1000, random_seed=1, log_likelihood=True)
+    tree = models["interaction"].fit(
+        1000, random_seed=1, log_likelihood=True, hyperparameters="mean_field"
+    )
     reference = az.loo(tree, pointwise=True, reff=1.0)
     assert by_loo.table.loc["interaction", "elpd"] == pytest.approx(reference.elpd)
     assert by_loo.table.loc["interaction", "p_loo"] == pytest.approx(reference.p)
@@ -100,7 +102,7 @@ def test_the_corrected_one_too(exact):
     ours = vmrp.select(
         {"x": models["x"]}, correction=True, draws=500, random_seed=1, progressbar=False
     )
-    tree = models["x"].fit(500, random_seed=1, log_likelihood=True)
+    tree = models["x"].fit(500, random_seed=1, log_likelihood=True, hyperparameters="mean_field")
     stat = tree["sample_stats"]
     reference = az.loo_approximate_posterior(tree, stat["lp"], stat["log_q"], pointwise=True)
     np.testing.assert_allclose(ours.pointwise["x"], reference.elpd_i)
@@ -142,7 +144,7 @@ def test_kfold_is_refitting(models, frame):
     for k in range(3):
         model = vmrp.Model("y ~ (1|a) + (1|b)", frame[fold != k])
         left = frame[fold == k]
-        tree = model.fit(4000, random_seed=5)
+        tree = model.fit(4000, random_seed=5, hyperparameters="mean_field")
         model.predict(tree, data=left)
         p = tree["posterior"]["p"].mean(("chain", "draw")).to_numpy()
         expected = np.log(np.where(left["y"] == 1, p, 1 - p))
