@@ -101,6 +101,7 @@ def test_a_gaussian_likelihood_is_exactly_normal_given_the_hyperparameters():
         np.testing.assert_allclose(values, values[0], rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_the_density():
     rng = np.random.default_rng(4)
     data = pd.DataFrame({"x": rng.normal(size=60), "g": rng.integers(0, 5, 60).astype(str)})
