@@ -27,12 +27,12 @@ def fit_bambi(
 ) -> xr.DataTree:
     """Fit a ``bambi.Model``; see :func:`pymc_vmrp.fit`."""
     check_choice("method", method, METHODS)
+    if method == "nuts":
+        sampled: xr.DataTree = model.fit(draws=draws, random_seed=random_seed, **options)
+        return sampled
     check_count("draws", draws)
     if random_seed is not None:
         check_count("random_seed", random_seed, least=0)
-    if method == "nuts":
-        tree: xr.DataTree = model.fit(draws=draws, random_seed=random_seed, **options)
-        return tree
     from pymc_vmrp.frontends.bambi import read_bambi, restore_built
 
     own = {name: options[name] for name in _OWN_ARGUMENTS if name in options}

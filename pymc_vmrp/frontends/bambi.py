@@ -55,6 +55,8 @@ BAMBI_FAMILIES = {
 }
 _REMEDY = "sample the model with bambi_model.fit()"
 _SPECIAL_RESPONSES = ("censored", "constrained", "truncated")
+# of a weighted gamma Bambi 0.21 passes mean and sd as shape and rate; a weighted t does not build
+_WEIGHTED_FAMILIES = ("gaussian", "negativebinomial", "poisson")
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,13 @@ def _response(
     if data.dtype.kind == "b":
         data = data.astype(np.int8)
     if term.is_weighted:
+        if family.name not in _WEIGHTED_FAMILIES:
+            raise FormulaError(
+                f"The response {name!r} is weighted, which Bambi's models of the family "
+                f"{family.name!r} do not do as written; those of {', '.join(_WEIGHTED_FAMILIES)} "
+                "do. Write a pymc_vmrp.Model with weights=, or see what Bambi makes of it by "
+                "bambi_model.fit()."
+            )
         weights = check_weights(pd.Series(data[:, 1], name=name), "the model")
         y = data[:, 0]
         trials = None
