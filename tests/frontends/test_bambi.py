@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import norm
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.frontends.bambi import is_bambi_model, read_bambi
+from pymc_vmrp.frontends.bambi import BAMBI_FAMILIES, is_bambi_model, read_bambi
+from pymc_vmrp.glmm.families import families
 from pymc_vmrp.glmm.log_joint import log_joint
+from pymc_vmrp.results.idata import data_digest
 
 bmb = pytest.importorskip("bambi")
 
@@ -183,6 +189,27 @@ def test_rows_pool_into_cells(frame):
     assert spec.glmm.response.statistics[0].sum() == frame["y"].sum()
     counts = read_bambi(model("real ~ c + offset(e) + (1|g)", frame, "gaussian"))
     assert counts.glmm.n_cells == len(frame[["c", "g"]].drop_duplicates())
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.permutations(range(12)), st.sampled_from(["poisson", "gaussian", "gamma"]))
+def test_the_order_of_rows_does_not_matter(order, family):
+    data = pd.DataFrame(
+        {
+            "y": [1, 2, 3, 4, 1, 2, 5, 3, 2, 1, 6, 2],
+            "x": [0.5, -1.0, 0.0, 0.5] * 3,
+            "c": list("aabbccaabbcc"),
+            "g": list("ppqqrrpqrpqr"),
+        }
+    )
+    link = "identity" if family == "gaussian" else "log"
+    one, other = (
+        read_bambi(model("y ~ x + (1|g) + (c|g)", rows, family, link=link)).glmm
+        for rows in (data, data.iloc[list(order)].reset_index(drop=True))
+    )
+    assert data_digest(one) == data_digest(other)
+    np.testing.assert_allclose(one.common.prior_sd, other.common.prior_sd, rtol=1e-12)
+    np.testing.assert_allclose(one.common.center, other.common.center, atol=1e-12)
 
 
 def test_levels_without_rows_stay_out_of_the_model(bernoulli):
@@ -412,6 +439,7 @@ def test_gibbs(bernoulli, fitted):
         idata = vmrp.fit(bernoulli, method="gibbs", draws=20, tune=20, chains=2, random_seed=1)
     assert idata["posterior"].sizes["chain"] == 2
     assert list(idata["posterior"].data_vars) == list(fitted["posterior"].data_vars)
+    assert len(vmrp.compare(fitted, idata)) > len(fitted["posterior"].data_vars)
     bernoulli.predict(idata)
 
 
@@ -474,6 +502,22 @@ def test_what_is_not_read_is_named_with_the_remedy(frame, what):
     theirs_model = broken(frame, what)
     with pytest.raises(kind, match=f"(?s){message}.*bambi_model.fit"):
         vmrp.fit(theirs_model)
+
+
+def test_the_page_of_the_docs_lists_what_is_supported():
+    from bambi.defaults import get_builtin_family
+
+    page = (Path(__file__).parents[2] / "docs" / "bambi.md").read_text()
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
+    told = {first.split("`")[1]: set(re.findall("`([a-z]+)`", links)) for first, links in rows}
+    told["gamma"] -= {"inverse"}  # named there as Bambi's default
+    supported = {}
+    for cls, name in BAMBI_FAMILIES.items():
+        theirs = get_builtin_family(name)
+        assert type(theirs).__name__ == cls
+        links = set(theirs.SUPPORTED_LINKS[theirs.likelihood.parent])
+        supported[name] = links & {link for one, link in families() if one == name}
+    assert told == supported
 
 
 def test_arguments(bernoulli):
