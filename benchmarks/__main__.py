@@ -15,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from benchmarks import (
     accelerators,
     accuracy,
+    bambi_door,
     baselines,
     calibration,
     engine,
@@ -114,6 +115,19 @@ def hyperparameters_command(shared: _SHARED = SHARED, deep: bool = False) -> Non
     _report("hyperparameters_small", hyperparameters.small(shared))
     models = (1, 4, 7, 9) if deep else (1, 4)
     _report("hyperparameters_ghitza_gelman", hyperparameters.ghitza_gelman(shared, models))
+
+
+@app.command("bambi")
+def bambi_command(
+    shared: _SHARED = SHARED,
+    draws: int = 4000,
+    tune: int = 1000,
+    chains: int = 2,
+    cores: int = 2,
+) -> None:
+    """The running example as a Bambi model: time of reading it, and its states against NUTS."""
+    _report("bambi_reading", bambi_door.reading(shared))
+    _report("bambi_states", bambi_door.states(shared, draws, tune, chains, cores))
 
 
 @app.command("calibration")

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pymc_vmrp.curves import smooth_effects
     from pymc_vmrp.diagnostics.diagnose import Diagnosis, diagnose
     from pymc_vmrp.diagnostics.importance import resample
+    from pymc_vmrp.doors import fit
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
     from pymc_vmrp.results.checks import ppc_by_group
@@ -79,6 +80,7 @@ __all__ = [
     "calibrate",
     "compare",
     "diagnose",
+    "fit",
     "fixef",
     "icc",
     "plot_compare",
@@ -101,6 +103,7 @@ _LAZY = {
     "calibrate": "pymc_vmrp.calibration.calibrate",
     "compare": "pymc_vmrp.results.compare",
     "diagnose": "pymc_vmrp.diagnostics.diagnose",
+    "fit": "pymc_vmrp.doors",
     "fixef": "pymc_vmrp.results.summary",
     "icc": "pymc_vmrp.results.summary",
     "plot_compare": "pymc_vmrp.plots",

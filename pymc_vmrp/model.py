@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INFERENCE_METHODS = ("cavi", "gibbs", "nuts", "advi", "fullrank_advi", "pathfinder")
 
-_CAVI_ARGUMENTS = (
+CAVI_ARGUMENTS = (
     "bound",
     "tol",
     "max_iter",
@@ -38,7 +38,6 @@ _CAVI_ARGUMENTS = (
     "hyperparameters",
     "theta_ess",
 )
-_COPIES_OF_DRAWS = 2.6  # at the peak of a fit, measured with 200,000 coefficients
 
 
 class Model:
@@ -304,11 +303,11 @@ class Model:
         if inference_method == "cavi":
             from pymc_vmrp.results.idata import variational_datatree
 
-            unknown = set(kwargs) - set(_CAVI_ARGUMENTS)
+            unknown = set(kwargs) - set(CAVI_ARGUMENTS)
             if unknown:
                 raise VmrpError(
                     f"fit() has no argument {sorted(unknown)[0]!r} for inference_method='cavi'; "
-                    f"besides its own it takes {', '.join(_CAVI_ARGUMENTS)}."
+                    f"besides its own it takes {', '.join(CAVI_ARGUMENTS)}."
                 )
             self._check_memory_of_draws(draws, log_likelihood)
             posterior = self.approximate(progressbar=progressbar, **kwargs)
@@ -465,18 +464,9 @@ class Model:
         return summary(self, idata, ci_prob)
 
     def _check_memory_of_draws(self, draws: int, log_likelihood: bool) -> None:
-        """Refuse before the fit what would run out of memory after it."""
-        from pymc_vmrp.cavi.choose import physical_memory
+        from pymc_vmrp.approximation import check_memory_of_draws
 
-        rows = len(self.observations.cell) if log_likelihood else 0
-        needed = 8 * draws * (_COPIES_OF_DRAWS * self.glmm.n_coefficients + rows)
-        if needed > physical_memory():
-            parts = f"{draws:,} draws of {self.glmm.n_coefficients:,} coefficients"
-            parts += f" and log likelihoods of {rows:,} rows" if rows else ""
-            raise VmrpError(
-                f"{parts} need about {needed / 2**30:,.0f} GB of memory. Lower draws=, or use "
-                "approximate(), whose mean() and sd() need no draws."
-            )
+        check_memory_of_draws(self.glmm, draws, self.observations if log_likelihood else None)
 
     def _signed(self, tree: xr.DataTree, inference_method: str) -> xr.DataTree:
         """Note on a result which model it belongs to, so that a saved one can be used again."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from pymc_vmrp.errors import DataError, FormulaError, PriorError
 from pymc_vmrp.frontends.bambi_priors import (
     coefficient_prior,
     is_bambi_prior,
-    parameter_prior,
     scale_prior,
 )
 from pymc_vmrp.frontends.calls import formula_environment
@@ -30,6 +28,7 @@ from pymc_vmrp.frontends.checks import (
     drop_or_refuse_missing,
     storable_labels,
 )
+from pymc_vmrp.frontends.coefficient_priors import GivenPrior, prior_arrays
 from pymc_vmrp.frontends.design import (
     EncodedRows,
     Encoder,
@@ -38,8 +37,10 @@ from pymc_vmrp.frontends.design import (
     response_columns,
 )
 from pymc_vmrp.frontends.effects import Block
+from pymc_vmrp.frontends.family_parameters import family_parameters, response_scale
 from pymc_vmrp.frontends.formula import ParsedFormula
 from pymc_vmrp.frontends.identify import check_identified, warn_of_single_answers
+from pymc_vmrp.frontends.pooling import cell_keys, check_offset, pool_rows
 from pymc_vmrp.frontends.response import (
     KnownArgument,
     is_proportion,
@@ -48,7 +49,6 @@ from pymc_vmrp.frontends.response import (
     read_response,
 )
 from pymc_vmrp.glmm.families.family import Family, Rows
-from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart, check_improper
 from pymc_vmrp.glmm.prior_support import check_covariance_prior
 from pymc_vmrp.glmm.priors import (
@@ -59,17 +59,13 @@ from pymc_vmrp.glmm.priors import (
     Normal,
     named_covariance_prior,
 )
-from pymc_vmrp.glmm.scale_priors import ScalePrior
 from pymc_vmrp.glmm.spec import (
     GLMM,
     CommonEffects,
     CommonTerm,
     Effect,
-    FamilyParameter,
     GroupEffects,
-    Mixture,
     Observations,
-    Response,
 )
 from pymc_vmrp.glmm.variables import repeated_name
 
@@ -77,7 +73,6 @@ FloatArray = NDArray[np.float64]
 
 DEFAULT_A = 5.0  # of the Huang–Wand prior, times the scale of the response
 DEFAULT_SMOOTH_A = 1.0  # the same of smooths: of their typical distance from their linear part
-MOST_OFFSET = 500.0  # whose exponential can still be computed with
 DEFAULT_SCALE = 2.5  # of a coefficient's prior per sd of its predictor, as rstanarm and Bambi
 
 
@@ -113,7 +108,7 @@ def assemble(
     check_name(parsed.response.name)
     response = read_response(parsed.response, frame, env, family)
     row_weights = None if weights is None else check_weights(frame[weights], "data")
-    keys = [] if family.pools else [k for k in (response.y, response.trials) if k is not None]
+    keys = cell_keys(family, response.y, response.trials)
     counted = Rows(response.y, response.trials, row_weights, None, response.sd)
     trials = counted.ones if response.trials is None else counted.weighted(response.trials)
     learned = fit_encoder(parsed, frame, env, keys, family.absorbs_offset, trials)
@@ -121,20 +116,20 @@ def assemble(
     if not encoder.intercept and not encoder.common_terms and not rows.codes:
         raise FormulaError(f"The formula {parsed.text!r} has nothing to estimate: add a term.")
 
-    _check_offset(learned.offset, family)
-    absorbed = learned.offset if family.absorbs_offset else None
-    observed = replace(counted, offset=absorbed)
-    statistics = family.pool(observed, cells)
+    check_offset(learned.offset, family)
+    pooled, observations = pool_rows(
+        response.name, family, counted, learned.offset, cells, partial(storable_labels, frame.index)
+    )
     counts = cells.sum(trials)
     _check_constant(encoder.common_terms, rows.common)
-    scale = _scale(family, replace(counted, offset=learned.offset))
-    parameters = _parameters(family, scale, priors, fixed=response.sd is not None)
+    scale = response_scale(family, replace(counted, offset=learned.offset))
+    parameters = family_parameters(family, scale, priors, fixed=response.sd is not None)
     checked = _checked_priors(priors, encoder, [p.name for p in family.parameters])
-    centre = 0.0 if family.centre is None else family.centre(statistics, rows.offset)
+    centre = 0.0 if family.centre is None else family.centre(pooled.statistics, pooled.offset)
     common = _common_effects(
         encoder, rows.common, counts, checked, center_predictors, centre, scale
     )
-    check_identified(common, family, statistics)
+    check_identified(common, family, pooled.statistics)
     groups = tuple(
         GroupEffects(
             factor=block.factor.name,
@@ -149,28 +144,13 @@ def assemble(
     groups += _smooth_groups(encoder, rows, checked, scale)
     if family.pools and family.response in ("binary", "proportion"):
         warn_of_single_answers(groups, counts)
-    constants = family.constants(observed)
-    log_base = float(observed.weighted(constants).sum()) if constants.any() else 0.0
-    glmm = GLMM(
-        family,
-        Response(response.name, statistics, log_base, rows.offset),
-        common,
-        groups,
-        parameters,
-    )
+    glmm = GLMM(family, pooled, common, groups, parameters)
     clash = repeated_name(glmm)
     if clash is not None:
         raise FormulaError(
             f"Two parts of the model would both be called {clash!r} in the results: rename the "
             "column, or leave one of the terms out."
         )
-    observations = Observations(
-        response.name,
-        observed,
-        None if family.absorbs_offset else learned.offset,
-        cells.index,
-        partial(storable_labels, frame.index),
-    )
     known = known_argument(parsed.response, of_response, env)
     return Assembled(glmm, encoder, response.event, observations, known)
 
@@ -211,63 +191,6 @@ def _weight_columns(weights: str | None, frame: pd.DataFrame) -> list[str]:
         raise DataError(f"weights= must be the name of a column of data, not {weights!r}.")
     check_columns(frame, [weights], "data", {weights: "weights="})
     return [weights]
-
-
-def _check_offset(offset: FloatArray | None, family: Family) -> None:
-    """Refuse offsets that no intercept makes up for, such as a population in place of its log."""
-    if offset is None or family.link == "identity":
-        return
-    largest = float(offset[np.argmax(np.abs(offset))])
-    if abs(largest) > MOST_OFFSET:
-        raise DataError(
-            f"The offset reaches {largest:.3g}, but is added to the linear predictor, on the scale "
-            f"of the {family.link} link: write offset(np.log(x)) where x is an exposure, or "
-            "rescale it."
-        )
-
-
-def _scale(family: Family, rows: Rows) -> float:
-    """What default priors grow with: the sd of a response that η is on the scale of."""
-    if not family.scaled:
-        return 1.0
-    share = rows.ones / rows.ones.sum()
-    y = rows.y - (0.0 if rows.offset is None else rows.offset)
-    sd = float(np.sqrt(share @ (y - share @ y) ** 2))
-    if not 0 < sd < np.inf:
-        raise DataError("The response, less its offset, is the same in every row with a weight.")
-    return sd
-
-
-def _parameters(
-    family: Family, scale: float, priors: Mapping[str, Any] | None, fixed: bool
-) -> tuple[FamilyParameter, ...]:
-    """The likelihood's own parameters, with the priors given or the family's defaults."""
-    given = priors if isinstance(priors, Mapping) else {}
-    out = []
-    for parameter in family.parameters:
-        prior = given.get(parameter.name, parameter.prior(scale))
-        if is_bambi_prior(prior):
-            prior = parameter_prior(prior, parameter.name)
-        if fixed and parameter.name in given:
-            raise PriorError(
-                f"{parameter.name!r} is known from the response's standard deviations: give it no "
-                "prior."
-            )
-        if fixed:
-            prior = 1.0
-        elif isinstance(prior, Real) and not isinstance(prior, bool):
-            prior = float(prior)
-            if not 0 < prior < np.inf:
-                raise PriorError(f"{parameter.name!r} must be fixed at a positive number.")
-        elif not isinstance(prior, ScalePrior):
-            raise PriorError(
-                f"The prior of {parameter.name!r} must be one on a positive number, such as "
-                f"HalfNormal(1) or Gamma(2, 0.1), or a number that fixes it, not {prior!r}."
-            )
-        shift = np.log(scale) if parameter.relative else 0.0
-        span = (parameter.span[0] + shift, parameter.span[1] + shift)
-        out.append(FamilyParameter(parameter.name, prior, span))
-    return tuple(out)
 
 
 def _check_response_is_no_predictor(parsed: ParsedFormula, predictors: dict[str, str]) -> None:
@@ -392,33 +315,23 @@ def _common_effects(
     given = []
     if encoder.intercept:
         intercept = priors.get("Intercept", Normal(centre, DEFAULT_SCALE * scale))
-        given.append(_GivenPrior("Intercept", "Intercept", intercept, 1))
+        given.append(GivenPrior("Intercept", "Intercept", intercept, 1))
     for term in encoder.common_terms:
         key = term.name if term.name in priors else "common"
         prior = priors.get(key)
         if prior is None:
             prior = _default_prior(term, sds[term.start : term.stop], scale)
-        given.append(_GivenPrior(term.name, key, prior, term.stop - term.start))
-    locations_and_sds = [_location_and_sd(one) for one in given]
+        given.append(GivenPrior(term.name, key, prior, term.stop - term.start))
+    prior_mean, prior_sd, mixtures = prior_arrays(given)
     return CommonEffects(
         columns=columns,
         terms=encoder.common_terms,
         intercept=encoder.intercept,
         center=center,
-        prior_mean=np.concatenate([np.empty(0), *(mean for mean, _ in locations_and_sds)]),
-        prior_sd=np.concatenate([np.empty(0), *(sd for _, sd in locations_and_sds)]),
-        mixtures=_mixtures(given),
+        prior_mean=prior_mean,
+        prior_sd=prior_sd,
+        mixtures=mixtures,
     )
-
-
-@dataclass(frozen=True)
-class _GivenPrior:
-    """The prior of a term with ``width`` columns, and the key it was given under."""
-
-    name: str
-    key: str
-    prior: CoefficientPrior
-    width: int
 
 
 def _default_prior(term: CommonTerm, sds: FloatArray, scale: float) -> Normal:
@@ -427,39 +340,3 @@ def _default_prior(term: CommonTerm, sds: FloatArray, scale: float) -> Normal:
     if not np.isfinite(sds).all():
         raise DataError(f"The predictor {term.name!r} is of an extreme scale: rescale it.")
     return Normal(0, tuple((DEFAULT_SCALE * scale / sds).tolist()))
-
-
-def _location_and_sd(given: _GivenPrior) -> tuple[FloatArray, FloatArray]:
-    """``prior_mean`` and ``prior_sd`` of a term, shape (width,) each."""
-    prior = given.prior
-    if isinstance(prior, Flat):
-        return np.zeros(given.width), np.full(given.width, np.inf)
-    if isinstance(prior, Normal):
-        return _per_column(given, prior.mu), _per_column(given, prior.sigma)
-    _per_column(given, prior.scale)
-    return _per_column(given, prior.location), np.full(given.width, np.nan)
-
-
-def _per_column(given: _GivenPrior, value: Any) -> FloatArray:
-    array = np.asarray(value, dtype=float)
-    if array.ndim and array.shape != (given.width,):
-        raise PriorError(
-            f"The prior of {given.name!r} has {array.size} values, but the term has {given.width} "
-            "columns."
-        )
-    return np.broadcast_to(array, given.width)
-
-
-def _mixtures(given: list[_GivenPrior]) -> tuple[Mixture, ...]:
-    """One per term; a horseshoe ties the columns of all terms that it is given to under one key."""
-    mixtures: dict[str, Mixture] = {}
-    start = 0
-    for one in given:
-        index = tuple(range(start, start + one.width))
-        start += one.width
-        if isinstance(one.prior, Normal | Flat):
-            continue
-        name = one.key if isinstance(one.prior, Horseshoe) else one.name
-        tied = mixtures[name].index if name in mixtures else ()
-        mixtures[name] = Mixture(name, tied + index, one.prior)
-    return tuple(mixtures.values())

@@ -20,6 +20,7 @@ from pymc_vmrp.glmm.scale_priors import (
     HalfNormal,
     HalfStudentT,
     InverseGamma,
+    LogNormal,
     ScalePrior,
     Uniform,
 )
@@ -51,6 +52,7 @@ _SCALES = {
     "Uniform": _Form(Uniform, ("lower", "upper"), {"lower": 0.0, "upper": 1.0}),
     "Gamma": _Form(Gamma, ("alpha", "beta"), fixed={"on": "sd"}),
     "InverseGamma": _Form(InverseGamma, ("alpha", "beta"), {"beta": 1.0}, {"on": "sd"}),
+    "LogNormal": _Form(LogNormal, ("mu", "sigma"), {"mu": 0.0, "sigma": 1.0}),
 }
 _NESTED = 'bmb.Prior("Normal", mu=0, sigma=bmb.Prior("HalfNormal", sigma=1))'
 
@@ -76,6 +78,52 @@ def scale_prior(prior: Any, term: str) -> ScalePrior:
     if prior.name == "Normal":
         prior = _inner(prior, term)
     return _translate(prior, term, _SCALES, "the sd of a group-specific term")
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What is read of a ``bambi.Prior``."""
+
+    name: str
+    args: Mapping[str, Any]
+    dist: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{k}: {v}' for k, v in self.args.items())})"
+
+
+def effect_priors(prior: Any, term: str, size: int) -> list[ScalePrior]:
+    """Priors of the sds of a term's effects, from Bambi's one prior of all of them.
+
+    Bambi's effects are independent normals; arguments of the prior of their sd may be arrays of one
+    number per effect.
+    """
+    if prior.name != "Normal" or getattr(prior, "dist", None) is not None:
+        raise PriorError(
+            f"The prior of {term!r} is {prior}, but group-specific effects are normal here: write "
+            f"{_NESTED}."
+        )
+    inner = _inner(prior, term)
+    return [
+        _translate(
+            _of_effect(inner, term, k, size), term, _SCALES, "the sd of a group-specific term"
+        )
+        for k in range(size)
+    ]
+
+
+def _of_effect(prior: Any, term: str, k: int, size: int) -> _Named:
+    args = {}
+    for name, value in prior.args.items():
+        if isinstance(value, np.ndarray) and value.ndim:
+            if value.size != size:
+                raise PriorError(
+                    f"The prior of {term!r} is {prior}: {name} has {value.size} values, but the "
+                    f"term has {size} effects."
+                )
+            value = float(value.ravel()[k])
+        args[name] = value
+    return _Named(prior.name, args, getattr(prior, "dist", None))
 
 
 def parameter_prior(prior: Any, name: str) -> ScalePrior:

@@ -126,6 +126,12 @@ def _read_number(term: Term, data: pd.DataFrame, env: Any, kind: str) -> Respons
             )
         column = data[name]
     y = _finite_numbers(column, f"The response {name!r}")
+    check_values(name, y, kind)
+    return ResponseRows(name, y, None, f"the mean of {name}")
+
+
+def check_values(name: str, y: FloatArray, kind: str) -> None:
+    """Raise DataError unless ``y`` can be a response of this kind: "count", "positive", "real"."""
     if kind == "count" and ((y < 0) | (y != np.floor(y))).any():
         wrong = y[(y < 0) | (y != np.floor(y))]
         raise DataError(
@@ -142,7 +148,6 @@ def _read_number(term: Term, data: pd.DataFrame, env: Any, kind: str) -> Respons
         raise DataError(f"The response {name!r} is 0 in every row: there is nothing to estimate.")
     if kind != "count" and y.min() == y.max():
         raise DataError(f"The response {name!r} is the same in every row: nothing to estimate.")
-    return ResponseRows(name, y, None, f"the mean of {name}")
 
 
 def _finite_numbers(column: pd.Series, what: str) -> FloatArray:

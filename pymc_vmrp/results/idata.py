@@ -15,6 +15,7 @@ from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.glmm.variables import (
+    Variables,
     coefficients_from_variables,
     common_variables,
     coords,
@@ -49,7 +50,7 @@ def variational_datatree(
         "lp": (("chain", "draw"), posterior.log_joint(sample)[None]),
         "log_q": (("chain", "draw"), posterior.log_density(sample)[None]),
     }
-    tree = datatree(posterior.glmm, _with_chain(sample), observations, sample_stats, log_likelihood)
+    tree = datatree(posterior.glmm, with_chain(sample), observations, sample_stats, log_likelihood)
     return _add_fit(tree, posterior)
 
 
@@ -94,7 +95,7 @@ def datatree(
             {
                 observations.name: (
                     ("chain", "draw", "__obs__"),
-                    _log_likelihood(glmm, draws, observations),
+                    log_likelihood_of_rows(glmm, draws, observations),
                 )
             },
             coords={**sample_coords, **row_coords},
@@ -194,11 +195,16 @@ def data_digest(glmm: GLMM) -> str:
     return digest.hexdigest()
 
 
-def build_tree(groups: Mapping[str, xr.Dataset]) -> xr.DataTree:
-    """A DataTree of these groups, each of which says which library made it."""
+def build_tree(
+    groups: Mapping[str, xr.Dataset], interface: Mapping[str, str] | None = None
+) -> xr.DataTree:
+    """A DataTree of these groups, each of which says which library made it.
+
+    ``interface`` are the attributes of the library that the model was written in, if another.
+    """
     import xarray as xr
 
-    attrs = _library_attrs()
+    attrs = _library_attrs() | dict(interface or {})
     tree = xr.DataTree.from_dict(
         {name: dataset.assign_attrs(attrs) for name, dataset in groups.items()}
     )
@@ -215,7 +221,8 @@ def _library_attrs() -> dict[str, str]:
     }
 
 
-def _with_chain(draws: Draws) -> Draws:
+def with_chain(draws: Draws) -> Draws:
+    """Draws of shape (draws, ...) as those of one chain, shape (1, draws, ...)."""
     covariances = tuple(c[None] for c in draws.covariances)
     return Draws(draws.coefficients[None], covariances, draws.parameters[None])
 
@@ -226,7 +233,7 @@ def _plain_numbers(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.int64 if integer else np.float64)
 
 
-def _log_likelihood(glmm: GLMM, draws: Draws, observations: Observations) -> FloatArray:
+def log_likelihood_of_rows(glmm: GLMM, draws: Draws, observations: Observations) -> FloatArray:
     """Log likelihood of each respondent, shape (chain, draw, rows), constants included.
 
     That of a row with a weight is multiplied by it.
@@ -247,25 +254,35 @@ def _log_likelihood(glmm: GLMM, draws: Draws, observations: Observations) -> Flo
 
 
 def _add_fit(tree: xr.DataTree, posterior: VariationalPosterior | MixturePosterior) -> xr.DataTree:
+    return add_fit(tree, posterior, *moments(posterior), coords(posterior.glmm))
+
+
+def add_fit(
+    tree: xr.DataTree,
+    posterior: VariationalPosterior | MixturePosterior,
+    mean: Variables,
+    sd: Variables,
+    every_coord: Mapping[str, Any],
+) -> xr.DataTree:
+    """Add the group ``fit``: the ELBO, how the fit went, and the moments of q."""
     import xarray as xr
 
     trace = posterior.trace()
     elbo = xr.Dataset({"elbo": ("step", trace)}, coords={"step": np.arange(len(trace))})
     tree["fit"] = xr.DataTree(elbo.assign_attrs(posterior.attributes()))
-    mean, sd = _moments(posterior)
-    tree["fit/mean"] = xr.DataTree(mean)
-    tree["fit/sd"] = xr.DataTree(sd)
+    for name, named in (("mean", mean), ("sd", sd)):
+        used = {dim for dims, _ in named.values() for dim in dims}
+        kept = {dim: labels for dim, labels in every_coord.items() if dim in used}
+        tree[f"fit/{name}"] = xr.DataTree(xr.Dataset(named, coords=kept))
     return tree
 
 
-def _moments(posterior: VariationalPosterior | MixturePosterior) -> tuple[xr.Dataset, xr.Dataset]:
+def moments(posterior: VariationalPosterior | MixturePosterior) -> tuple[Variables, Variables]:
     """Mean and sd of q for each coefficient and standard deviation, without Monte Carlo error."""
-    import xarray as xr
-
     glmm, common = posterior.glmm, posterior.glmm.common
     k = common.size
     covariance = posterior.common_covariance()
-    datasets = []
+    both: list[Variables] = []
     sigma, phi = posterior.sigma_moments(), posterior.parameter_moments()
     for which, vector in enumerate((posterior.mean(), posterior.sd())):
         beta = vector[:k]
@@ -285,11 +302,8 @@ def _moments(posterior: VariationalPosterior | MixturePosterior) -> tuple[xr.Dat
             named |= sigma_variables(glmm, group, sigma[j][which])
         if phi is not None:
             named |= parameter_variables(glmm, phi[which])
-        used = {dim for dims, _ in named.values() for dim in dims}
-        datasets.append(
-            xr.Dataset(named, coords={k: v for k, v in coords(glmm).items() if k in used})
-        )
-    return datasets[0], datasets[1]
+        both.append(named)
+    return both[0], both[1]
 
 
 def _reported_sd(posterior: VariationalPosterior | MixturePosterior, j: int) -> FloatArray:

@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.frontends.bambi_priors import coefficient_prior, is_bambi_prior, scale_prior
+from pymc_vmrp.frontends.bambi_priors import (
+    coefficient_prior,
+    effect_priors,
+    is_bambi_prior,
+    scale_prior,
+)
 
 
 @dataclass
@@ -45,6 +50,8 @@ SCALES = [
     ("Gamma", {"alpha": 2.0, "beta": 3.0}),
     ("InverseGamma", {"alpha": 2.0}),
     ("InverseGamma", {"alpha": 2.0, "beta": 3.0}),
+    ("LogNormal", {}),
+    ("LogNormal", {"mu": 0.5, "sigma": 2.0}),
 ]
 
 
@@ -103,10 +110,19 @@ def test_parameters_of_the_likelihood(survey):
     prior = Prior("HalfStudentT", {"nu": np.array(4.0), "sigma": np.array(2.0)})
     glmm = vmrp.Model("z ~ male", frame, family="gaussian", priors={"sigma": prior}).glmm
     assert glmm.parameters[0].prior == vmrp.HalfStudentT(4, 2)
-    with pytest.raises(
-        vmrp.PriorError, match=r"'sigma' is LogNormal.*a parameter of the likelihood"
-    ):
-        vmrp.Model("z ~ male", frame, family="gaussian", priors={"sigma": Prior("LogNormal")})
+    with pytest.raises(vmrp.PriorError, match=r"'sigma' is Weibull.*a parameter of the likelihood"):
+        vmrp.Model("z ~ male", frame, family="gaussian", priors={"sigma": Prior("Weibull")})
+
+
+def test_each_effect_has_its_own_prior():
+    inner = Prior("Gamma", {"alpha": np.array([2.0, 3.0]), "beta": np.array(0.5)})
+    prior = Prior("Normal", {"mu": np.array(0.0), "sigma": inner})
+    expected = [vmrp.Gamma(2.0, 0.5), vmrp.Gamma(3.0, 0.5)]
+    assert effect_priors(prior, "c|g", 2) == expected
+    with pytest.raises(vmrp.PriorError, match=r"'c\|g'.*alpha has 2 values.*3 effects"):
+        effect_priors(prior, "c|g", 3)
+    with pytest.raises(vmrp.PriorError, match=r"'c\|g' is Laplace.*are normal here"):
+        effect_priors(Prior("Laplace", {"mu": 0.0, "b": inner}), "c|g", 2)
 
 
 def test_bambi_is_not_imported_for_it():

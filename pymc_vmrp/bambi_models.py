@@ -1,0 +1,171 @@
+"""Fit a Bambi model: from options to a DataTree as ``bambi_model.fit()`` returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pymc_vmrp.arguments import check_choice, check_count
+from pymc_vmrp.errors import VmrpError
+from pymc_vmrp.glmm.draws import Draws
+from pymc_vmrp.glmm.variables import posterior_variables
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from pymc_vmrp.frontends.bambi import BambiSpec
+
+METHODS = ("cavi", "gibbs", "nuts")
+_GIBBS_ARGUMENTS = ("tune", "chains", "cores", "thin")
+_OWN_ARGUMENTS = ("progressbar", "log_likelihood", "include_response_params")
+
+
+def fit_bambi(
+    model: Any, method: str, draws: int, random_seed: int | None, options: Mapping[str, Any]
+) -> xr.DataTree:
+    """Fit a ``bambi.Model``; see :func:`pymc_vmrp.fit`."""
+    check_choice("method", method, METHODS)
+    if method == "nuts":
+        sampled: xr.DataTree = model.fit(draws=draws, random_seed=random_seed, **options)
+        return sampled
+    check_count("draws", draws)
+    if random_seed is not None:
+        check_count("random_seed", random_seed, least=0)
+    from pymc_vmrp.frontends.bambi import read_bambi, restore_built
+
+    own = {name: options[name] for name in _OWN_ARGUMENTS if name in options}
+    rest = {name: value for name, value in options.items() if name not in own}
+    log_likelihood = own.get("log_likelihood", False)
+    _check_options(method, rest)
+    spec = read_bambi(model)
+    fit = _fit_cavi if method == "cavi" else _fit_gibbs
+    tree = fit(spec, draws, random_seed, own.get("progressbar"), log_likelihood, rest)
+    restore_built(model)
+    tree.attrs |= {
+        "formula": str(model.formula.main),
+        "family": spec.glmm.family.name,
+        "link": spec.glmm.family.link,
+        "inference_method": method,
+    }
+    if own.get("include_response_params", False):
+        model.predict(tree)
+    return tree
+
+
+def _check_options(method: str, options: Mapping[str, Any]) -> None:
+    from pymc_vmrp.model import CAVI_ARGUMENTS
+
+    known = CAVI_ARGUMENTS if method == "cavi" else _GIBBS_ARGUMENTS
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise VmrpError(
+            f"fit() has no argument {unknown[0]!r} for a Bambi model and method={method!r}; it "
+            f"takes {', '.join((*known, *_OWN_ARGUMENTS))}. With method='nuts' it takes what "
+            "bambi_model.fit() takes."
+        )
+
+
+def _fit_cavi(
+    spec: BambiSpec,
+    draws: int,
+    random_seed: int | None,
+    progressbar: bool | None,
+    log_likelihood: bool,
+    options: Mapping[str, Any],
+) -> xr.DataTree:
+    from pymc_vmrp.approximation import approximate, check_memory_of_draws, complete_options
+    from pymc_vmrp.results.idata import add_fit, moments, with_chain
+    from pymc_vmrp.results.layout import relabelled, unseen_moments
+
+    check_memory_of_draws(spec.glmm, draws, spec.observations if log_likelihood else None)
+    complete = complete_options(spec.glmm, {**options, "progressbar": progressbar})
+    posterior = approximate(spec.glmm, **complete)
+    rng = np.random.default_rng(random_seed)
+    sample = posterior.sample(draws, rng)
+    stats = {
+        "lp": posterior.log_joint(sample)[None],
+        "log_q": posterior.log_density(sample)[None],
+    }
+    tree = _datatree(spec, with_chain(sample), stats, rng, log_likelihood)
+    mean, sd = moments(posterior)
+    no_rows = unseen_moments(spec.layout, mean, sd)
+    reported = [
+        relabelled(spec.layout, named, unseen)
+        for named, unseen in zip((mean, sd), no_rows, strict=True)
+    ]
+    return add_fit(tree, posterior, reported[0], reported[1], spec.layout.coords)
+
+
+def _fit_gibbs(
+    spec: BambiSpec,
+    draws: int,
+    random_seed: int | None,
+    progressbar: bool | None,
+    log_likelihood: bool,
+    options: Mapping[str, Any],
+) -> xr.DataTree:
+    from pymc_vmrp.approximation import check_memory_of_draws
+    from pymc_vmrp.results.idata import read_draws
+    from pymc_vmrp.sampling import DEFAULT_CHAINS, DEFAULT_TUNE, sample_gibbs
+
+    given = {"chains": DEFAULT_CHAINS, "tune": DEFAULT_TUNE, "thin": 1, "cores": 1, **options}
+    check_count("chains", given["chains"])
+    total = draws * given["chains"]
+    check_memory_of_draws(spec.glmm, total, spec.observations if log_likelihood else None)
+    chains = sample_gibbs(
+        spec.glmm, spec.observations, draws=draws, random_seed=random_seed, warm_start=None,
+        progressbar=progressbar, log_likelihood=False, **given,
+    )  # fmt: skip
+    stats = {"lp": chains["sample_stats"]["lp"].to_numpy()}
+    rng = np.random.default_rng(random_seed)
+    tree = _datatree(spec, read_draws(spec.glmm, chains), stats, rng, log_likelihood)
+    tree.attrs |= {k: v for k, v in chains.attrs.items() if k not in tree.attrs}
+    return tree
+
+
+def _datatree(
+    spec: BambiSpec,
+    draws: Draws,
+    stats: Mapping[str, Any],
+    rng: np.random.Generator,
+    log_likelihood: bool,
+) -> xr.DataTree:
+    """Draws of shape (chain, draw, ...) as Bambi lays them out."""
+    import xarray as xr
+
+    from pymc_vmrp.results.idata import build_tree, data_digest, log_likelihood_of_rows
+    from pymc_vmrp.results.layout import draw_unseen, relabelled, unseen_log_density
+
+    glmm, layout, observations = spec.glmm, spec.layout, spec.observations
+    named = posterior_variables(glmm, draws.coefficients, draws.covariances, draws.parameters)
+    unseen = draw_unseen(layout, named, rng)
+    also = unseen_log_density(layout, named, unseen)
+    sample_dims = ("chain", "draw")
+    sizes = draws.coefficients.shape[:2]
+    sample_coords = {dim: np.arange(n) for dim, n in zip(sample_dims, sizes, strict=True)}
+    reported = relabelled(layout, named, unseen)
+    groups = {
+        "posterior": xr.Dataset(
+            {name: ((*sample_dims, *dims), value) for name, (dims, value) in reported.items()},
+            coords={**sample_coords, **layout.coords},
+        ),
+        "sample_stats": xr.Dataset(
+            {name: (sample_dims, value + also) for name, value in stats.items()},
+            coords=sample_coords,
+        ),
+    }
+    row_coords = {"__obs__": observations.index}
+    if log_likelihood:
+        values = log_likelihood_of_rows(glmm, draws, observations)
+        groups["log_likelihood"] = xr.Dataset(
+            {observations.name: ((*sample_dims, "__obs__"), values)},
+            coords={**sample_coords, **row_coords},
+        )
+    groups["observed_data"] = xr.Dataset(
+        {observations.name: ("__obs__", observations.rows.y)}, coords=row_coords
+    )
+    tree = build_tree(groups, layout.interface)
+    tree.attrs["data_digest"] = data_digest(glmm)
+    return tree

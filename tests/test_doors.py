@@ -1,0 +1,36 @@
+"""`vmrp.fit`: which models it takes."""
+
+from __future__ import annotations
+
+import pytest
+
+import pymc_vmrp as vmrp
+
+
+def test_a_model_of_the_package_is_fitted_as_by_its_own_fit(intercepts_model):
+    own = intercepts_model.fit(20, random_seed=5, hyperparameters="mean_field")
+    other = vmrp.fit(intercepts_model, draws=20, random_seed=5, hyperparameters="mean_field")
+    assert own["posterior"].to_dataset().identical(other["posterior"].to_dataset())
+
+
+def test_other_methods_reach_the_model(intercepts_model):
+    with pytest.raises(vmrp.VmrpError, match="inference_method='stan'"):
+        vmrp.fit(intercepts_model, method="stan")
+
+
+def test_without_a_model():
+    with pytest.raises(vmrp.VmrpError, match="needs a model"):
+        vmrp.fit()
+
+
+def test_anything_else_is_refused_by_name():
+    with pytest.raises(vmrp.VmrpError, match=r"a builtins\.str"):
+        vmrp.fit("y ~ x")
+
+
+def test_plain_pymc_models_are_not_taken_yet():
+    pm = pytest.importorskip("pymc")
+    with pm.Model() as model:
+        pm.Normal("x")
+    with pytest.raises(vmrp.VmrpError, match=r"a pymc\."):
+        vmrp.fit(model)
