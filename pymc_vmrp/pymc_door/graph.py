@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.maker import function
 from pytensor.compile.mode import Mode
-from pytensor.graph.traversal import ancestors
-from pytensor.scalar.basic import Cast
+from pytensor.graph.traversal import ancestors, io_toposort
+from pytensor.scalar.basic import Add, Cast, Sub
 from pytensor.tensor.basic import Alloc, cast
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.random.op import RNGConsumerOp
@@ -116,6 +116,25 @@ def is_random(variable: Any) -> bool:
     """Whether anything random is among a variable's ancestors, itself included."""
     nodes = (v.owner for v in ancestors([variable]) if v.owner is not None)
     return any(isinstance(node.op, RNGConsumerOp) for node in nodes)
+
+
+def multipliers(source: Any, sink: Any) -> set[Any]:
+    """Variables on which the slope of ``sink`` by ``source`` may depend.
+
+    They are the ancestors of what enters the nodes between the two beside the path, sums left out.
+    """
+    between = set(ancestors([sink]))
+    reached, beside = {source}, set()
+    for node in io_toposort([], [sink]):
+        on_path = [v for v in node.inputs if v in reached]
+        if not on_path or not any(v in between for v in node.outputs):
+            continue
+        reached |= set(node.outputs)
+        scalar_op = getattr(node.op, "scalar_op", None)
+        if not isinstance(scalar_op, Add | Sub):
+            beside |= {v for v in node.inputs if v not in reached}
+            beside |= set(on_path) if len(on_path) > 1 else set()
+    return set(ancestors(list(beside)))
 
 
 def depends_on(variables: Sequence[Any], candidates: Sequence[Any]) -> list[Any]:

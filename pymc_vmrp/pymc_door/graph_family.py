@@ -48,12 +48,6 @@ def graph_likelihood(view: View) -> Likelihood:
     ModelError
         Where rows cannot be evaluated by themselves, or there are more parameters than two.
     """
-    name = view.parts.observed.name
-    if view.parts.y.ndim != 1 or not np.array_equal(view.element, np.arange(len(view.y))):
-        raise refuse(
-            name, f"has the distribution {print_name(view.observed)} with a predictor of another "
-            "shape"
-        )  # fmt: skip
     scales = _free(view)
     graph = _Graph(view, tuple(scales))
     _check(graph)

@@ -15,6 +15,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
+from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random import basic
 
 from pymc_vmrp.glmm.families import get_family
@@ -133,8 +134,16 @@ def find_likelihood(
             parts.observed.name,
             "has rows that depend on several elements of the linear predictor, or is multivariate",
         )
-    predictor, view = views[0]
-    return predictor, graph_likelihood(view)
+    for predictor, view in views:
+        if parts.y.ndim == 1 and np.array_equal(view.element, np.arange(len(view.y))):
+            return predictor, graph_likelihood(view)
+    used = set(ancestors([views[0][0].node]))
+    name = next(latent.name for latent in parts.latents if latent.z in used)
+    raise refuse(
+        name,
+        f"has a Gaussian prior, but rows of {parts.observed.name!r} are neither linear in it nor a "
+        "likelihood of one predictor each",
+    )
 
 
 def _view(parts: Parts, predictor: Predictor, trials: Trials) -> View | None:

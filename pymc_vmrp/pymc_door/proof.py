@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -38,6 +37,12 @@ def prove(translation: Translation) -> float:
         glmm = translation.assembled.glmm
         own = log_joint(glmm, draws.coefficients, draws.covariances, parameters=draws.parameters)
         expected = original(point)
+        if not np.isfinite(expected):
+            raise refuse(
+                original.broken(point),
+                "has a log density in PyMC that is no finite number at an ordinary point (of "
+                "integer arguments it may overflow: write 50.0 in place of 50)",
+            )
         differences.append(expected - float(own[0]) - log_jacobian)
         sizes.append(abs(expected))
     spread = np.ptp(differences)
@@ -85,17 +90,26 @@ class _LogDensity:
             # before PyMC folds single precision into constants
             (own,) = in_double(substitute([rv], others))
             terms.append(pm.logp(own, value).sum())
-        total = pt.add(*terms)
-        self._total = numeric(list(values.values()), [total])
+        self._names = [rv.name for rv in [*free, parts.observed]]
+        self._terms = numeric(list(values.values()), terms)
         log_scales = [latent.log_scale for latent in parts.latents]
         self._values = numeric(parts.inputs, parts.in_inputs([*free, *log_scales]))
         self._free = len(free)
 
     def __call__(self, point: Point) -> float:
+        terms, log_scales = self._evaluate(point)
+        return float(sum(terms) + sum(log_scales))
+
+    def broken(self, point: Point) -> str | None:
+        """A variable whose log density is not finite."""
+        terms, _ = self._evaluate(point)
+        bad = (name for name, v in zip(self._names, terms, strict=True) if not np.isfinite(v))
+        return next(bad, None)
+
+    def _evaluate(self, point: Point) -> tuple[list[FloatArray], list[FloatArray]]:
         with np.errstate(all="ignore"):
             found = self._values(*point.arguments)
-            density = float(self._total(*found[: self._free])[0])
-        return density + float(sum(found[self._free :]))
+            return self._terms(*found[: self._free]), found[self._free :]
 
 
 def model_log_density(parts: Parts) -> _LogDensity:

@@ -160,7 +160,8 @@ def read(model: pm.Model) -> Parts:
             raise refuse(rv.name, "has a transform, which makes it other than Gaussian")
         latents.append(latent)
     if not latents:
-        raise refuse(None, "has no variable with a Gaussian prior")
+        names = ", ".join(repr(rv.name) for rv in free) or "none"
+        raise refuse(None, f"has no variable with a Gaussian prior (it has {names})")
     y = np.asarray(data.data if hasattr(data, "data") else evaluate([data])[0])
     return Parts(model, frozen, observed, data, y, tuple(latents), tuple(hypers))
 

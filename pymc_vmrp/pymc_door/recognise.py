@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytensor import config  # type: ignore[attr-defined]
+
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.pymc_door.assemble import assemble
 from pymc_vmrp.pymc_door.likelihood import find_likelihood
@@ -47,6 +49,12 @@ def recognise_model(model: pm.Model) -> Recognised:
     ModelError
         Where it is none: the message names the variable and the reason.
     """
+    # a stack trace for each new node would take a third of the time
+    with config.change_flags(traceback__limit=0):
+        return _recognise(model)
+
+
+def _recognise(model: pm.Model) -> Recognised:
     parts = read(model)
     trials = make_trials(parts)
     predictor, likelihood = find_likelihood(parts, find_predictors(parts), trials)

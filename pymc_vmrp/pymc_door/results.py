@@ -74,7 +74,9 @@ def pymc_datatree(
         groups["constant_data"] = _dataset(constants, coords, dims, [])
     trace = posterior.trace()
     elbo = xr.Dataset({"elbo": ("step", trace)}, coords={"step": np.arange(len(trace))})
-    groups["fit"] = elbo.assign_attrs(posterior.attributes())
+    groups["fit"] = elbo.assign_attrs(
+        {**posterior.attributes(), "family": posterior.glmm.family.name}
+    )
     tree = build_tree(groups)
     for node in [tree, *tree.children.values()]:
         node.attrs["modeling_interface"] = "pymc"

@@ -8,7 +8,7 @@ p(σ) = p(θ)|dθ/dσ|.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,7 +121,12 @@ def make_trials(parts: Parts) -> Trials:
 
 
 def recognise(
-    parts: Parts, trials: Trials, name: str, what: str, function: Callable[..., FloatArray]
+    parts: Parts,
+    trials: Trials,
+    name: str,
+    what: str,
+    function: Callable[..., FloatArray],
+    relevant: Collection[int] | None = None,
 ) -> list[Scale | None]:
     """What a vector of positive or negative numbers F(θ) is proportional to; None for a constant.
 
@@ -133,6 +138,8 @@ def recognise(
         Of whom F is what, for errors.
     function : callable
         Values of all hyperparameters → F, shape (n,); nan for those that do not matter.
+    relevant : collection of int, optional
+        Hyperparameters that F may depend on, where it is known that it depends on no others.
 
     Raises
     ------
@@ -142,6 +149,8 @@ def recognise(
     base = function(trials.base)
     out: list[Scale | None] = [None] * len(base)
     for (h, e), moved in zip(trials.elements, trials.theta, strict=True):
+        if relevant is not None and h not in relevant:
+            continue
         with np.errstate(all="ignore"):
             ratios = [function(theta) / base for theta in moved]
         changed = np.any([np.abs(r - 1) > _SMALL for r in ratios], axis=0)

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 
 from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.scale_priors import ScalePrior
-from pymc_vmrp.pymc_door.graph import depends_on, evaluate
+from pymc_vmrp.pymc_door.graph import depends_on, evaluate, multipliers
 from pymc_vmrp.pymc_door.latents import Latent
 from pymc_vmrp.pymc_door.predictor import Predictor
 from pymc_vmrp.pymc_door.probe import Columns, probe_columns
@@ -154,12 +154,15 @@ def find_terms(parts: Parts, predictor: Predictor, trials: Trials) -> Terms:
         _check_untouched(latent, columns.touched)
         if not columns.touched.all():
             untouched.append((j, np.flatnonzero(~columns.touched)))
-        tied = [h for h, hyper in enumerate(parts.hypers) if hyper.kind != "scalars"]
+        beside = multipliers(latent.z, predictor.node)
+        relevant = [h for h, hyper in enumerate(parts.hypers) if hyper.value in beside]
+        tied = [h for h in relevant if parts.hypers[h].kind != "scalars"]
         tied = [h for h in tied if function.changes_with(h, trials, rng)]
         if tied:
             vectors.append(_vector_block(parts, trials, function, columns, tied, rng))
             continue
-        found = recognise(parts, trials, latent.name, "a scale", function.scales(columns))
+        scales = function.scales(columns)
+        found = recognise(parts, trials, latent.name, "a scale", scales, relevant)
         constant = np.array([scale is None for scale in found]) & columns.touched
         if constant.any():
             part = _common_part(parts, j, columns, np.flatnonzero(constant))
