@@ -24,6 +24,7 @@ from benchmarks import (
     gibbs,
     hyperparameters,
     methods,
+    pymc_door,
     selection,
     smooths,
     speed,
@@ -37,6 +38,7 @@ from benchmarks.results_files import Measured, save
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 _SHARED = Annotated[Path, typer.Option(help="Folder of the real surveys and references.")]
+_MODEL = Annotated[list[str] | None, typer.Option(help="A model's name; may be repeated.")]
 _CASE = Annotated[
     list[str] | None, typer.Option(help=f"One of {', '.join(CASES)}; may be repeated.")
 ]
@@ -400,6 +402,20 @@ def _report(name: str, table: pd.DataFrame) -> None:
 def _print(title: str, table: pd.DataFrame) -> None:
     with pd.option_context("display.width", 140, "display.max_columns", 20):
         print(f"{title}\n{table.round(4).to_string(index=False, na_rep='')}\n")
+
+
+@app.command("pymc-door")
+def pymc_door_command(shared: _SHARED = SHARED, model: _MODEL = None) -> None:
+    """Plain pm.Models: teaching models by fit_pymc and by NUTS, refusals, and the overhead."""
+    rows = []
+    for row in pymc_door.models(model):
+        rows.append(row)
+        print(pd.DataFrame([row]).round(3).to_string(index=False, header=len(rows) == 1))
+    table = pd.DataFrame(rows)
+    _report("pymc_door_models", table)
+    if not model:
+        _report("pymc_door_refusals", pymc_door.refusals())
+        _report("pymc_door_overhead", pymc_door.overhead(shared))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ class PriorError(VmrpError):
     """A prior is not valid, or the chosen engine cannot honour it exactly."""
 
 
+class ModelError(VmrpError):
+    """A model of another package is not one that can be written as a GLMM."""
+
+
 class PriorWarning(UserWarning):
     """A prior is accepted for comparison, but the posterior under it is improper."""
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, psi
 
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
+from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.priors import (
     CovariancePrior,
     HuangWand,
@@ -20,6 +21,8 @@ from pymc_vmrp.glmm.priors import (
 from pymc_vmrp.glmm.scale_priors import ScalePrior, largest_sigma
 
 FloatArray = NDArray[np.float64]
+
+_HALF_T_MEDIAN = math.sqrt(2 / 3)  # of two degrees of freedom: F(x) = x/√(2 + x²)
 
 
 class CovarianceFactor(Protocol):
@@ -79,11 +82,18 @@ def update_covariance(
     """
     if isinstance(prior, HuangWand):
         return _update_huang_wand(prior, second_moment, levels)
+    if isinstance(prior, LKJ):
+        return _update_huang_wand(stand_in(prior), second_moment, levels)
     if isinstance(prior, InverseWishart):
         return _update_inverse_wishart(prior, second_moment, levels)
     if isinstance(prior, ImproperInverseWishart):
         return _update_improper(prior, second_moment, levels)
     return _update_grid(prior, float(second_moment[0, 0]), levels)
+
+
+def stand_in(prior: LKJ) -> HuangWand:
+    """The prior in place of LKJ where a start is all that is wanted: half-t(2) of its medians."""
+    return HuangWand(2.0, tuple(median / _HALF_T_MEDIAN for median in prior.medians))
 
 
 @dataclass(frozen=True)

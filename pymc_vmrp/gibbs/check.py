@@ -6,6 +6,7 @@ from pymc_vmrp.errors import PriorError, VmrpError
 from pymc_vmrp.glmm.families import families
 from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
+from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.spec import GLMM
 
 
@@ -32,6 +33,10 @@ def check_model(glmm: GLMM) -> None:
                 "not take. Use inference_method='nuts', or a StudentT or Laplace prior."
             )
     for group in glmm.groups:
+        if isinstance(group.prior, LKJ):
+            raise PriorError(
+                f"The prior of {group.name!r} is LKJ, which inference_method='gibbs' does not take."
+            )
         if isinstance(group.prior, ImproperInverseWishart):
             raise PriorError(
                 f"The prior {group.prior.kind!r} of {group.name!r} is improper: "

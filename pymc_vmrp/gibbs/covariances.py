@@ -11,6 +11,7 @@ from pymc_vmrp.cavi.covariance import inverse, inverse_wishart_draws
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.gibbs.slices import slice_sample
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
+from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.priors import CovariancePrior, HuangWand, InverseWishart
 from pymc_vmrp.glmm.scale_priors import ScalePrior, log_density_at
 
@@ -58,8 +59,10 @@ def draw_covariance(
     return inverse_wishart_draws(rng, df + levels, scale + second_moment, 1)[0]
 
 
-def improper(prior: ImproperInverseWishart) -> PriorError:
-    """What to raise where a posterior would be improper."""
+def improper(prior: ImproperInverseWishart | LKJ) -> PriorError:
+    """What to raise where a posterior would be improper, or there is no step for the prior."""
+    if isinstance(prior, LKJ):
+        return PriorError("A Gibbs sampler does not take LKJ priors.")
     return PriorError(
         f"The prior {prior.kind!r} is improper, and a Gibbs sampler cannot honour it. Give the "
         "term a proper prior, such as HuangWand()."

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
+from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.priors import CovariancePrior, HuangWand
 from pymc_vmrp.glmm.scale_mixtures import Cauchy, Laplace, ScaleMixture, StudentT
 from pymc_vmrp.glmm.scale_priors import (
@@ -20,6 +21,7 @@ from pymc_vmrp.glmm.scale_priors import (
     HalfStudentT,
     InverseGamma,
     LogNormal,
+    ScaleDensity,
     ScalePrior,
     Uniform,
 )
@@ -107,6 +109,8 @@ def draw_covariance(prior: CovariancePrior, d: int, rng: np.random.Generator) ->
         raise PriorError(f"{prior!r} is improper: it cannot be drawn from.")
     if isinstance(prior, ScalePrior):
         return np.full((1, 1), draw_scale(prior, rng) ** 2)
+    if isinstance(prior, LKJ):
+        raise PriorError("Draws from an LKJ prior are not supported.")
     if isinstance(prior, HuangWand):
         # a_k ~ InverseGamma(½, 1/A_k²), then Σ | a (Huang & Wand 2013, equation 2)
         a = prior.scales(d) ** -2.0 / rng.gamma(0.5, size=d)
@@ -135,4 +139,6 @@ def draw_scale(prior: ScalePrior, rng: np.random.Generator) -> float:
             value = rng.gamma(shape) / rate
         case InverseGamma(alpha=shape, beta=rate, on=on):
             value = rate / rng.gamma(shape)
+        case ScaleDensity(name=name):
+            raise PriorError(f"The prior {name!r} is known by its density alone: no draws of it.")
     return float(value if on == "sd" else math.sqrt(value))

@@ -18,6 +18,7 @@ from scipy.special import gammaln, multigammaln
 
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.glmm.improper_priors import IMPROPER_NAMES, ImproperInverseWishart
+from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.prior_arguments import freeze, numbers, positive
 from pymc_vmrp.glmm.scale_mixtures import ScaleMixture
 from pymc_vmrp.glmm.scale_priors import ScalePrior, log_density_of_variance
@@ -172,7 +173,7 @@ class InverseWishart:
 
 
 CoefficientPrior = Normal | Flat | ScaleMixture
-CovariancePrior = HuangWand | InverseWishart | ImproperInverseWishart | ScalePrior
+CovariancePrior = HuangWand | InverseWishart | ImproperInverseWishart | LKJ | ScalePrior
 
 
 def named_covariance_prior(name: str) -> CovariancePrior | None:

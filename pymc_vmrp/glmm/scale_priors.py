@@ -6,6 +6,7 @@ Scales are in units of the linear predictor (of its square, for a prior on the v
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -223,6 +224,29 @@ class LogNormal:
         return np.asarray(-0.5 * z**2 - log_sigma - constant)
 
 
+@dataclass(frozen=True)
+class ScaleDensity:
+    """Any prior on σ, given by its log density.
+
+    Parameters
+    ----------
+    name : str
+        What it is, for messages.
+    log_density : callable
+        Log density of σ > 0, elementwise; −inf outside of the support.
+    largest : float
+        Largest σ that the prior allows.
+    """
+
+    name: str
+    log_density: Callable[[FloatArray], FloatArray]
+    largest: float = math.inf
+
+    def log_density_sigma(self, sigma: FloatArray) -> FloatArray:
+        """Log density of σ."""
+        return np.asarray(self.log_density(np.asarray(sigma, dtype=float)))
+
+
 ScalePrior = (
     HalfStudentT
     | HalfCauchy
@@ -232,6 +256,7 @@ ScalePrior = (
     | Gamma
     | InverseGamma
     | LogNormal
+    | ScaleDensity
 )
 
 
@@ -242,7 +267,7 @@ def log_density_at(prior: ScalePrior, sigma: float) -> float:
 
 def largest_sigma(prior: ScalePrior) -> float:
     """Upper end of the support of σ."""
-    return prior.largest if isinstance(prior, Uniform) else math.inf
+    return prior.largest if isinstance(prior, Uniform | ScaleDensity) else math.inf
 
 
 def log_density_of_variance(prior: ScalePrior, covariance: FloatArray) -> FloatArray:

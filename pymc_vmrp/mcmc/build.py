@@ -13,6 +13,7 @@ import pytensor.tensor as pt
 
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
+from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
 from pymc_vmrp.glmm.scale_priors import (
     Exponential,
@@ -22,6 +23,7 @@ from pymc_vmrp.glmm.scale_priors import (
     HalfStudentT,
     InverseGamma,
     LogNormal,
+    ScaleDensity,
     Uniform,
 )
 from pymc_vmrp.glmm.spec import GLMM, FamilyParameter, GroupEffects
@@ -75,6 +77,8 @@ def model_coords(glmm: GLMM) -> dict[str, Any]:
         Where a prior is improper: then there is no such model.
     """
     for group in glmm.groups:
+        if isinstance(group.prior, LKJ | ScaleDensity):
+            raise PriorError(f"The prior of {group.name!r} comes from a pm.Model: use that.")
         if isinstance(group.prior, ImproperInverseWishart):
             raise PriorError(
                 f"The prior {group.prior.kind!r} of {group.name!r} is improper: PyMC's engines "

@@ -1,0 +1,141 @@
+"""The door for plain pm.Models: teaching models by fit_pymc and by NUTS, refusals, and overhead."""
+
+from __future__ import annotations
+
+import resource
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.pymc_models import REFUSED, SUPPORTED
+
+DRAWS = 2000
+
+
+def models(names: list[str] | None = None, seed: int = 1) -> Iterator[dict[str, Any]]:
+    """Each model fitted both ways: shifts in sds of NUTS, ratios of sds, and seconds."""
+    for name, make in SUPPORTED.items():
+        if not names or name in names:
+            yield {"model": name, **compare(make(), seed)}
+
+
+def compare(model: Any, seed: int) -> dict[str, Any]:
+    import pymc as pm
+
+    from pymc_vmrp.pymc_door.fit import fit_pymc
+
+    began = time.perf_counter()
+    ours = fit_pymc(model, draws=4000, random_seed=seed, progressbar=False)
+    seconds = time.perf_counter() - began
+    began = time.perf_counter()
+    with model, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nuts = pm.sample(
+            DRAWS, tune=1000, chains=2, cores=2, nuts_sampler="nutpie", random_seed=seed,
+            target_accept=0.95, progressbar=False,
+        )  # fmt: skip
+    of_nuts = time.perf_counter() - began
+    shifts, ratios = differences(ours, nuts, [rv.name for rv in model.free_RVs])
+    return {
+        "family": ours["fit"].attrs["family"],
+        "hyperparameters": ours["fit"].attrs["hyperparameters"],
+        "variables": len(shifts),
+        "mean_shift": shifts.mean(),
+        "max_shift": shifts.max(),
+        "mean_ratio": ratios.mean(),
+        "min_ratio": ratios.min(),
+        "max_ratio": ratios.max(),
+        "seconds": seconds,
+        "nuts_seconds": of_nuts,
+        "times_faster": of_nuts / seconds,
+        "divergences": int(nuts["sample_stats"]["diverging"].sum()),
+    }
+
+
+def differences(ours: Any, nuts: Any, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Of every element of the free variables: shift in sds of NUTS, and ratio of sds."""
+    shifts, ratios = [], []
+    for name in names:
+        a, b = (tree["posterior"][name].to_numpy() for tree in (ours, nuts))
+        a, b = (x.reshape(-1, *x.shape[2:]) for x in (a, b))
+        sd = b.std(0)
+        shifts.append((np.abs(a.mean(0) - b.mean(0)) / sd).ravel())
+        ratios.append((a.std(0) / sd).ravel())
+    return np.concatenate(shifts), np.concatenate(ratios)
+
+
+def refusals() -> pd.DataFrame:
+    """What is said of models that are no hierarchical GLMs."""
+    from pymc_vmrp.errors import ModelError
+    from pymc_vmrp.pymc_door.recognise import recognise_model
+
+    rows = []
+    for name, (make, variable) in REFUSED.items():
+        try:
+            recognise_model(make())
+            message = ""
+        except ModelError as error:
+            message = str(error)
+        rows.append({"model": name, "names": variable in message, "message": message})
+    return pd.DataFrame(rows)
+
+
+def overhead(shared: Path, repeats: int = 3) -> pd.DataFrame:
+    """The running example on all answers: seconds and memory of recognition alone."""
+    from pymc_vmrp.pymc_door.recognise import recognise_model
+
+    model = running_example(shared)
+    size = sum(variable.get_value().nbytes for variable in model.data_vars)
+    rows = []
+    for repeat in range(repeats):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = time.perf_counter()
+        glmm = recognise_model(model).glmm
+        rows.append(
+            {
+                "repeat": repeat,
+                "seconds": time.perf_counter() - began,
+                "peak_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024,
+                "data_mb": size / 2**20,
+                "cells": glmm.n_cells,
+                "coefficients": glmm.n_coefficients,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def running_example(shared: Path) -> Any:
+    """The CCES survey as a plain pm.Model."""
+    import pymc as pm
+
+    folder = shared / "cces2018"
+    survey = pd.read_csv(folder / "survey.csv.gz").merge(pd.read_csv(folder / "states.csv"))
+    factors = {
+        "state": ["state"], "eth": ["eth"], "educ": ["educ"], "age": ["age"],
+        "male_eth": ["male", "eth"], "educ_age": ["educ", "age"], "educ_eth": ["educ", "eth"],
+    }  # fmt: skip
+    regions = sorted(survey["region"].unique())
+    columns = [
+        survey["male"],
+        survey["repvote"] - 0.5,
+        *(survey["region"] == r for r in regions[1:]),
+    ]
+    x = np.column_stack(columns).astype(float)
+    with pm.Model() as model:
+        intercept, beta = (
+            pm.Normal("Intercept", 0, 10.0),
+            pm.Normal("beta", 0, 10.0, shape=x.shape[1]),
+        )
+        eta = intercept + pm.math.dot(pm.Data("x", x), beta)
+        for name, by in factors.items():
+            codes = survey.groupby(by).ngroup().to_numpy()
+            sd = pm.HalfStudentT(f"{name}_sd", nu=2, sigma=5.0)
+            u = pm.Normal(name, 0, sd, shape=codes.max() + 1)
+            eta = eta + u[pm.Data(f"{name}_idx", codes)]
+        pm.Bernoulli("y", logit_p=eta, observed=survey["abortion"].to_numpy())
+    return model

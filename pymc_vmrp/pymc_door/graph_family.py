@@ -1,0 +1,207 @@
+"""A family whose ℓ, ℓ′ and ℓ″ are PyTensor's: any likelihood of one linear predictor.
+
+Rows keep their own cell, and their number is their statistic: data of the graph that have one entry
+per row are taken at the rows that are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Never
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pytensor.compile.maker import function
+from pytensor.compile.mode import Mode
+from pytensor.gradient import grad
+from pytensor.graph.basic import Constant
+from pytensor.graph.replace import vectorize_graph
+from pytensor.graph.traversal import ancestors
+
+from pymc_vmrp.glmm.cells import Cells
+from pymc_vmrp.glmm.families.family import Family, Parameters, Rows, Statistics
+from pymc_vmrp.glmm.lkj import median
+from pymc_vmrp.glmm.scale_priors import largest_sigma
+from pymc_vmrp.glmm.spec import FamilyParameter
+from pymc_vmrp.pymc_door.graph import numeric, substitute
+from pymc_vmrp.pymc_door.likelihood import FreeParameter, Likelihood, View
+from pymc_vmrp.pymc_door.reading import print_name
+from pymc_vmrp.pymc_door.refusal import refuse
+from pymc_vmrp.pymc_door.scales import Scale, evaluate_ends, prior_of
+
+FloatArray = NDArray[np.float64]
+
+_MOST_FREE = 2  # parameters: q(φ) is a grid
+_SPAN = 3.0  # of log φ around the prior's median, where it is looked for at first
+_GRID = np.linspace(-12.0, 12.0, 97)  # of η, for a start
+
+
+def graph_likelihood(view: View) -> Likelihood:
+    """The likelihood of a :class:`View` as a family of its own.
+
+    Raises
+    ------
+    ModelError
+        Where rows cannot be evaluated by themselves, or there are more parameters than two.
+    """
+    scales = _free(view)
+    graph = _Graph(view, tuple(scales))
+    _check(graph)
+    parameters = []
+    for i, scale in enumerate(scales):
+        prior = prior_of(view.parts, scale)
+        middle = np.log(median(prior))
+        high = min(middle + _SPAN, np.log(largest_sigma(prior)) - 1e-3)
+        parameters.append(FamilyParameter(f"phi{i}", prior, (middle - _SPAN, high)))
+    free = tuple(FreeParameter(scale, 1.0) for scale in scales)
+    family = _family(print_name(view.observed), graph, len(view.y), _middle(parameters))
+    return Likelihood(family, Rows(view.y), view.element, tuple(parameters), free)
+
+
+def _middle(parameters: list[FamilyParameter]) -> tuple[float, ...]:
+    return tuple(float(np.exp(np.mean(parameter.span))) for parameter in parameters)
+
+
+def _free(view: View) -> list[Scale]:
+    """The elements of hyperparameters that the likelihood depends on, as positive numbers."""
+    parts, out = view.parts, []
+    used = set(ancestors([view.observed]))
+    for h, hyper in enumerate(parts.hypers):
+        if hyper.value not in used:
+            continue
+        if hyper.kind != "scalars":
+            raise refuse(hyper.name, "is a covariance matrix, and a parameter of the likelihood")
+        lower = evaluate_ends(hyper)[0]
+        out += [Scale(h, e, "power" if lower[e] >= 0 else "exp", 1.0) for e in range(hyper.size)]
+    if len(out) > _MOST_FREE:
+        raise refuse(
+            parts.observed.name,
+            f"has the distribution {print_name(view.observed)} with {len(out)} free parameters; "
+            f"there may be {_MOST_FREE}",
+        )
+    return out
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """ℓ, ℓ′ and ℓ″ of some rows at several η and φ each."""
+
+    view: View
+    scales: tuple[Scale, ...]
+
+    @cached_property
+    def _functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        view, parts = self.view, self.view.parts
+        n = len(view.y)
+        rows = pt.lvector("rows")
+        some = pt.dvector("some")  # η of these rows
+        log_density = pm.logp(view.observed, parts.data)
+        by_row = {
+            c: pt.as_tensor(np.array(c.data))[rows]
+            for c in ancestors([log_density])
+            if isinstance(c, Constant) and getattr(c.type, "shape", ())[:1] == (n,) and n > 1
+        }
+        (replaced,) = substitute([log_density], {**by_row, view.eta: some}, any_shape=True)
+        many = pt.dmatrix("many")
+        used = sorted({scale.hyper for scale in self.scales})
+        values = [parts.hypers[h].value for h in used]
+        batches = [pt.tensor(shape=(None, *v.type.shape), dtype="float64") for v in values]
+        density = vectorize_graph(
+            replaced, {some: many, **dict(zip(values, batches, strict=True))}
+        )  # fmt: skip
+        slope: Any = grad(density.sum(), many)
+        curvature: Any = grad(slope.sum(), many, disconnected_inputs="ignore")
+        mode = Mode(linker="py", optimizer="fast_run").excluding("fusion", "inplace")
+        inputs = [many, rows, *batches]
+        return (
+            function(inputs, density, mode=mode, on_unused_input="ignore"),
+            function(inputs, [slope, curvature], mode=mode, on_unused_input="ignore"),
+        )
+
+    def density(self, eta: FloatArray, rows: FloatArray, phi: Parameters) -> FloatArray:
+        """ℓ, of the shape of η: (n,) or (n, k)."""
+        return np.asarray(self._call(0, eta, rows, phi))
+
+    def derivatives(
+        self, eta: FloatArray, rows: FloatArray, phi: Parameters
+    ) -> tuple[FloatArray, FloatArray]:
+        """ℓ′ and ℓ″."""
+        slope, curvature = self._call(1, eta, rows, phi)
+        return slope, curvature
+
+    def _call(self, which: int, eta: FloatArray, rows: FloatArray, phi: Parameters) -> Any:
+        matrix = eta[:, None] if eta.ndim == 1 else eta
+        number = np.ascontiguousarray(rows.reshape(len(matrix), -1)[:, 0]).astype(np.int64)
+        k = matrix.shape[1]
+        batches = []
+        for h in sorted({scale.hyper for scale in self.scales}):
+            batch = np.empty((k, self.view.parts.hypers[h].size))
+            for scale, value in zip(self.scales, phi, strict=True):
+                if scale.hyper == h:
+                    batch[:, scale.element] = scale.theta(np.asarray(value, dtype=float))
+            batches.append(batch.reshape(k, *self.view.parts.hypers[h].shape))
+        with np.errstate(all="ignore"):
+            found = self._functions[which](np.ascontiguousarray(matrix.T), number, *batches)
+        if which == 0:
+            return np.broadcast_to(found, matrix.T.shape).T.reshape(eta.shape)
+        return tuple(np.broadcast_to(f, matrix.T.shape).T.reshape(eta.shape) for f in found)
+
+
+def _check(graph: _Graph) -> None:
+    """Whether rows by themselves have the log density that they have among all."""
+    view = graph.view
+    eta = view.random_eta(4)
+    phi = tuple(scale.value(view.trials.base) for scale in graph.scales)
+    every = np.arange(len(view.y), dtype=float)
+    some = every[:: max(1, len(every) // 7)]
+    theta = [hyper.value for hyper in view.parts.hypers]
+    whole = numeric([view.eta, *theta], [pm.logp(view.observed, view.parts.data)])
+    try:
+        own = graph.density(eta[some.astype(int)], some, phi)
+        first, second = graph.derivatives(eta[some.astype(int)], some, phi)
+    except Exception as error:
+        raise refuse(
+            view.parts.observed.name,
+            f"has the distribution {print_name(view.observed)}, whose derivatives PyTensor cannot "
+            f"take row by row ({type(error).__name__})",
+        ) from error
+    expected = whole(eta, *view.trials.base)[0][some.astype(int)]
+    if not np.allclose(own, expected, rtol=1e-7, atol=1e-7):
+        raise refuse(view.parts.observed.name, "has rows that depend on one another")
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise refuse(view.parts.observed.name, "has a likelihood without two derivatives")
+
+
+def _family(name: str, graph: _Graph, rows: int, middle: tuple[float, ...]) -> Family:
+    every = np.arange(rows, dtype=float)
+
+    def start(_: Statistics) -> tuple[FloatArray, FloatArray]:
+        """Every row at the one η that is most likely."""
+        values = [graph.density(np.full(rows, eta), every, middle).sum() for eta in _GRID]
+        return np.full(rows, _GRID[int(np.nanargmax(values))]), np.ones(rows)
+
+    return Family(
+        name=name,
+        link="graph",
+        response="real",
+        inverse_link=_absent,
+        log_likelihood=lambda eta, statistics, phi: graph.density(eta, statistics[0], phi),
+        derivatives=lambda eta, statistics, phi: graph.derivatives(eta, statistics[0], phi),
+        pool=lambda _, cells: (_first(cells),),
+        start=start,
+        likelihood=_absent,
+        draw=_absent,
+        log_concave=False,
+    )
+
+
+def _first(cells: Cells) -> FloatArray:
+    return cells.first.astype(float)
+
+
+def _absent(*_: Any) -> Never:
+    raise NotImplementedError("use PyMC's own functions on the model")

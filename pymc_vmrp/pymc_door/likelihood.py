@@ -1,0 +1,420 @@
+"""The likelihood after η: one of the package's families where it is one, else the graph itself.
+
+Which family it is, and with which link, is decided by values: the parameters of the observed
+variable's distribution are evaluated at random η and compared with what the family says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pymc.logprob.utils import ParameterValueError
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.random import basic
+
+from pymc_vmrp.glmm.families import get_family
+from pymc_vmrp.glmm.families.family import Family, Rows
+from pymc_vmrp.glmm.spec import FamilyParameter
+from pymc_vmrp.pymc_door.graph import numeric, substitute
+from pymc_vmrp.pymc_door.predictor import Predictor
+from pymc_vmrp.pymc_door.reading import Parts
+from pymc_vmrp.pymc_door.refusal import refuse
+from pymc_vmrp.pymc_door.scales import Scale, Trials, prior_of, recognise
+
+FloatArray = NDArray[np.float64]
+Theta = tuple[FloatArray, ...]
+
+_SMALL = 1e-7  # relative difference of two parameters that are the same
+_MOST_FREE = 2  # parameters of a likelihood without a closed form: q(φ) is a grid
+
+
+@dataclass(frozen=True)
+class FreeParameter:
+    """A parameter of the likelihood that is factor·σ of one hyperparameter."""
+
+    scale: Scale
+    factor: float
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What the rows say of η.
+
+    Attributes
+    ----------
+    family : Family
+    rows : Rows
+        The response, flat; its ``offset`` is added to η.
+    element : ndarray of int, shape (rows,)
+        Which element of η each row belongs to.
+    parameters : tuple of FamilyParameter
+    free : tuple of FreeParameter
+        Where those that are not fixed come from.
+    divisor : ndarray, shape (rows,), or None
+        By which η and the response are divided, where sds are known multiples of one σ.
+    """
+
+    family: Family
+    rows: Rows
+    element: NDArray[np.int64]
+    parameters: tuple[FamilyParameter, ...] = ()
+    free: tuple[FreeParameter, ...] = ()
+    divisor: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """The likelihood as functions of η and the hyperparameters.
+
+    Attributes
+    ----------
+    parts : Parts
+    trials : Trials
+    eta : TensorVariable
+        An input in the place of η.
+    observed : TensorVariable
+        The observed random variable in terms of it and the hyperparameters.
+    element : ndarray of int, shape (rows,)
+    arguments : callable
+        (η, hyperparameters) → the distribution's parameters, each of shape (rows,) or (1,).
+    """
+
+    parts: Parts
+    trials: Trials
+    eta: Any
+    observed: Any
+    element: NDArray[np.int64]
+    arguments: Callable[[FloatArray, Theta], list[FloatArray]]
+
+    @property
+    def y(self) -> NDArray[Any]:
+        """The response, flat."""
+        return self.parts.y.ravel()
+
+    def random_eta(self, seed: int) -> FloatArray:
+        """Some values of η, of its own shape."""
+        size = (*self.eta.type.shape,)
+        return np.random.default_rng(seed).uniform(-1.5, 1.5, size)
+
+    def rows(self, eta: FloatArray) -> FloatArray:
+        """η of each row."""
+        return eta.ravel()[self.element]
+
+
+def find_likelihood(
+    parts: Parts, predictors: list[Predictor], trials: Trials
+) -> tuple[Predictor, Likelihood]:
+    """The likelihood, and the predictor it is a function of.
+
+    Raises
+    ------
+    ModelError
+        Where the rows' log densities are not functions of one element of η each.
+    """
+    from pymc_vmrp.pymc_door.graph_family import graph_likelihood
+
+    views = []
+    for predictor in predictors:
+        view = _view(parts, predictor, trials)
+        if view is None:
+            continue
+        views.append((predictor, view))
+        match = _MATCHES.get(type(view.observed.owner.op))
+        found = None if match is None else match(view)
+        if found is not None:
+            return predictor, found
+    if not views:
+        raise refuse(
+            parts.observed.name,
+            "has rows that depend on several elements of the linear predictor, or is multivariate",
+        )
+    for predictor, view in views:
+        if parts.y.ndim == 1 and np.array_equal(view.element, np.arange(len(view.y))):
+            return predictor, graph_likelihood(view)
+    used = set(ancestors([views[0][0].node]))
+    name = next(latent.name for latent in parts.latents if latent.z in used)
+    raise refuse(
+        name,
+        f"has a Gaussian prior, but rows of {parts.observed.name!r} are neither linear in it nor a "
+        "likelihood of one predictor each",
+    )
+
+
+def _view(parts: Parts, predictor: Predictor, trials: Trials) -> View | None:
+    shape = predictor.shape
+    eta = pt.tensor("eta", shape=shape, dtype="float64")
+    (observed,) = substitute([predictor.observed], {predictor.node: eta})
+    log_density = pm.logp(observed, parts.data)
+    theta = [hyper.value for hyper in parts.hypers]
+    if log_density.type.ndim != parts.y.ndim:
+        return None
+    of_rows = numeric([eta, *theta], [log_density])
+
+    def rows(value: FloatArray) -> FloatArray:
+        try:
+            with np.errstate(all="ignore"):
+                found = of_rows(value, *trials.base)[0]
+        except ParameterValueError:  # this is no value that the node may have
+            found = np.array(np.nan)
+        return np.broadcast_to(found, parts.y.shape).ravel()
+
+    element = element_of_rows(rows, shape, parts.y.size)
+    if element is None:
+        return None
+    op = observed.owner.op
+    inner: Callable[..., list[Any]] | None = None
+    if hasattr(op, "dist_params"):
+        inner = numeric([eta, *theta], op.dist_params(observed.owner))
+
+    def arguments(value: FloatArray, at: Theta) -> list[FloatArray]:
+        assert inner is not None
+        with np.errstate(all="ignore"):
+            found = [np.asarray(p, dtype=float) for p in inner(value, *at)]
+        out = []
+        for p in found:
+            out.append(p.ravel() if p.size == 1 else np.broadcast_to(p, parts.y.shape).ravel())
+        return out
+
+    return View(parts, trials, eta, observed, element, arguments)
+
+
+def element_of_rows(
+    function: Callable[[FloatArray], FloatArray], shape: tuple[int, ...], rows: int
+) -> NDArray[np.int64] | None:
+    """Which element of its argument each row of a function depends on; None where on several.
+
+    Element for element where that is so; else the binary digits of the number of the element are
+    found one by one, by moving all elements whose number has that digit.
+
+    Parameters
+    ----------
+    function : callable
+        An array of ``shape`` → rows.
+    shape : tuple of int
+    rows : int
+    """
+    size = int(np.prod(shape))
+    rng = np.random.default_rng(1)
+    start = rng.uniform(-0.5, 0.5, shape)
+    at_start = function(start)
+
+    def moves(members: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return function(start + 0.37 * members.reshape(shape)) != at_start
+
+    # rows that say nothing of η, such as a binomial one without trials, may be said to have any
+    silent = ~moves(np.ones(size, dtype=bool))
+    half = rng.random(size) < 0.5
+    if size == rows and ((moves(half) == half) | silent).all():
+        return np.arange(rows)
+    element = np.zeros(rows, dtype=np.int64)
+    numbers = np.arange(size)
+    for digit in range(max(size - 1, 0).bit_length()):
+        element += moves((numbers >> digit) % 2 == 1).astype(np.int64) << digit
+    if (element >= size).any():
+        return None
+    if not ((moves(half) == half[element]) | silent).all():
+        return None
+    return element
+
+
+# --- the package's families ------------------------------------------------------------------
+
+
+def _same(left: Any, right: Any) -> bool:
+    return bool(np.allclose(left, right, rtol=_SMALL, atol=_SMALL))
+
+
+def _bernoulli(view: View) -> Likelihood | None:
+    return _of_share(view, "bernoulli", lambda args: (args[0], None))
+
+
+def _binomial(view: View) -> Likelihood | None:
+    return _of_share(view, "binomial", lambda args: (args[1], args[0]))
+
+
+def _of_share(
+    view: View,
+    name: str,
+    read: Callable[[list[FloatArray]], tuple[FloatArray, FloatArray | None]],
+) -> Likelihood | None:
+    eta = view.random_eta(2)
+    share, trials = read(view.arguments(eta, view.trials.base))
+    for link in ("logit", "probit", "cloglog"):
+        family = get_family(name, link)
+        if _same(share, family.inverse_link(view.rows(eta))):
+            n = None if trials is None else np.broadcast_to(trials, len(view.y)).astype(np.int64)
+            return Likelihood(family, Rows(view.y.astype(np.int64), n), view.element)
+    return None
+
+
+def _log_ratio(view: View, mean: Callable[[list[FloatArray]], FloatArray]) -> FloatArray | None:
+    """Log of mean/e^η of each row where it does not depend on η; None where it does."""
+    found = []
+    for seed in (2, 3):
+        eta = view.random_eta(seed)
+        with np.errstate(all="ignore"):
+            found.append(np.log(mean(view.arguments(eta, view.trials.base))) - view.rows(eta))
+    return found[0] if _same(*found) else None
+
+
+def _known(offset: FloatArray) -> FloatArray | None:
+    return None if np.abs(offset).max(initial=0.0) < _SMALL else offset
+
+
+def _poisson(view: View) -> Likelihood | None:
+    offset = _log_ratio(view, lambda args: args[0])
+    if offset is None:
+        return None
+    rows = Rows(view.y.astype(np.int64), offset=_known(offset))
+    return Likelihood(get_family("poisson"), rows, view.element)
+
+
+def _negative_binomial(view: View) -> Likelihood | None:
+    offset = _log_ratio(view, lambda args: args[0] * (1 - args[1]) / args[1])
+    alpha = _parameter(view, "negativebinomial", 0, lambda args: args[0])
+    if offset is None or alpha is None:
+        return None
+    rows = Rows(view.y.astype(np.int64), offset=_known(offset))
+    return _with(view, "negativebinomial", rows, [alpha])
+
+
+def _gamma(view: View) -> Likelihood | None:
+    offset = _log_ratio(view, lambda args: args[0] * args[1])
+    alpha = _parameter(view, "gamma", 0, lambda args: args[0])
+    if offset is None or alpha is None:
+        return None
+    return _with(view, "gamma", Rows(view.y.astype(float), offset=_known(offset)), [alpha])
+
+
+def _beta_binomial(view: View) -> Likelihood | None:
+    eta = view.random_eta(2)
+    n, a, b = view.arguments(eta, view.trials.base)
+    family = get_family("beta_binomial")
+    kappa = _parameter(view, "beta_binomial", 0, lambda args: args[1] + args[2])
+    if kappa is None or not _same(a / (a + b), family.inverse_link(view.rows(eta))):
+        return None
+    trials = np.broadcast_to(n, len(view.y)).astype(np.int64)
+    return _with(view, "beta_binomial", Rows(view.y.astype(np.int64), trials), [kappa])
+
+
+def _shift(view: View, at: int) -> FloatArray | None:
+    """What is added to η in the argument of a location."""
+    found = []
+    for seed in (2, 3):
+        eta = view.random_eta(seed)
+        found.append(view.arguments(eta, view.trials.base)[at] - view.rows(eta))
+    return found[0] if _same(*found) else None
+
+
+def _student(view: View) -> Likelihood | None:
+    offset = _shift(view, 1)
+    sigma = _parameter(view, "t", 0, lambda args: args[2])
+    nu = _parameter(view, "t", 1, lambda args: args[0])
+    if offset is None or sigma is None or nu is None:
+        return None
+    return _with(view, "t", Rows(view.y.astype(float), offset=_known(offset)), [sigma, nu])
+
+
+def _normal(view: View) -> Likelihood | None:
+    offset = _shift(view, 0)
+    if offset is None:
+        return None
+    y = view.y.astype(float)
+    sds = _of_hypers(view, lambda args: args[1])
+    if sds is None:
+        return None
+    scale, values = sds
+    if scale is None:  # known
+        family = get_family("gaussian")
+        parameters = (FamilyParameter("sigma", 1.0, (-4.0, 2.0)),)
+        rows = Rows(y, offset=_known(offset), sd=np.broadcast_to(values, len(y)))
+        return Likelihood(family, rows, view.element, parameters)
+    if _same(values, values[0]):
+        made = _made(view, "gaussian", 0, scale, float(values[0]))
+        return _with(view, "gaussian", Rows(y, offset=_known(offset)), [made])
+    divisor = np.asarray(values)
+    made = _made(view, "gaussian", 0, scale, 1.0)
+    rows = Rows(y / divisor, offset=_known(offset / divisor))
+    found = _with(view, "gaussian", rows, [made], float(np.std(y / divisor)))
+    return Likelihood(
+        found.family, rows, view.element, found.parameters, found.free, divisor=divisor
+    )
+
+
+_Made = tuple[FamilyParameter, FreeParameter | None]
+
+
+def _parameter(
+    view: View, family: str, at: int, read: Callable[[list[FloatArray]], FloatArray]
+) -> _Made | None:
+    """A parameter that all rows share; None where they do not, or it depends on η."""
+    found = _of_hypers(view, read)
+    if found is None or not _same(found[1], found[1][0]):
+        return None
+    scale, values = found
+    return _made(view, family, at, scale, float(values[0]))
+
+
+def _of_hypers(
+    view: View, read: Callable[[list[FloatArray]], FloatArray]
+) -> tuple[Scale | None, FloatArray] | None:
+    """A parameter as one function of the hyperparameters, times a number for each row."""
+    eta = view.random_eta(2)
+    base = read(view.arguments(eta, view.trials.base))
+    if not _same(base, read(view.arguments(view.random_eta(3), view.trials.base))):
+        return None
+    for moved in view.trials.theta:
+        ratio = read(view.arguments(eta, moved[0])) / base
+        if not _same(ratio, ratio[0]):
+            return None  # different hyperparameters in different rows
+
+    def first(theta: Theta) -> FloatArray:
+        return read(view.arguments(eta, theta))[:1]
+
+    name = view.parts.observed.name
+    (scale,) = recognise(view.parts, view.trials, name, "a parameter", first)
+    return scale, base if scale is None else base / scale.value(view.trials.base)
+
+
+def _made(view: View, family: str, at: int, scale: Scale | None, factor: float) -> _Made:
+    parameter = get_family(family).parameters[at]
+    if scale is None:
+        return FamilyParameter(parameter.name, factor, parameter.span), None
+    prior = prior_of(view.parts, scale, factor)
+    free = FreeParameter(scale, factor)
+    return FamilyParameter(parameter.name, prior, parameter.span), free
+
+
+def _with(
+    view: View, name: str, rows: Rows, made: list[_Made], sd: float | None = None
+) -> Likelihood:
+    """The family, with the spans of its parameters on the scale of the response."""
+    family = get_family(name)
+    log_sd = np.log(max(float(np.std(rows.y)) if sd is None else sd, 1e-12))
+    parameters = []
+    for (parameter, _), of_family in zip(made, family.parameters, strict=True):
+        low, high = parameter.span
+        shift = log_sd if of_family.relative else 0.0
+        parameters.append(
+            FamilyParameter(parameter.name, parameter.prior, (low + shift, high + shift))
+        )
+    free = tuple(one for _, one in made if one is not None)
+    return Likelihood(family, rows, view.element, tuple(parameters), free)
+
+
+_MATCHES: dict[type, Callable[[View], Likelihood | None]] = {
+    basic.BernoulliRV: _bernoulli,
+    basic.BinomialRV: _binomial,
+    basic.PoissonRV: _poisson,
+    basic.NegBinomialRV: _negative_binomial,
+    basic.GammaRV: _gamma,
+    basic.BetaBinomialRV: _beta_binomial,
+    basic.StudentTRV: _student,
+    basic.NormalRV: _normal,
+}

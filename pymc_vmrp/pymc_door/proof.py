@@ -1,0 +1,117 @@
+"""The proof before trust: both descriptions have the same log density, up to one constant."""
+
+from __future__ import annotations
+
+import numpy as np
+import pymc as pm
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from pymc_vmrp.glmm.log_joint import log_joint
+from pymc_vmrp.pymc_door.graph import in_double, numeric, substitute
+from pymc_vmrp.pymc_door.reading import Parts, Point
+from pymc_vmrp.pymc_door.refusal import refuse
+from pymc_vmrp.pymc_door.translate import Translation
+
+FloatArray = NDArray[np.float64]
+
+_POINTS = 6
+_TOLERANCE = 1e-8  # relative
+_NEAR = 0.6  # size of η's parts at the random points, so that no probability is 0 or 1
+
+
+def prove(translation: Translation) -> float:
+    """Compare both log densities at random points; return what to add to the GLMM's.
+
+    Raises
+    ------
+    ModelError
+        Where they differ by more than one constant: then the graph was not understood.
+    """
+    parts, rng = translation.parts, np.random.default_rng(20)
+    original = model_log_density(parts)
+    differences, sizes = [], []
+    for _ in range(_POINTS):
+        point = Point(_random_z(translation, rng), parts.random_theta(rng))
+        draws, log_jacobian = translation.to_glmm(point)
+        glmm = translation.assembled.glmm
+        own = log_joint(glmm, draws.coefficients, draws.covariances, parameters=draws.parameters)
+        expected = original(point)
+        if not np.isfinite(expected):
+            raise refuse(
+                original.broken(point),
+                "has a log density in PyMC that is no finite number at an ordinary point (of "
+                "integer arguments it may overflow: write 50.0 in place of 50)",
+            )
+        differences.append(expected - float(own[0]) - log_jacobian)
+        sizes.append(abs(expected))
+    spread = np.ptp(differences)
+    if not spread <= _TOLERANCE * max(1.0, *sizes):
+        raise refuse(
+            parts.observed.name,
+            "belongs to a model that was not understood: the log density of what was found in its "
+            f"graph differs from PyMC's by {spread:.2g}",
+        )
+    return float(np.mean(differences))
+
+
+def _random_z(translation: Translation, rng: np.random.Generator) -> tuple[FloatArray, ...]:
+    """Values for which η stays within a few units."""
+    parts, terms = translation.parts, translation.terms
+    size = [np.ones(latent.size) for latent in parts.latents]
+    for part in terms.common:
+        size[part.latent][part.elements] = _column_size(part.matrix) * part.scale
+    for block in terms.blocks:
+        for k in np.unique(block.latents):
+            own = block.latents == k
+            size[k][block.elements[own]] = _column_size(block.matrix)[own]
+    count = np.sqrt(max(len(parts.latents), 1))
+    return tuple(
+        (_NEAR * rng.standard_normal(latent.size) / (count * np.maximum(s, 1.0))).reshape(
+            latent.shape
+        )
+        for latent, s in zip(parts.latents, size, strict=True)
+    )
+
+
+def _column_size(matrix: csr_array) -> FloatArray:
+    return np.asarray(abs(matrix).max(axis=0).toarray()).ravel()
+
+
+class _LogDensity:
+    """Log p(y, x, θ) + log |dx/dz| of the pm.Model, at a :class:`Point`."""
+
+    def __init__(self, parts: Parts) -> None:
+        free = parts.frozen.free_RVs
+        values = {rv: rv.type() for rv in free}
+        terms = []
+        for rv, value in [*values.items(), (parts.observed, parts.data)]:
+            others = {other: v for other, v in values.items() if other is not rv}
+            # before PyMC folds single precision into constants
+            (own,) = in_double(substitute([rv], others))
+            terms.append(pm.logp(own, value).sum())
+        self._names = [rv.name for rv in [*free, parts.observed]]
+        self._terms = numeric(list(values.values()), terms)
+        log_scales = [latent.log_scale for latent in parts.latents]
+        self._values = numeric(parts.inputs, parts.in_inputs([*free, *log_scales]))
+        self._free = len(free)
+
+    def __call__(self, point: Point) -> float:
+        terms, log_scales = self._evaluate(point)
+        return float(sum(terms) + sum(log_scales))
+
+    def broken(self, point: Point) -> str | None:
+        """A variable whose log density is not finite."""
+        terms, _ = self._evaluate(point)
+        bad = (name for name, v in zip(self._names, terms, strict=True) if not np.isfinite(v))
+        return next(bad, None)
+
+    def _evaluate(self, point: Point) -> tuple[list[FloatArray], list[FloatArray]]:
+        with np.errstate(all="ignore"):
+            found = self._values(*point.arguments)
+            return self._terms(*found[: self._free]), found[self._free :]
+
+
+def model_log_density(parts: Parts) -> _LogDensity:
+    """Log p(y, x, θ) + log |dx/dz| as a function of a point."""
+    return _LogDensity(parts)

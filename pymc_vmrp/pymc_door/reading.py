@@ -1,0 +1,224 @@
+"""A pm.Model taken apart: what is observed, its Gaussian variables, and its hyperparameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pymc.distributions.multivariate import LKJCorrRV, ZeroSumNormalRV, _LKJCholeskyCovRV
+from pymc.model.transform.optimization import freeze_dims_and_data
+
+from pymc_vmrp.pymc_door.graph import depends_on, evaluate, numeric, substitute
+from pymc_vmrp.pymc_door.latents import Latent, as_latent
+from pymc_vmrp.pymc_door.refusal import refuse
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """A hyperparameter: a free variable that is not Gaussian.
+
+    Attributes
+    ----------
+    name : str
+    rv : TensorVariable
+        The variable in the frozen model.
+    value : TensorVariable
+        An input that takes its place in every graph.
+    free : TensorVariable
+        An unconstrained input, from which ``constrained`` makes a value of the support.
+    constrained : TensorVariable
+    shape, free_shape : tuple of int
+        Of ``value`` and of ``free``.
+    kind : {"scalars", "covariance factor", "correlation factor"}
+        Independent numbers, or PyMC's LKJ variables.
+    """
+
+    name: str
+    rv: Any
+    value: Any
+    free: Any
+    constrained: Any
+    shape: tuple[int, ...]
+    free_shape: tuple[int, ...]
+    kind: str
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True)
+class Point:
+    """Values of every input: z of each latent, and the value of each hyperparameter."""
+
+    z: tuple[FloatArray, ...]
+    theta: tuple[FloatArray, ...]
+
+    @property
+    def arguments(self) -> tuple[FloatArray, ...]:
+        """In the order of ``Parts.inputs``."""
+        return (*self.z, *self.theta)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A pm.Model of one observed variable.
+
+    Attributes
+    ----------
+    original, frozen : pm.Model
+        As given, and with dims and data as constants.
+    observed : TensorVariable
+        Of the frozen model.
+    data : TensorVariable
+        The observed values, a constant of the frozen model.
+    y : ndarray
+        Its values.
+    latents : tuple of Latent
+    hypers : tuple of Hyper
+    """
+
+    original: pm.Model
+    frozen: pm.Model
+    observed: Any
+    data: Any
+    y: NDArray[Any]
+    latents: tuple[Latent, ...]
+    hypers: tuple[Hyper, ...]
+
+    @property
+    def inputs(self) -> list[Any]:
+        """Inputs of every graph: z of each latent, then the hyperparameters."""
+        return [*(one.z for one in self.latents), *(one.value for one in self.hypers)]
+
+    @cached_property
+    def replacements(self) -> dict[Any, Any]:
+        """What takes the place of each free variable."""
+        latents = {one.rv: one.expression for one in self.latents}
+        return latents | {one.rv: one.value for one in self.hypers}
+
+    def in_inputs(self, variables: Sequence[Any]) -> list[Any]:
+        """Variables of the frozen model in terms of the inputs."""
+        return substitute(variables, self.replacements)
+
+    @cached_property
+    def _constrain(self) -> Callable[..., list[Any]]:
+        return numeric([h.free for h in self.hypers], [h.constrained for h in self.hypers])
+
+    def theta(self, free: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+        """Values of the hyperparameters from unconstrained ones."""
+        return tuple(np.asarray(v, dtype=float) for v in self._constrain(*free))
+
+    @property
+    def free(self) -> list[Any]:
+        """The free variables of the frozen model."""
+        return [*(one.rv for one in self.latents), *(one.rv for one in self.hypers)]
+
+    def zeros(self) -> tuple[FloatArray, ...]:
+        """Z = 0 of every latent."""
+        return tuple(np.zeros(one.shape) for one in self.latents)
+
+    def base(self) -> tuple[FloatArray, ...]:
+        """Hyperparameters at the middle of their supports: mostly 1."""
+        return self.theta([np.zeros(h.free_shape) for h in self.hypers])
+
+    def random_theta(self, rng: np.random.Generator, scale: float = 0.4) -> tuple[FloatArray, ...]:
+        """Hyperparameters at random around ``base``."""
+        return self.theta([scale * rng.standard_normal(h.free_shape) for h in self.hypers])
+
+
+def read(model: pm.Model) -> Parts:
+    """Take a model apart.
+
+    Raises
+    ------
+    ModelError
+        Where a variable cannot be part of a hierarchical GLM.
+    """
+    _check(model)
+    frozen = freeze_dims_and_data(model)
+    observed = frozen.observed_RVs[0]
+    data = frozen.rvs_to_values[observed]
+    free = frozen.free_RVs
+    shapes = _shapes([*free, observed])
+    latents, hypers = [], []
+    for rv, shape in zip(free, shapes[:-1], strict=True):
+        latent = as_latent(rv, shape)
+        if latent is None:
+            hypers.append(_hyper(frozen, rv, shape))
+            continue
+        if frozen.rvs_to_transforms[rv] is not None and not _is_zero_sum(rv):
+            raise refuse(rv.name, "has a transform, which makes it other than Gaussian")
+        latents.append(latent)
+    if not latents:
+        names = ", ".join(repr(rv.name) for rv in free) or "none"
+        raise refuse(None, f"has no variable with a Gaussian prior (it has {names})")
+    y = np.asarray(data.data if hasattr(data, "data") else evaluate([data])[0])
+    return Parts(model, frozen, observed, data, y, tuple(latents), tuple(hypers))
+
+
+def _check(model: pm.Model) -> None:
+    names = [rv.name for rv in model.observed_RVs]
+    if not names:
+        raise refuse(None, "has no observed variable")
+    if len(names) > 1:
+        raise refuse(None, f"has several observed variables ({', '.join(map(repr, names))})")
+    if type(model.observed_RVs[0].owner.op).__name__ == "PartialObservedRV":
+        raise refuse(names[0], "has missing values")
+    for potential in model.potentials:
+        raise refuse(potential.name, "is a Potential")
+
+
+def _is_zero_sum(rv: Any) -> bool:
+    return isinstance(rv.owner.op, ZeroSumNormalRV)
+
+
+def _shapes(rvs: Sequence[Any]) -> list[tuple[int, ...]]:
+    """Static shapes, evaluated where the type does not say."""
+    unknown = [rv for rv in rvs if None in rv.type.shape]
+    values = evaluate([rv.shape for rv in unknown]) if unknown else []
+    found = dict(zip(unknown, values, strict=True))
+    return [tuple(int(n) for n in found.get(rv, rv.type.shape)) for rv in rvs]
+
+
+def _hyper(frozen: pm.Model, rv: Any, shape: tuple[int, ...]) -> Hyper:
+    op = rv.owner.op
+    if not str(rv.dtype).startswith("float"):
+        raise refuse(rv.name, "is discrete")
+    others = [other for other in frozen.free_RVs if other is not rv]
+    parents = depends_on(rv.owner.inputs, others)
+    if parents:
+        reason = f"has a prior that depends on {parents[0].name!r}, and is not Gaussian"
+        raise refuse(rv.name, reason)
+    transform = frozen.rvs_to_transforms[rv]
+    kind = "scalars"
+    if isinstance(op, _LKJCholeskyCovRV):
+        kind = "covariance factor"
+    elif isinstance(op, LKJCorrRV):
+        kind = "correlation factor"
+    elif op.ndim_supp > 0:
+        raise refuse(rv.name, f"has a multivariate prior ({print_name(rv)}) that is not Gaussian")
+    if transform is not None and kind == "scalars" and (transform.ndim_supp or 0) > 0:
+        raise refuse(rv.name, "has a transform that ties its elements together")
+    free_shape = shape
+    if kind == "correlation factor":
+        free_shape = (*shape[:-2], shape[-1] * (shape[-1] - 1) // 2)
+    value = pt.tensor(rv.name, shape=shape, dtype="float64")
+    free = pt.tensor(f"{rv.name}__free", shape=free_shape, dtype="float64")
+    constrained = free if transform is None else transform.backward(free, *rv.owner.inputs)
+    return Hyper(rv.name, rv, value, free, constrained, shape, free_shape, kind)
+
+
+def print_name(rv: Any) -> str:
+    """PyMC's name of a variable's distribution."""
+    names = getattr(rv.owner.op, "_print_name", None)
+    return str(names[0] if names else type(rv.owner.op).__name__)

@@ -1,0 +1,93 @@
+"""From a pm.Model to a GLMM that is proven to be the same model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytensor import config  # type: ignore[attr-defined]
+
+from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.pymc_door.assemble import assemble
+from pymc_vmrp.pymc_door.likelihood import find_likelihood
+from pymc_vmrp.pymc_door.predictor import find_predictors
+from pymc_vmrp.pymc_door.proof import prove
+from pymc_vmrp.pymc_door.reading import Parts, read
+from pymc_vmrp.pymc_door.refusal import refuse
+from pymc_vmrp.pymc_door.scales import make_trials
+from pymc_vmrp.pymc_door.terms import find_terms
+from pymc_vmrp.pymc_door.translate import Translation
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A pm.Model that is a hierarchical GLM.
+
+    Attributes
+    ----------
+    glmm : GLMM
+    translation : Translation
+        The way between the variables of both.
+    log_constant : float
+        Log density of the pm.Model less that of the GLMM, each in its own variables but for the
+        Jacobian between them.
+    """
+
+    glmm: GLMM
+    translation: Translation
+    log_constant: float
+
+
+def recognise_model(model: pm.Model) -> Recognised:
+    """Write a pm.Model as a GLMM.
+
+    Raises
+    ------
+    ModelError
+        Where it is none: the message names the variable and the reason.
+    """
+    # a stack trace for each new node would take a third of the time
+    with config.change_flags(traceback__limit=0):
+        return _recognise(model)
+
+
+def _recognise(model: pm.Model) -> Recognised:
+    parts = read(model)
+    trials = make_trials(parts)
+    predictor, likelihood = find_likelihood(parts, find_predictors(parts), trials)
+    terms = find_terms(parts, predictor, trials)
+    assembled = assemble(parts, terms, likelihood)
+    translation = Translation(parts, terms, likelihood, assembled)
+    _check_all_used(translation)
+    return Recognised(assembled.glmm, translation, prove(translation))
+
+
+def _check_all_used(translation: Translation) -> None:
+    """Every hyperparameter must have one role."""
+    parts: Parts = translation.parts
+    roles: dict[tuple[int, int], int] = {}
+    scales = [block.scale for block in translation.terms.blocks]
+    scales += [scale for vector in translation.terms.vectors for scale in vector.scales]
+    scales += [free.scale for free in translation.likelihood.free]
+    for scale in scales:
+        key = (scale.hyper, scale.element)
+        roles[key] = roles.get(key, 0) + 1
+    tied = {vector.hyper for vector in translation.terms.vectors}
+    for h, hyper in enumerate(parts.hypers):
+        if h in tied:
+            continue
+        for e in range(hyper.size):
+            count = roles.get((h, e), 0)
+            if count == 0:
+                raise refuse(
+                    hyper.name, "is not Gaussian, and neither a standard deviation of Gaussian "
+                    "variables nor a parameter of the likelihood",
+                )  # fmt: skip
+            if count > 1:
+                raise refuse(
+                    hyper.name, "is a parameter of the likelihood and also a standard deviation of "
+                    "Gaussian variables",
+                )  # fmt: skip

@@ -1,0 +1,305 @@
+"""Standard deviations as functions of one hyperparameter, and their priors.
+
+A coefficient F(θ)z has the sd |F(θ)|. Where F is c·θ^p of one positive hyperparameter, or
+c·exp(aθ), σ = F/c is a standard deviation whose density follows from that of θ:
+p(σ) = p(θ)|dθ/dσ|.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pymc.distributions.continuous import HalfCauchyRV, HalfStudentTRV
+from pytensor.graph.replace import vectorize_graph
+from pytensor.tensor.random import basic
+
+from pymc_vmrp.errors import PriorError
+from pymc_vmrp.glmm.scale_priors import (
+    Exponential,
+    Gamma,
+    HalfCauchy,
+    HalfNormal,
+    HalfStudentT,
+    InverseGamma,
+    LogNormal,
+    ScaleDensity,
+    ScalePrior,
+    Uniform,
+)
+from pymc_vmrp.pymc_door.graph import evaluate, numeric
+from pymc_vmrp.pymc_door.reading import Hyper, Parts
+from pymc_vmrp.pymc_door.refusal import refuse
+
+FloatArray = NDArray[np.float64]
+
+_STEPS = (0.7, -0.4)  # of a free hyperparameter, at which functions of it are looked at
+_SMALL = 1e-9  # relative change that is rounding
+_EXACT = 1e-7  # of a power
+_FAR = 80.0  # a free hyperparameter at the end of its support
+_ENDLESS = 1e8
+
+
+@dataclass(frozen=True, order=True)
+class Scale:
+    """σ = θ^rate ("power") or exp(rate·θ) ("exp") of one element of one hyperparameter.
+
+    Attributes
+    ----------
+    hyper, element : int
+        Which hyperparameter of ``Parts.hypers``, and which of its elements.
+    form : {"power", "exp"}
+    rate : float
+    """
+
+    hyper: int
+    element: int
+    form: str
+    rate: float
+
+    def sigma(self, theta: Any) -> Any:
+        """σ from θ."""
+        return theta**self.rate if self.form == "power" else np.exp(self.rate * theta)
+
+    def theta(self, sigma: Any) -> Any:
+        """θ from σ."""
+        if self.form == "power":
+            return sigma if self.rate == 1 else sigma ** (1 / self.rate)
+        return np.log(sigma) / self.rate
+
+    def log_slope(self, sigma: Any) -> Any:
+        """Log of the absolute value of dθ/dσ."""
+        if self.form == "power":
+            return (1 / self.rate - 1) * np.log(sigma) - math.log(abs(self.rate))
+        return -np.log(sigma) - math.log(abs(self.rate))
+
+    def value(self, theta: Sequence[FloatArray]) -> float:
+        """σ from the values of all hyperparameters."""
+        return float(self.sigma(theta[self.hyper].ravel()[self.element]))
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Values of the hyperparameters, of which one element at a time differs from the first.
+
+    Attributes
+    ----------
+    base : tuple of ndarray
+    elements : tuple of (int, int)
+        Hyperparameter and element of each trial.
+    theta : tuple of (tuple of ndarray)
+        Two trials for each element.
+    """
+
+    base: tuple[FloatArray, ...]
+    elements: tuple[tuple[int, int], ...]
+    theta: tuple[tuple[tuple[FloatArray, ...], ...], ...]
+
+
+def make_trials(parts: Parts) -> Trials:
+    """Trials of every hyperparameter that consists of numbers."""
+    elements, trials = [], []
+    zero = [np.zeros(hyper.free_shape) for hyper in parts.hypers]
+    for h, hyper in enumerate(parts.hypers):
+        if hyper.kind != "scalars":
+            continue
+        for e in range(hyper.size):
+            elements.append((h, e))
+            moved = []
+            for step in _STEPS:
+                free = [v.copy() for v in zero]
+                free[h].flat[e] = step
+                moved.append(parts.theta(free))
+            trials.append(tuple(moved))
+    return Trials(parts.base(), tuple(elements), tuple(trials))
+
+
+def recognise(
+    parts: Parts,
+    trials: Trials,
+    name: str,
+    what: str,
+    function: Callable[..., FloatArray],
+    relevant: Collection[int] | None = None,
+) -> list[Scale | None]:
+    """What a vector of positive or negative numbers F(θ) is proportional to; None for a constant.
+
+    Parameters
+    ----------
+    parts : Parts
+    trials : Trials
+    name, what : str
+        Of whom F is what, for errors.
+    function : callable
+        Values of all hyperparameters → F, shape (n,); nan for those that do not matter.
+    relevant : collection of int, optional
+        Hyperparameters that F may depend on, where it is known that it depends on no others.
+
+    Raises
+    ------
+    ModelError
+        Where an element depends on several hyperparameters, or on one in another way.
+    """
+    base = function(trials.base)
+    out: list[Scale | None] = [None] * len(base)
+    for (h, e), moved in zip(trials.elements, trials.theta, strict=True):
+        if relevant is not None and h not in relevant:
+            continue
+        with np.errstate(all="ignore"):
+            ratios = [function(theta) / base for theta in moved]
+        changed = np.any([np.abs(r - 1) > _SMALL for r in ratios], axis=0)
+        for i in np.flatnonzero(changed & ~np.isnan(base)):
+            hyper = parts.hypers[h]
+            found = out[i]
+            if found is not None:
+                other = parts.hypers[found.hyper].name
+                raise refuse(name, f"has {what} that depends on both {other!r} and {hyper.name!r}")
+            values = [t[h].flat[e] for t in (trials.base, *moved)]
+            rule = _rule([r[i] for r in ratios], values)
+            if rule is None:
+                raise refuse(
+                    name,
+                    f"has {what} that is neither a power nor an exponential of {hyper.name!r}",
+                )
+            out[i] = Scale(h, e, *rule)
+    return out
+
+
+def _rule(ratios: Sequence[float], values: Sequence[float]) -> tuple[str, float] | None:
+    """Form and rate of a function from its ratios to its first value."""
+    if min(ratios) <= 0 or not np.isfinite(ratios).all():
+        return None
+    logs = np.log(ratios)
+    theta = np.array(values)
+    if theta.min() > 0:
+        rates = logs / np.log(theta[1:] / theta[0])
+        if abs(rates[0] - rates[1]) < _EXACT * abs(rates[0]):
+            return "power", _clean(float(rates.mean()))
+    rates = logs / (theta[1:] - theta[0])
+    if abs(rates[0] - rates[1]) < _EXACT * abs(rates[0]):
+        return "exp", _clean(float(rates.mean()))
+    return None
+
+
+def _clean(rate: float) -> float:
+    nearest = round(4 * rate) / 4
+    return nearest if nearest and abs(nearest - rate) < _EXACT else rate
+
+
+def prior_of(parts: Parts, scale: Scale, factor: float = 1.0) -> ScalePrior:
+    """The prior of factor·σ."""
+    hyper = parts.hypers[scale.hyper]
+    named = _named_prior(hyper.rv, hyper.shape, scale, factor) if scale.form == "power" else None
+    return named or _density(hyper, scale, factor)
+
+
+def prior_of_element(rv: Any, shape: tuple[int, ...], element: int, name: str) -> ScalePrior:
+    """The prior of σ that is one element of a variable of independent elements."""
+    named = _named_prior(rv, shape, Scale(0, element, "power", 1.0), 1.0)
+    return named or ScaleDensity(name, element_log_density(rv, shape, element))
+
+
+def _density(hyper: Hyper, scale: Scale, factor: float) -> ScaleDensity:
+    log_density = element_log_density(hyper.rv, hyper.shape, scale.element)
+    ends = evaluate_ends(hyper)[:, scale.element]
+    with np.errstate(all="ignore"):
+        largest = factor * float(max(scale.sigma(end) for end in ends))
+
+    def of_sigma(sigma: FloatArray) -> FloatArray:
+        with np.errstate(all="ignore"):
+            own = sigma / factor
+            out = log_density(scale.theta(own)) + scale.log_slope(own) - math.log(factor)
+        return np.where(np.isnan(out), -np.inf, out)
+
+    return ScaleDensity(hyper.name, of_sigma, largest if largest < _ENDLESS else math.inf)
+
+
+def evaluate_ends(hyper: Hyper) -> FloatArray:
+    """The lower and the upper end of the support of each element, shape (2, size)."""
+    function = numeric([hyper.free], [hyper.constrained])
+    with np.errstate(all="ignore"):
+        ends = [function(np.full(hyper.free_shape, end))[0].ravel() for end in (-_FAR, _FAR)]
+    return np.array(ends, dtype=float)
+
+
+def element_log_density(
+    rv: Any, shape: tuple[int, ...], element: int
+) -> Callable[[FloatArray], FloatArray]:
+    """Log density of one element of a variable of independent elements: a function of arrays."""
+    value = pt.tensor("value", shape=shape, dtype="float64")
+    batch = pt.tensor("batch", shape=(None, *shape), dtype="float64")
+    function = numeric([batch], [vectorize_graph(pm.logp(rv, value), {value: batch})])
+
+    def log_density(theta: FloatArray) -> FloatArray:
+        flat = np.asarray(theta, dtype=float).ravel()
+        alike = np.broadcast_to(flat.reshape(-1, *([1] * len(shape))), (len(flat), *shape))
+        with np.errstate(all="ignore"):
+            found = np.asarray(function(np.ascontiguousarray(alike))[0]).reshape(len(flat), -1)
+        return found[:, element].reshape(np.shape(theta))
+
+    return log_density
+
+
+def _named_prior(rv: Any, shape: tuple[int, ...], scale: Scale, factor: float) -> ScalePrior | None:
+    """The package's own prior where PyMC's is one of them: it is quicker than its graph."""
+    on = {1.0: "sd", 0.5: "variance"}.get(scale.rate)
+    op = rv.owner.op
+    maker = _NAMED.get(type(op))
+    if on is None or maker is None:
+        return None
+    try:
+        params = [np.broadcast_to(p, shape) for p in evaluate(op.dist_params(rv.owner))]
+        values = [float(p.ravel()[scale.element]) for p in params]
+        return maker(on, factor, *values)
+    except (PriorError, TypeError, ValueError):
+        return None
+
+
+def _half_normal(on: str, c: float, loc: float, sigma: float) -> ScalePrior | None:
+    return HalfNormal(c * sigma) if on == "sd" and loc == 0 else None
+
+
+def _half_cauchy(on: str, c: float, beta: float) -> ScalePrior | None:
+    return HalfCauchy(c * beta) if on == "sd" else None
+
+
+def _half_student(on: str, c: float, nu: float, sigma: float) -> ScalePrior | None:
+    return HalfStudentT(nu, c * sigma) if on == "sd" else None
+
+
+def _exponential(on: str, c: float, mean: float) -> ScalePrior | None:
+    return Exponential(1 / (c * mean)) if on == "sd" else None
+
+
+def _lognormal(on: str, c: float, mu: float, sigma: float) -> ScalePrior | None:
+    return LogNormal(mu + math.log(c), sigma) if on == "sd" else None
+
+
+def _gamma(on: str, c: float, alpha: float, mean: float) -> ScalePrior | None:
+    return Gamma(alpha, 1 / (mean * (c if on == "sd" else c**2)), on)
+
+
+def _inverse_gamma(on: str, c: float, alpha: float, beta: float) -> ScalePrior | None:
+    return InverseGamma(alpha, beta * (c if on == "sd" else c**2), on)
+
+
+def _uniform(on: str, c: float, lower: float, upper: float) -> ScalePrior | None:
+    return Uniform(upper * (c if on == "sd" else c**2), on) if lower == 0 else None
+
+
+_NAMED: dict[type, Callable[..., ScalePrior | None]] = {
+    basic.HalfNormalRV: _half_normal,
+    HalfCauchyRV: _half_cauchy,
+    HalfStudentTRV: _half_student,
+    basic.ExponentialRV: _exponential,
+    basic.LogNormalRV: _lognormal,
+    basic.GammaRV: _gamma,
+    basic.InvGammaRV: _inverse_gamma,
+    basic.UniformRV: _uniform,
+}

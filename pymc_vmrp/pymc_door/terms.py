@@ -1,0 +1,337 @@
+"""Gaussian variables sorted into common effects, blocks of equal σ, and blocks of vectors.
+
+Each element of z has a column of the design and a scale: a constant makes it a common effect, a
+hyperparameter's σ a level of the block of all elements with that σ, wherever they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from pymc_vmrp.glmm.lkj import LKJ
+from pymc_vmrp.glmm.scale_priors import ScalePrior
+from pymc_vmrp.pymc_door.graph import depends_on, evaluate, multipliers
+from pymc_vmrp.pymc_door.latents import Latent
+from pymc_vmrp.pymc_door.predictor import Predictor
+from pymc_vmrp.pymc_door.probe import Columns, probe_columns
+from pymc_vmrp.pymc_door.reading import Parts, Point
+from pymc_vmrp.pymc_door.refusal import refuse
+from pymc_vmrp.pymc_door.scales import Scale, Trials, prior_of, prior_of_element, recognise
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Theta = tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True)
+class CommonPart:
+    """Elements of one variable with known scales: β = location + scale·z, or z itself.
+
+    Attributes
+    ----------
+    latent : int
+    elements : ndarray of int, shape (k,)
+    matrix : csr_array, shape (N, k)
+        Columns per unit of β.
+    location, scale : ndarray, shape (k,)
+    """
+
+    latent: int
+    elements: IntArray
+    matrix: csr_array
+    location: FloatArray
+    scale: FloatArray
+
+
+@dataclass(frozen=True)
+class ScaleBlock:
+    """All elements whose standard deviation is the same σ: u = σz.
+
+    Attributes
+    ----------
+    scale : Scale
+    latents, elements : ndarray of int, shape (L,)
+        Where each level comes from.
+    matrix : csr_array, shape (N, L)
+        Columns per unit of u.
+    """
+
+    scale: Scale
+    latents: IntArray
+    elements: IntArray
+    matrix: csr_array
+
+
+@dataclass(frozen=True)
+class VectorBlock:
+    """Levels of d effects with one covariance matrix: u_g = Cz_g, C lower triangular.
+
+    Attributes
+    ----------
+    latent, hyper : int
+        The variable, and PyMC's LKJ variable behind its covariance matrix.
+    elements : ndarray of int, shape (L, d)
+        Which elements of z each level has.
+    matrix : csr_array, shape (N, L·d)
+        Columns per unit of u, level by level.
+    prior : LKJ
+    scales : tuple of Scale
+        The σ of each effect where they are hyperparameters of their own; else empty.
+    """
+
+    latent: int
+    hyper: int
+    elements: IntArray
+    matrix: csr_array
+    prior: LKJ
+    scales: tuple[Scale, ...] = ()
+
+    @property
+    def d(self) -> int:
+        """Number of effects."""
+        return int(self.elements.shape[1])
+
+    def factor(self, theta: Theta) -> FloatArray:
+        """C, shape (d, d)."""
+        own = theta[self.hyper]
+        if not self.scales:
+            return unpack(own, self.d)
+        return np.array([scale.value(theta) for scale in self.scales])[:, None] * own
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Every element of every latent, sorted.
+
+    Attributes
+    ----------
+    offset : ndarray, shape (N,)
+        η at z = 0, less what the locations of the common parts account for.
+    common : tuple of CommonPart
+    blocks : tuple of ScaleBlock
+    vectors : tuple of VectorBlock
+    untouched : tuple of (int, ndarray of int)
+        Latents, and those of their elements that no row touches.
+    """
+
+    offset: FloatArray
+    common: tuple[CommonPart, ...]
+    blocks: tuple[ScaleBlock, ...]
+    vectors: tuple[VectorBlock, ...]
+    untouched: tuple[tuple[int, IntArray], ...] = field(default=())
+
+
+def unpack(packed: FloatArray, d: int) -> FloatArray:
+    """The lower triangle whose rows are laid out one after the other, shape (d, d)."""
+    out = np.zeros((d, d))
+    out[np.tril_indices(d)] = packed
+    return out
+
+
+def find_terms(parts: Parts, predictor: Predictor, trials: Trials) -> Terms:
+    """Sort the elements of all latents.
+
+    Raises
+    ------
+    ModelError
+        Where a scale is none of those that can be handled; it names the variables.
+    """
+    rng = np.random.default_rng(0)
+    offset = predictor.offset.copy()
+    common, vectors, untouched = [], [], []
+    gathered: dict[Scale, list[tuple[int, IntArray, csr_array]]] = {}
+    for j, latent in enumerate(parts.latents):
+        function = _Function(parts, predictor, j)
+        columns = probe_columns(function.at(trials.base), latent.size, rng)
+        if columns is None:
+            raise refuse(latent.name, "has too many elements in each row of the linear predictor")
+        _check_untouched(latent, columns.touched)
+        if not columns.touched.all():
+            untouched.append((j, np.flatnonzero(~columns.touched)))
+        beside = multipliers(latent.z, predictor.node)
+        relevant = [h for h, hyper in enumerate(parts.hypers) if hyper.value in beside]
+        tied = [h for h in relevant if parts.hypers[h].kind != "scalars"]
+        tied = [h for h in tied if function.changes_with(h, trials, rng)]
+        if tied:
+            vectors.append(_vector_block(parts, trials, function, columns, tied, rng))
+            continue
+        scales = function.scales(columns)
+        found = recognise(parts, trials, latent.name, "a scale", scales, relevant)
+        constant = np.array([scale is None for scale in found]) & columns.touched
+        if constant.any():
+            part = _common_part(parts, j, columns, np.flatnonzero(constant))
+            offset -= part.matrix @ part.location
+            common.append(part)
+        for scale in sorted({s for s in found if s is not None}):
+            if latent.kind == "mixture" or latent.kind == "flat":
+                raise refuse(latent.name, "has a prior of unknown scale that is not Gaussian")
+            own = np.flatnonzero([s == scale for s in found])
+            matrix = columns.matrix[:, own] / scale.value(trials.base)
+            gathered.setdefault(scale, []).append((j, own, matrix))
+    _check_once(parts, gathered, vectors)
+    blocks = [_block(scale, pieces) for scale, pieces in gathered.items()]
+    largest = np.abs(offset).max(initial=0.0)
+    offset[np.abs(offset) < 1e-12 * max(largest, 1.0)] = 0.0
+    return Terms(offset, tuple(common), tuple(blocks), tuple(vectors), tuple(untouched))
+
+
+@dataclass(frozen=True)
+class _Function:
+    """η less its value at z = 0, as a function of one latent."""
+
+    parts: Parts
+    predictor: Predictor
+    latent: int
+
+    def __call__(self, z: FloatArray, theta: Theta) -> FloatArray:
+        full = list(self.parts.zeros())
+        full[self.latent] = z.reshape(full[self.latent].shape)
+        return self.predictor.evaluate(Point(tuple(full), theta)) - self.predictor.offset
+
+    def at(self, theta: Theta) -> Callable[[FloatArray], FloatArray]:
+        """The function of z alone."""
+        return lambda z: self(z, theta)
+
+    def scales(self, columns: Columns) -> Callable[[Theta], FloatArray]:
+        """Values of the elements' columns as a function of the hyperparameters."""
+        return lambda theta: columns.scales(self.at(theta))
+
+    def changes_with(self, h: int, trials: Trials, rng: np.random.Generator) -> bool:
+        z = rng.standard_normal(self.parts.latents[self.latent].size)
+        other = list(trials.base)
+        other[h] = self.parts.random_theta(rng)[h]
+        here, there = self(z, trials.base), self(z, tuple(other))
+        return not np.allclose(here, there, rtol=1e-9, atol=1e-9 * np.abs(here).max(initial=0.0))
+
+
+def _check_untouched(latent: Latent, touched: NDArray[np.bool_]) -> None:
+    if touched.all():
+        return
+    if latent.kind == "flat":
+        raise refuse(latent.name, "is flat, and no row depends on some of its elements")
+    if latent.kind == "mixture":
+        raise refuse(latent.name, "is not Gaussian, and no row depends on some of its elements")
+
+
+def _common_part(parts: Parts, j: int, columns: Columns, own: IntArray) -> CommonPart:
+    latent = parts.latents[j]
+    matrix = columns.matrix[:, own]
+    arguments = [latent.location, latent.scale]
+    if latent.location is None or depends_on(arguments, parts.free):
+        return CommonPart(j, own, matrix, np.zeros(len(own)), np.ones(len(own)))
+    location, scale = (
+        np.broadcast_to(np.asarray(v, dtype=float), latent.shape).ravel()[own]
+        for v in evaluate(arguments)
+    )
+    return CommonPart(j, own, csr_array(matrix.multiply(1 / scale)), location, scale)
+
+
+def _block(scale: Scale, pieces: list[tuple[int, IntArray, csr_array]]) -> ScaleBlock:
+    from scipy.sparse import hstack
+
+    latents = np.concatenate([np.full(len(own), j) for j, own, _ in pieces])
+    elements = np.concatenate([own for _, own, _ in pieces])
+    matrix = csr_array(hstack([m for *_, m in pieces], format="csr"))
+    return ScaleBlock(scale, latents, elements, matrix)
+
+
+def _check_once(parts: Parts, gathered: dict[Scale, Any], vectors: list[VectorBlock]) -> None:
+    """No hyperparameter may be the scale of two blocks in two ways."""
+    used: set[tuple[int, int]] = set()
+    every = [*gathered, *(scale for block in vectors for scale in block.scales)]
+    for key in [(s.hyper, s.element) for s in every] + [(v.hyper, 0) for v in vectors]:
+        if key in used:
+            name = parts.hypers[key[0]].name
+            raise refuse(name, "scales several Gaussian variables, and not all in the same way")
+        used.add(key)
+
+
+def _vector_block(
+    parts: Parts,
+    trials: Trials,
+    function: _Function,
+    columns: Columns,
+    tied: list[int],
+    rng: np.random.Generator,
+) -> VectorBlock:
+    latent = parts.latents[function.latent]
+    if len(tied) > 1:
+        names = ", ".join(repr(parts.hypers[h].name) for h in tied)
+        raise refuse(latent.name, f"has a covariance matrix that depends on {names}")
+    h = tied[0]
+    hyper = parts.hypers[h]
+    d = _dimension(parts, h)
+    found = recognise(parts, trials, latent.name, "a scale", function.scales(columns))
+    numbers = np.arange(latent.size).reshape(latent.shape)
+    candidates = []
+    if latent.shape[-1] == d:
+        candidates.append(numbers.reshape(-1, d))
+    if latent.shape[0] == d and latent.kind == "normal":
+        candidates.append(numbers.reshape(d, -1).T)
+    for elements in candidates:
+        scales: tuple[Scale, ...] = ()
+        divisor = np.ones(d)
+        if hyper.kind == "correlation factor":
+            own = [{found[e] for e in column if columns.touched[e]} for column in elements.T]
+            if any(len(s) != 1 or None in s for s in own):
+                continue
+            scales = tuple(next(iter(s)) for s in own)  # type: ignore[misc]
+            divisor = np.array([scale.value(trials.base) for scale in scales])
+        elif any(s is not None for s in found):
+            continue
+        order = elements.ravel()
+        matrix = csr_array(
+            columns.matrix[:, order].multiply(np.tile(1 / divisor, len(elements)))
+        )  # fmt: skip
+        prior = _lkj(parts, h, scales)
+        block = VectorBlock(function.latent, h, elements, matrix, prior, scales)
+        if _reproduces(parts, function, block, rng):
+            return block
+    raise refuse(
+        latent.name,
+        f"depends on the covariance matrix of {hyper.name!r} in a way that is not chol·z of each "
+        "level",
+    )
+
+
+def _dimension(parts: Parts, h: int) -> int:
+    hyper = parts.hypers[h]
+    if hyper.kind == "correlation factor":
+        return hyper.shape[-1]
+    return round((np.sqrt(8 * hyper.size + 1) - 1) / 2)
+
+
+def _lkj(parts: Parts, h: int, scales: tuple[Scale, ...]) -> LKJ:
+    hyper = parts.hypers[h]
+    inputs = hyper.rv.owner.inputs
+    if hyper.kind == "correlation factor":
+        (eta,) = evaluate([inputs[-1]])
+        return LKJ(float(eta), tuple(prior_of(parts, scale) for scale in scales))
+    _rng, _n, eta, sd = inputs
+    d = _dimension(parts, h)
+    (value,) = evaluate([eta])
+    if depends_on([eta, sd], parts.free):
+        raise refuse(hyper.name, "has a prior that depends on other variables")
+    priors: list[ScalePrior] = [prior_of_element(sd, (d,), k, hyper.name) for k in range(d)]
+    return LKJ(float(value), tuple(priors))
+
+
+def _reproduces(
+    parts: Parts, function: _Function, block: VectorBlock, rng: np.random.Generator
+) -> bool:
+    """Whether η is that of u = Cz at random hyperparameters."""
+    for _ in range(2):
+        theta = parts.random_theta(rng)
+        z = rng.standard_normal(parts.latents[block.latent].size)
+        u = z[block.elements] @ block.factor(theta).T
+        expected = function(z, theta)
+        size = np.abs(expected).max(initial=0.0)
+        if not np.allclose(block.matrix @ u.ravel(), expected, rtol=1e-8, atol=1e-8 * size):
+            return False
+    return True

@@ -1,0 +1,172 @@
+"""Draws of a pm.Model as ``pm.sample`` would return them."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pymc as pm
+import pytest
+from scipy import stats
+
+from benchmarks.pymc_models import SUPPORTED
+from pymc_vmrp.errors import VmrpError
+from pymc_vmrp.pymc_door.fit import fit_pymc
+
+
+@pytest.fixture(scope="module")
+def radon():
+    model = SUPPORTED["radon_centred"]()
+    return model, fit_pymc(model, draws=500, random_seed=3, progressbar=False)
+
+
+def test_every_variable_has_its_name_dims_and_coords(radon):
+    model, tree = radon
+    posterior = tree["posterior"]
+    assert set(posterior.data_vars) == {"mu_a", "sigma_a", "a", "b", "sigma"}
+    assert posterior["a"].dims == ("chain", "draw", "county")
+    assert posterior["county"].values.tolist() == list(range(20))
+    assert posterior.sizes["draw"] == 500
+    assert (posterior["sigma"] > 0).all()
+    assert set(tree.children) >= {"sample_stats", "observed_data", "constant_data", "fit"}
+    assert tree.attrs["modeling_interface"] == "pymc"
+
+
+def test_a_seed_repeats_the_draws(radon):
+    model, tree = radon
+    again = fit_pymc(model, draws=500, random_seed=3, progressbar=False)
+    np.testing.assert_array_equal(again["posterior"]["a"], tree["posterior"]["a"])
+
+
+def test_log_joint_is_that_of_pymc(radon):
+    """lp − log p(x, θ, y) is the Jacobian between both models' variables: −log 2σ_a here."""
+    model, tree = radon
+    logp = model.compile_logp(jacobian=False, mode="FAST_COMPILE")
+    posterior = tree["posterior"]
+    for i in (0, 7):
+        point = {name: posterior[name][0, i].to_numpy() for name in posterior.data_vars}
+        values = {
+            "mu_a": point["mu_a"], "a": point["a"], "b": point["b"],
+            "sigma_a_log__": np.log(point["sigma_a"]), "sigma_log__": np.log(point["sigma"]),
+        }  # fmt: skip
+        s = float(point["sigma_a"])
+        # the effects of the GLMM are a − mu_a: no Jacobian; its density is of the variance
+        expected = logp(values) - np.log(2 * s)
+        assert float(tree["sample_stats"]["lp"][0, i]) == pytest.approx(expected, rel=1e-8)
+
+
+def test_pymc_goes_on_from_there(radon, caplog):
+    model, tree = radon
+    few = tree.isel(draw=slice(0, 20))
+    with model, caplog.at_level(logging.INFO, logger="pymc"):
+        kwargs = {"progressbar": False, "compile_kwargs": {"mode": "FAST_COMPILE"}}
+        predicted = pm.sample_posterior_predictive(few, random_seed=1, **kwargs)
+        likelihood = pm.compute_log_likelihood(
+            few, extend_inferencedata=False, progressbar=False
+        )
+    sampled = [r.message for r in caplog.records if r.message.startswith("Sampling")]
+    assert sampled == ["Sampling: [y]"]
+    assert predicted["posterior_predictive"]["y"].shape == (1, 20, 300)
+    posterior = few["posterior"]
+    floor, county = (few["constant_data"][k].to_numpy() for k in ("floor", "county_idx"))
+    mean = posterior["a"].to_numpy()[0, 4][county] + float(posterior["b"][0, 4]) * floor
+    observed = few["observed_data"]["y"].to_numpy()
+    expected = stats.norm(mean, float(posterior["sigma"][0, 4])).logpdf(observed)
+    np.testing.assert_allclose(likelihood["y"][0, 4], expected, rtol=1e-6)
+
+
+def test_new_data(radon):
+    model, tree = radon
+    few = tree.isel(draw=slice(0, 10))
+    with SUPPORTED["radon_centred"]() as fresh:
+        new = {"floor": np.array([0.0, 1.0]), "county_idx": np.array([3, 3])}
+        pm.set_data(new, coords={"obs": [0, 1]})
+        predicted = pm.sample_posterior_predictive(
+            few, predictions=True, random_seed=1, progressbar=False,
+            compile_kwargs={"mode": "FAST_COMPILE"},
+        )  # fmt: skip
+    assert fresh is not model
+    assert predicted["predictions"]["y"].shape == (1, 10, 2)
+
+
+def test_deterministics_agree_with_their_parents():
+    model = SUPPORTED["slopes_lkj_non_centred"]()
+    tree = fit_pymc(model, draws=40, random_seed=1, progressbar=False)
+    posterior = tree["posterior"]
+    assert posterior["u"].dims == ("chain", "draw", "cafe", "effect")
+    packed, z = posterior["chol"].to_numpy()[0], posterior["z"].to_numpy()[0]
+    chol = np.zeros((40, 2, 2))
+    chol[:, [0, 1, 1], [0, 0, 1]] = packed
+    expected = np.swapaxes(chol @ z, 1, 2)
+    np.testing.assert_allclose(posterior["u"][0], expected, rtol=1e-6, atol=1e-8)
+    corr = posterior["chol_corr"].to_numpy()[0]
+    np.testing.assert_allclose(corr[:, 0, 0], 1, rtol=1e-9)
+    assert tree["fit"].attrs["hyperparameters"] == "integrated"
+
+
+def test_levels_without_rows_come_from_the_prior_given_the_rest():
+    rng = np.random.default_rng(2)
+    with pm.Model() as model:
+        u = pm.Normal("u", 5.0, pm.HalfNormal("s", 1), shape=6)
+        pm.Normal("y", u[rng.integers(0, 5, 200)], 0.7, observed=rng.normal(5, 1, 200))
+    posterior = fit_pymc(model, draws=4000, random_seed=1, progressbar=False)["posterior"]
+    z = ((posterior["u"][..., 5] - 5.0) / posterior["s"]).to_numpy().ravel()
+    assert stats.kstest(z, "norm").pvalue > 0.01
+
+
+def test_a_conjugate_model_has_its_exact_posterior():
+    y = np.array([1.2, 0.4, 2.2, 1.9])
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 1.0, 2.0)
+        pm.Normal("y", mu, 0.5, observed=y)
+    draws = fit_pymc(model, draws=20_000, random_seed=1, progressbar=False)["posterior"]["mu"]
+    precision = 1 / 4 + 4 / 0.25
+    mean = (1 / 4 + y.sum() / 0.25) / precision
+    assert float(draws.mean()) == pytest.approx(mean, abs=0.01)
+    assert float(draws.std()) == pytest.approx(precision**-0.5, rel=0.02)
+
+
+def test_options_are_those_of_approximate(radon):
+    model, _ = radon
+    with pytest.raises(VmrpError, match="'tune'"):
+        fit_pymc(model, tune=1000)
+    with pytest.raises(VmrpError, match="LKJ"):
+        fit_pymc(SUPPORTED["slopes_lkj_centred"](), hyperparameters="mean_field")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("centred", [True, False])
+def test_radon_minnesota_meets_its_reference(shared, centred):
+    import pandas as pd
+
+    folder = shared / "radon_minnesota"
+    data = pd.read_csv(folder / "radon_MN.csv")
+    file = folder / "radon_contextual_effects_minnesota_halfnormal.json"
+    reference = json.loads(file.read_text())
+    model = radon_minnesota(data, centred)
+    posterior = fit_pymc(model, draws=8000, random_seed=1, progressbar=False)["posterior"]
+    mean = np.array(reference["IDENTITY_COUNTY_EFFECT_MEAN"])
+    sd = np.array(reference["IDENTITY_COUNTY_EFFECT_STANDARD_DEVIATION"])
+    found = posterior["county_effect"].to_numpy()[0]
+    assert np.abs((found.mean(0) - mean) / sd).max() < 0.05
+    assert np.abs(found.std(0) / sd - 1).mean() < 0.03
+
+
+def radon_minnesota(data, centred):
+    """The model of the reference: county intercepts, and three common effects."""
+    counties = data["county_idx0"].nunique()
+    county = data["county_idx0"].to_numpy()
+    with pm.Model() as model:
+        mu = pm.Normal("county_effect_mean", 0, 1)
+        sd = pm.HalfNormal("county_effect_scale", 1)
+        weight = pm.Normal("weight", 0, 1, shape=3)
+        sigma = pm.HalfNormal("log_radon_scale", 1)
+        if centred:
+            u = pm.Normal("county_effect", mu, sd, shape=counties)
+        else:
+            z = pm.Normal("z", 0, 1, shape=counties)
+            u = pm.Deterministic("county_effect", mu + sd * z)
+        x = data[["log_uranium", "floor", "floor_by_county"]].to_numpy(float)
+        pm.Normal("log_radon", u[county] + x @ weight, sigma, observed=data["log_radon"])
+    return model
