@@ -27,7 +27,7 @@ def models(names: list[str] | None = None, seed: int = 1) -> Iterator[dict[str, 
 def compare(model: Any, seed: int) -> dict[str, Any]:
     import pymc as pm
 
-    from pymc_vmrp.pymc_door.fit import fit_pymc
+    from pymc_vmrp.pymc_models import fit_pymc
 
     began = time.perf_counter()
     ours = fit_pymc(model, draws=4000, random_seed=seed, progressbar=False)
@@ -72,7 +72,7 @@ def differences(ours: Any, nuts: Any, names: list[str]) -> tuple[np.ndarray, np.
 def refusals() -> pd.DataFrame:
     """What is said of models that are no hierarchical GLMs."""
     from pymc_vmrp.errors import ModelError
-    from pymc_vmrp.pymc_door.recognise import recognise_model
+    from pymc_vmrp.frontends.pymc.recognise import recognise_model
 
     rows = []
     for name, (make, variable) in REFUSED.items():
@@ -87,7 +87,7 @@ def refusals() -> pd.DataFrame:
 
 def overhead(shared: Path, repeats: int = 3) -> pd.DataFrame:
     """The running example on all answers: seconds and memory of recognition alone."""
-    from pymc_vmrp.pymc_door.recognise import recognise_model
+    from pymc_vmrp.frontends.pymc.recognise import recognise_model
 
     model = running_example(shared)
     size = sum(variable.get_value().nbytes for variable in model.data_vars)

@@ -21,6 +21,9 @@ from pytensor.graph.replace import vectorize_graph
 from pytensor.tensor.random import basic
 
 from pymc_vmrp.errors import PriorError
+from pymc_vmrp.frontends.pymc.graph import evaluate, numeric
+from pymc_vmrp.frontends.pymc.reading import Hyper, Parts
+from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.glmm.scale_priors import (
     Exponential,
     Gamma,
@@ -33,9 +36,6 @@ from pymc_vmrp.glmm.scale_priors import (
     ScalePrior,
     Uniform,
 )
-from pymc_vmrp.pymc_door.graph import evaluate, numeric
-from pymc_vmrp.pymc_door.reading import Hyper, Parts
-from pymc_vmrp.pymc_door.refusal import refuse
 
 FloatArray = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from benchmarks.pymc_models import SUPPORTED
 from pymc_vmrp.errors import VmrpError
-from pymc_vmrp.pymc_door.fit import fit_pymc
+from pymc_vmrp.pymc_models import fit_pymc
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def radon():
 
 
 def test_every_variable_has_its_name_dims_and_coords(radon):
-    model, tree = radon
+    _, tree = radon
     posterior = tree["posterior"]
     assert set(posterior.data_vars) == {"mu_a", "sigma_a", "a", "b", "sigma"}
     assert posterior["a"].dims == ("chain", "draw", "county")
@@ -62,9 +62,7 @@ def test_pymc_goes_on_from_there(radon, caplog):
     with model, caplog.at_level(logging.INFO, logger="pymc"):
         kwargs = {"progressbar": False, "compile_kwargs": {"mode": "FAST_COMPILE"}}
         predicted = pm.sample_posterior_predictive(few, random_seed=1, **kwargs)
-        likelihood = pm.compute_log_likelihood(
-            few, extend_inferencedata=False, progressbar=False
-        )
+        likelihood = pm.compute_log_likelihood(few, extend_inferencedata=False, progressbar=False)
     sampled = [r.message for r in caplog.records if r.message.startswith("Sampling")]
     assert sampled == ["Sampling: [y]"]
     assert predicted["posterior_predictive"]["y"].shape == (1, 20, 300)

@@ -9,6 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate
+from pymc_vmrp.frontends.pymc.latents import Latent
+from pymc_vmrp.frontends.pymc.likelihood import Likelihood
+from pymc_vmrp.frontends.pymc.reading import Parts
+from pymc_vmrp.frontends.pymc.refusal import refuse
+from pymc_vmrp.frontends.pymc.scales import prior_of
+from pymc_vmrp.frontends.pymc.terms import CommonPart, ScaleBlock, Terms, VectorBlock
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
 from pymc_vmrp.glmm.families.family import Rows
@@ -23,13 +30,6 @@ from pymc_vmrp.glmm.spec import (
     Mixture,
     Response,
 )
-from pymc_vmrp.pymc_door.graph import depends_on, evaluate
-from pymc_vmrp.pymc_door.latents import Latent
-from pymc_vmrp.pymc_door.likelihood import Likelihood
-from pymc_vmrp.pymc_door.reading import Parts
-from pymc_vmrp.pymc_door.refusal import refuse
-from pymc_vmrp.pymc_door.scales import prior_of
-from pymc_vmrp.pymc_door.terms import CommonPart, ScaleBlock, Terms, VectorBlock
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from pytensor import config  # type: ignore[attr-defined]
 
+from pymc_vmrp.frontends.pymc.assemble import assemble
+from pymc_vmrp.frontends.pymc.likelihood import find_likelihood
+from pymc_vmrp.frontends.pymc.predictor import find_predictors
+from pymc_vmrp.frontends.pymc.proof import prove
+from pymc_vmrp.frontends.pymc.reading import Parts, read
+from pymc_vmrp.frontends.pymc.refusal import refuse
+from pymc_vmrp.frontends.pymc.scales import make_trials
+from pymc_vmrp.frontends.pymc.terms import find_terms
+from pymc_vmrp.frontends.pymc.translate import Translation
 from pymc_vmrp.glmm.spec import GLMM
-from pymc_vmrp.pymc_door.assemble import assemble
-from pymc_vmrp.pymc_door.likelihood import find_likelihood
-from pymc_vmrp.pymc_door.predictor import find_predictors
-from pymc_vmrp.pymc_door.proof import prove
-from pymc_vmrp.pymc_door.reading import Parts, read
-from pymc_vmrp.pymc_door.refusal import refuse
-from pymc_vmrp.pymc_door.scales import make_trials
-from pymc_vmrp.pymc_door.terms import find_terms
-from pymc_vmrp.pymc_door.translate import Translation
 
 if TYPE_CHECKING:
     import pymc as pm

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 import pymc_vmrp as vmrp
 from benchmarks.pymc_models import REFUSED, SUPPORTED
 from pymc_vmrp.errors import ModelError
+from pymc_vmrp.frontends.pymc.proof import prove
+from pymc_vmrp.frontends.pymc.recognise import recognise_model
 from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.scale_priors import HalfCauchy, HalfNormal, ScaleDensity
-from pymc_vmrp.pymc_door.proof import prove
-from pymc_vmrp.pymc_door.recognise import recognise_model
 
 # blocks and common effects that the teaching models must turn into
 BLOCKS = {
@@ -179,7 +179,9 @@ def test_random_models_have_the_density_that_pymc_gives_them(family, form, seed)
             sds = pm.HalfNormal("sigma", 2) * rng.uniform(0.5, 2, n)
             pm.Normal("y", eta, sds, observed=rng.normal(size=n))
         else:
-            pm.StudentT("y", 4, eta, pm.HalfNormal("sigma", 2), observed=rng.normal(size=n))
+            pm.StudentT(
+                "y", nu=4, mu=eta, sigma=pm.HalfNormal("sigma", 2), observed=rng.normal(size=n)
+            )
     assert abs(recognise_model(model).log_constant) < 100
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.frontends.pymc.assemble import Assembled
+from pymc_vmrp.frontends.pymc.likelihood import Likelihood
+from pymc_vmrp.frontends.pymc.reading import Parts, Point
+from pymc_vmrp.frontends.pymc.terms import Terms, VectorBlock
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.pymc_door.assemble import Assembled
-from pymc_vmrp.pymc_door.likelihood import Likelihood
-from pymc_vmrp.pymc_door.reading import Parts, Point
-from pymc_vmrp.pymc_door.terms import Terms, VectorBlock
 
 FloatArray = NDArray[np.float64]
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pymc.distributions.multivariate import LKJCorrRV, ZeroSumNormalRV, _LKJCholeskyCovRV
 from pymc.model.transform.optimization import freeze_dims_and_data
 
-from pymc_vmrp.pymc_door.graph import depends_on, evaluate, numeric, substitute
-from pymc_vmrp.pymc_door.latents import Latent, as_latent
-from pymc_vmrp.pymc_door.refusal import refuse
+from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate, numeric, substitute
+from pymc_vmrp.frontends.pymc.latents import Latent, as_latent
+from pymc_vmrp.frontends.pymc.refusal import refuse
 
 FloatArray = NDArray[np.float64]
 

@@ -16,9 +16,9 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pytensor.graph.traversal import ancestors, io_toposort
 
-from pymc_vmrp.pymc_door.graph import is_random, numeric
-from pymc_vmrp.pymc_door.reading import Parts, Point, print_name
-from pymc_vmrp.pymc_door.refusal import refuse
+from pymc_vmrp.frontends.pymc.graph import is_random, numeric
+from pymc_vmrp.frontends.pymc.reading import Parts, Point, print_name
+from pymc_vmrp.frontends.pymc.refusal import refuse
 
 FloatArray = NDArray[np.float64]
 

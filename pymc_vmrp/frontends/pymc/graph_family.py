@@ -22,16 +22,16 @@ from pytensor.graph.basic import Constant
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 
+from pymc_vmrp.frontends.pymc.graph import numeric, substitute
+from pymc_vmrp.frontends.pymc.likelihood import FreeParameter, Likelihood, View
+from pymc_vmrp.frontends.pymc.reading import print_name
+from pymc_vmrp.frontends.pymc.refusal import refuse
+from pymc_vmrp.frontends.pymc.scales import Scale, evaluate_ends, prior_of
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import Family, Parameters, Rows, Statistics
 from pymc_vmrp.glmm.lkj import median
 from pymc_vmrp.glmm.scale_priors import largest_sigma
 from pymc_vmrp.glmm.spec import FamilyParameter
-from pymc_vmrp.pymc_door.graph import numeric, substitute
-from pymc_vmrp.pymc_door.likelihood import FreeParameter, Likelihood, View
-from pymc_vmrp.pymc_door.reading import print_name
-from pymc_vmrp.pymc_door.refusal import refuse
-from pymc_vmrp.pymc_door.scales import Scale, evaluate_ends, prior_of
 
 FloatArray = NDArray[np.float64]
 

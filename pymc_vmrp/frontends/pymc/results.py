@@ -14,9 +14,9 @@ from pymc.backends.arviz import (
     find_observations,
 )
 
-from pymc_vmrp.pymc_door.graph import numeric
-from pymc_vmrp.pymc_door.reading import Point
-from pymc_vmrp.pymc_door.recognise import Recognised
+from pymc_vmrp.frontends.pymc.graph import numeric
+from pymc_vmrp.frontends.pymc.reading import Point
+from pymc_vmrp.frontends.pymc.recognise import Recognised
 from pymc_vmrp.results.idata import build_tree
 from pymc_vmrp.results.mixture import MixturePosterior
 from pymc_vmrp.results.posterior import VariationalPosterior

@@ -7,11 +7,11 @@ import pymc as pm
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.frontends.pymc.graph import in_double, numeric, substitute
+from pymc_vmrp.frontends.pymc.reading import Parts, Point
+from pymc_vmrp.frontends.pymc.refusal import refuse
+from pymc_vmrp.frontends.pymc.translate import Translation
 from pymc_vmrp.glmm.log_joint import log_joint
-from pymc_vmrp.pymc_door.graph import in_double, numeric, substitute
-from pymc_vmrp.pymc_door.reading import Parts, Point
-from pymc_vmrp.pymc_door.refusal import refuse
-from pymc_vmrp.pymc_door.translate import Translation
 
 FloatArray = NDArray[np.float64]
 

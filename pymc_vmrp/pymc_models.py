@@ -50,8 +50,8 @@ def fit_pymc(
     ...     pm.Bernoulli("y", logit_p=u[state], observed=y)
     >>> idata = fit_pymc(model, random_seed=1)  # doctest: +SKIP
     """
-    from pymc_vmrp.pymc_door.recognise import recognise_model
-    from pymc_vmrp.pymc_door.results import pymc_datatree
+    from pymc_vmrp.frontends.pymc.recognise import recognise_model
+    from pymc_vmrp.frontends.pymc.results import pymc_datatree
 
     check_count("draws", draws)
     if random_seed is not None:

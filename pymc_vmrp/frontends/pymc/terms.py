@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate, multipliers
+from pymc_vmrp.frontends.pymc.latents import Latent
+from pymc_vmrp.frontends.pymc.predictor import Predictor
+from pymc_vmrp.frontends.pymc.probe import Columns, probe_columns
+from pymc_vmrp.frontends.pymc.reading import Parts, Point
+from pymc_vmrp.frontends.pymc.refusal import refuse
+from pymc_vmrp.frontends.pymc.scales import Scale, Trials, prior_of, prior_of_element, recognise
 from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.scale_priors import ScalePrior
-from pymc_vmrp.pymc_door.graph import depends_on, evaluate, multipliers
-from pymc_vmrp.pymc_door.latents import Latent
-from pymc_vmrp.pymc_door.predictor import Predictor
-from pymc_vmrp.pymc_door.probe import Columns, probe_columns
-from pymc_vmrp.pymc_door.reading import Parts, Point
-from pymc_vmrp.pymc_door.refusal import refuse
-from pymc_vmrp.pymc_door.scales import Scale, Trials, prior_of, prior_of_element, recognise
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -18,14 +18,14 @@ from pymc.logprob.utils import ParameterValueError
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random import basic
 
+from pymc_vmrp.frontends.pymc.graph import numeric, substitute
+from pymc_vmrp.frontends.pymc.predictor import Predictor
+from pymc_vmrp.frontends.pymc.reading import Parts
+from pymc_vmrp.frontends.pymc.refusal import refuse
+from pymc_vmrp.frontends.pymc.scales import Scale, Trials, prior_of, recognise
 from pymc_vmrp.glmm.families import get_family
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.spec import FamilyParameter
-from pymc_vmrp.pymc_door.graph import numeric, substitute
-from pymc_vmrp.pymc_door.predictor import Predictor
-from pymc_vmrp.pymc_door.reading import Parts
-from pymc_vmrp.pymc_door.refusal import refuse
-from pymc_vmrp.pymc_door.scales import Scale, Trials, prior_of, recognise
 
 FloatArray = NDArray[np.float64]
 Theta = tuple[FloatArray, ...]
@@ -117,7 +117,7 @@ def find_likelihood(
     ModelError
         Where the rows' log densities are not functions of one element of η each.
     """
-    from pymc_vmrp.pymc_door.graph_family import graph_likelihood
+    from pymc_vmrp.frontends.pymc.graph_family import graph_likelihood
 
     views = []
     for predictor in predictors:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymc_vmrp.pymc_door.probe import probe_columns
+from pymc_vmrp.frontends.pymc.probe import probe_columns
 
 
 def _design(rng: np.random.Generator, rows: int, n: int, touched: int) -> np.ndarray:
