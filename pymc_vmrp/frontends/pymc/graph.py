@@ -16,8 +16,14 @@ from pytensor.tensor.basic import Alloc, cast
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.shape import SpecifyShape
+from pytensor.tensor.type import TensorType
 
 FloatArray = NDArray[np.float64]
+
+
+def named_input(name: str, shape: Sequence[int | None]) -> Any:
+    """A variable in double precision, of any name: ``pt.tensor`` refuses some, such as "1|g"."""
+    return TensorType(dtype="float64", shape=tuple(shape))(name=name)
 
 
 def numeric(inputs: Sequence[Any], outputs: Sequence[Any]) -> Callable[..., list[Any]]:

@@ -22,7 +22,7 @@ from pytensor.graph.basic import Constant
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 
-from pymc_vmrp.frontends.pymc.graph import numeric, substitute
+from pymc_vmrp.frontends.pymc.graph import named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.likelihood import FreeParameter, Likelihood, View
 from pymc_vmrp.frontends.pymc.reading import print_name
 from pymc_vmrp.frontends.pymc.refusal import refuse
@@ -109,7 +109,7 @@ class _Graph:
         many = pt.dmatrix("many")
         used = sorted({scale.hyper for scale in self.scales})
         values = [parts.hypers[h].value for h in used]
-        batches = [pt.tensor(shape=(None, *v.type.shape), dtype="float64") for v in values]
+        batches = [named_input("batch", (None, *v.type.shape)) for v in values]
         density = vectorize_graph(
             replaced, {some: many, **dict(zip(values, batches, strict=True))}
         )  # fmt: skip

@@ -18,6 +18,8 @@ from pymc.distributions.multivariate import ZeroSumNormalRV
 from pymc.distributions.timeseries import RandomWalkRV
 from pytensor.tensor.random.basic import CauchyRV, LaplaceRV, MvNormalRV, NormalRV, StudentTRV
 
+from pymc_vmrp.frontends.pymc.graph import named_input
+
 FloatArray = NDArray[np.float64]
 
 
@@ -78,7 +80,7 @@ def as_latent(rv: Any, shape: tuple[int, ...]) -> Latent | None:
 
 
 def _standard(name: str, shape: tuple[int, ...]) -> Any:
-    return pt.tensor(f"{name}__z", shape=shape, dtype="float64")
+    return named_input(f"{name}__z", shape)
 
 
 def _elementwise(rv: Any, shape: tuple[int, ...], location: Any, scale: Any, **more: Any) -> Latent:

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random import basic
 
-from pymc_vmrp.frontends.pymc.graph import numeric, substitute
+from pymc_vmrp.frontends.pymc.graph import named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.predictor import Predictor
 from pymc_vmrp.frontends.pymc.reading import Parts
 from pymc_vmrp.frontends.pymc.refusal import refuse
@@ -148,7 +147,7 @@ def find_likelihood(
 
 def _view(parts: Parts, predictor: Predictor, trials: Trials) -> View | None:
     shape = predictor.shape
-    eta = pt.tensor("eta", shape=shape, dtype="float64")
+    eta = named_input("eta", shape)
     (observed,) = substitute([predictor.observed], {predictor.node: eta})
     log_density = pm.logp(observed, parts.data)
     theta = [hyper.value for hyper in parts.hypers]

@@ -77,8 +77,9 @@ def probe_columns(function: Function, n: int, rng: np.random.Generator) -> Colum
     if single is not None and single.resolved.all():
         row = np.flatnonzero(single.value)
         element = single.element[row]
-        matrix = csr_array((_rounded(single.value[row]), (row, element)), (len(single.value), n))
-        return _columns(matrix, everything[None], np.zeros(len(row), dtype=np.int64), row, element)
+        shape = len(single.value), n
+        probe = np.zeros(len(row), dtype=np.int64)
+        return _columns(shape, single.value[row], row, element, everything[None], probe)
     if n > _FEW:
         found = _by_partitions(function, n, rng)
         if found is not None:
@@ -87,9 +88,9 @@ def probe_columns(function: Function, n: int, rng: np.random.Generator) -> Colum
     if n * len(first) > _MOST_VALUES:
         return None
     columns = [csc_array(_rounded(function(unit))[:, None]) for unit in np.eye(n)]
-    matrix = csr_array(hstack(columns, format="csr"))
-    row, element = matrix.nonzero()
-    return _columns(matrix, np.eye(n, dtype=bool), element, row, element)
+    matrix = hstack(columns, format="coo")
+    row, element = (index.astype(np.int64) for index in matrix.coords)
+    return _columns(matrix.shape, matrix.data, row, element, np.eye(n, dtype=bool), element)
 
 
 @dataclass(frozen=True)
@@ -148,25 +149,25 @@ def _by_partitions(function: Function, n: int, rng: np.random.Generator) -> Colu
         left &= ~resolved
         if not left.any():
             values, row, element, probe = (np.concatenate(x) for x in zip(*entries, strict=True))
-            matrix = csr_array((_rounded(values), (row, element)), shape=(len(left), n))
-            return _columns(matrix, np.array(probes), probe, row, element)
+            return _columns((len(left), n), values, row, element, np.array(probes), probe)
     return None
 
 
 def _columns(
-    matrix: csr_array,
-    probes: NDArray[np.bool_],
-    probe: NDArray[np.int64],
+    shape: tuple[int, int],
+    values: FloatArray,
     row: NDArray[np.int64],
     element: NDArray[np.int64],
+    probes: NDArray[np.bool_],
+    probe: NDArray[np.int64],
 ) -> Columns:
     """Of each element the entry with the largest value; ``probe`` is that which showed an entry."""
-    n = matrix.shape[1]
-    size = np.abs(np.asarray(matrix[row, element]))
-    order = np.argsort(size, kind="stable")  # the last write wins: the largest
+    order = np.argsort(np.abs(values), kind="stable")  # the last write wins: the largest
+    n = shape[1]
     chosen_row, chosen_probe = np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)
     chosen_row[element[order]] = row[order]
     chosen_probe[element[order]] = probe[order]
+    matrix = csr_array((_rounded(values), (row, element)), shape=shape)
     return Columns(matrix, probes, chosen_probe, chosen_row)
 
 

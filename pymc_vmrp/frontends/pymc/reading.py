@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.distributions.multivariate import LKJCorrRV, ZeroSumNormalRV, _LKJCholeskyCovRV
 from pymc.model.transform.optimization import freeze_dims_and_data
 
-from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate, numeric, substitute
+from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.latents import Latent, as_latent
 from pymc_vmrp.frontends.pymc.refusal import refuse
 
@@ -212,8 +211,8 @@ def _hyper(frozen: pm.Model, rv: Any, shape: tuple[int, ...]) -> Hyper:
     free_shape = shape
     if kind == "correlation factor":
         free_shape = (*shape[:-2], shape[-1] * (shape[-1] - 1) // 2)
-    value = pt.tensor(rv.name, shape=shape, dtype="float64")
-    free = pt.tensor(f"{rv.name}__free", shape=free_shape, dtype="float64")
+    value = named_input(rv.name, shape)
+    free = named_input(f"{rv.name}__free", free_shape)
     constrained = free if transform is None else transform.backward(free, *rv.owner.inputs)
     return Hyper(rv.name, rv, value, free, constrained, shape, free_shape, kind)
 

@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.distributions.continuous import HalfCauchyRV, HalfStudentTRV
 from pytensor.graph.replace import vectorize_graph
 from pytensor.tensor.random import basic
 
 from pymc_vmrp.errors import PriorError
-from pymc_vmrp.frontends.pymc.graph import evaluate, numeric
+from pymc_vmrp.frontends.pymc.graph import evaluate, named_input, numeric
 from pymc_vmrp.frontends.pymc.reading import Hyper, Parts
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.glmm.scale_priors import (
@@ -232,8 +231,8 @@ def element_log_density(
     rv: Any, shape: tuple[int, ...], element: int
 ) -> Callable[[FloatArray], FloatArray]:
     """Log density of one element of a variable of independent elements: a function of arrays."""
-    value = pt.tensor("value", shape=shape, dtype="float64")
-    batch = pt.tensor("batch", shape=(None, *shape), dtype="float64")
+    value = named_input("value", shape)
+    batch = named_input("batch", (None, *shape))
     function = numeric([batch], [vectorize_graph(pm.logp(rv, value), {value: batch})])
 
     def log_density(theta: FloatArray) -> FloatArray:
