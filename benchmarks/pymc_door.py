@@ -135,7 +135,7 @@ def running_example(shared: Path) -> Any:
         for name, by in factors.items():
             codes = survey.groupby(by).ngroup().to_numpy()
             sd = pm.HalfStudentT(f"{name}_sd", nu=2, sigma=5.0)
-            u = pm.Normal(name, 0, sd, shape=codes.max() + 1)
+            u = pm.Normal(name, 0, sd, shape=int(codes.max()) + 1)
             eta = eta + u[pm.Data(f"{name}_idx", codes)]
         pm.Bernoulli("y", logit_p=eta, observed=survey["abortion"].to_numpy())
     return model

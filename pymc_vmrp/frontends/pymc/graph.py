@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.maker import function
-from pytensor.compile.mode import Mode
 from pytensor.graph.traversal import ancestors, io_toposort
 from pytensor.scalar.basic import Add, Cast, Sub
 from pytensor.tensor.basic import Alloc, cast
@@ -17,6 +16,8 @@ from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.type import TensorType
+
+from pymc_vmrp.frontends.pymc.ufuncs import numpy_mode
 
 FloatArray = NDArray[np.float64]
 
@@ -32,7 +33,7 @@ def numeric(inputs: Sequence[Any], outputs: Sequence[Any]) -> Callable[..., list
     Nothing is compiled and hardly anything rewritten: that would take seconds, for a function that
     is called some hundred times.
     """
-    mode = Mode(linker="py", optimizer="minimum_compile")
+    mode = numpy_mode("minimum_compile")
     return function(list(inputs), in_double(outputs), mode=mode, on_unused_input="ignore")
 
 

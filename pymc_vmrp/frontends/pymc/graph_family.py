@@ -16,7 +16,6 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pytensor.compile.maker import function
-from pytensor.compile.mode import Mode
 from pytensor.gradient import grad
 from pytensor.graph.basic import Constant
 from pytensor.graph.replace import vectorize_graph
@@ -27,6 +26,7 @@ from pymc_vmrp.frontends.pymc.likelihood import FreeParameter, Likelihood, View
 from pymc_vmrp.frontends.pymc.reading import print_name
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import Scale, evaluate_ends, prior_of
+from pymc_vmrp.frontends.pymc.ufuncs import numpy_mode
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import Family, Parameters, Rows, Statistics
 from pymc_vmrp.glmm.lkj import median
@@ -115,7 +115,7 @@ class _Graph:
         )  # fmt: skip
         slope: Any = grad(density.sum(), many)
         curvature: Any = grad(slope.sum(), many, disconnected_inputs="ignore")
-        mode = Mode(linker="py", optimizer="fast_run").excluding("fusion", "inplace")
+        mode = numpy_mode("fast_run")
         inputs = [many, rows, *batches]
         return (
             function(inputs, density, mode=mode, on_unused_input="ignore"),
