@@ -14,18 +14,25 @@ from pymc_vmrp.frontends.pymc.ufuncs import log1mexp, numpy_mode, softplus, trig
 def test_values():
     x = np.array([1e-3, 0.4, 1.0, 7.5, 300.0])
     np.testing.assert_allclose(trigamma(x), polygamma(1, x), rtol=1e-13)
-    np.testing.assert_allclose(
-        softplus(np.array([-40.0, 0.0, 800.0])), [np.exp(-40), np.log(2), 800]
-    )
-    np.testing.assert_allclose(log1mexp(-x), np.log(-np.expm1(-x)), rtol=1e-12)
+    expected = [np.exp(-40), np.log(2), 800]
+    np.testing.assert_allclose(softplus(np.array([-40.0, 0.0, 800.0])), expected)
+    ordinary = x[:4]
+    np.testing.assert_allclose(log1mexp(-ordinary), np.log(-np.expm1(-ordinary)), rtol=1e-12)
     assert log1mexp(np.array([-50.0]))[0] == pytest.approx(-np.exp(-50.0), rel=1e-12)
 
 
+OPERATIONS = {
+    "trigamma": pt.tri_gamma,
+    "softplus": pt.softplus,
+    "log1mexp": pt.log1mexp,
+    "clip": lambda x: pt.clip(x, -0.6, -0.2),
+}
+
+
 @pytest.mark.parametrize("optimizer", ["minimum_compile", "fast_run"])
-@pytest.mark.parametrize(
-    "make", [pt.tri_gamma, pt.softplus, pt.log1mexp, lambda x: pt.clip(x, -0.6, -0.2)]
-)
-def test_graphs_are_evaluated_by_numpy(make, optimizer):
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_graphs_are_evaluated_by_numpy(operation, optimizer):
+    make = OPERATIONS[operation]
     x = pt.dvector("x")
     value = np.array([-0.9, -0.5, -0.1])
     compiled = function([x], make(x), mode=numpy_mode(optimizer))
