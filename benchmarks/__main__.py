@@ -406,7 +406,7 @@ def _print(title: str, table: pd.DataFrame) -> None:
 
 @app.command("pymc-door")
 def pymc_door_command(shared: _SHARED = SHARED, model: _MODEL = None) -> None:
-    """Plain pm.Models: teaching models by fit_pymc and by NUTS, refusals, and the overhead."""
+    """Plain pm.Models: teaching models by vmrp.fit and by NUTS, refusals, and the overhead."""
     rows = []
     for row in pymc_door.models(model):
         rows.append(row)

@@ -1,4 +1,4 @@
-"""The door for plain pm.Models: teaching models by fit_pymc and by NUTS, refusals, and overhead."""
+"""The door for plain pm.Models: teaching models by vmrp.fit and by NUTS, refusals, and overhead."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import pymc_vmrp as vmrp
 from benchmarks.pymc_models import REFUSED, SUPPORTED
 
 DRAWS = 2000
@@ -27,10 +28,8 @@ def models(names: list[str] | None = None, seed: int = 1) -> Iterator[dict[str, 
 def compare(model: Any, seed: int) -> dict[str, Any]:
     import pymc as pm
 
-    from pymc_vmrp.pymc_models import fit_pymc
-
     began = time.perf_counter()
-    ours = fit_pymc(model, draws=4000, random_seed=seed, progressbar=False)
+    ours = vmrp.fit(model, draws=4000, random_seed=seed, progressbar=False)
     seconds = time.perf_counter() - began
     began = time.perf_counter()
     with model, warnings.catch_warnings():

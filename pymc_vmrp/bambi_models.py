@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pymc_vmrp.arguments import check_choice, check_count
-from pymc_vmrp.errors import VmrpError
+from pymc_vmrp.door_options import METHODS, split_options
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.variables import posterior_variables
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from pymc_vmrp.frontends.bambi import BambiSpec
 
-METHODS = ("cavi", "gibbs", "nuts")
-_GIBBS_ARGUMENTS = ("tune", "chains", "cores", "thin")
 _OWN_ARGUMENTS = ("progressbar", "log_likelihood", "include_response_params")
 
 
@@ -35,10 +33,8 @@ def fit_bambi(
         check_count("random_seed", random_seed, least=0)
     from pymc_vmrp.frontends.bambi import read_bambi, restore_built
 
-    own = {name: options[name] for name in _OWN_ARGUMENTS if name in options}
-    rest = {name: value for name, value in options.items() if name not in own}
+    own, rest = split_options("a Bambi model", method, options, _OWN_ARGUMENTS, "bambi_model.fit()")
     log_likelihood = own.get("log_likelihood", False)
-    _check_options(method, rest)
     spec = read_bambi(model)
     fit = _fit_cavi if method == "cavi" else _fit_gibbs
     tree = fit(spec, draws, random_seed, own.get("progressbar"), log_likelihood, rest)
@@ -52,19 +48,6 @@ def fit_bambi(
     if own.get("include_response_params", False):
         model.predict(tree)
     return tree
-
-
-def _check_options(method: str, options: Mapping[str, Any]) -> None:
-    from pymc_vmrp.model import CAVI_ARGUMENTS
-
-    known = CAVI_ARGUMENTS if method == "cavi" else _GIBBS_ARGUMENTS
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise VmrpError(
-            f"fit() has no argument {unknown[0]!r} for a Bambi model and method={method!r}; it "
-            f"takes {', '.join((*known, *_OWN_ARGUMENTS))}. With method='nuts' it takes what "
-            "bambi_model.fit() takes."
-        )
 
 
 def _fit_cavi(

@@ -44,6 +44,35 @@ def sample_gibbs(
     log_likelihood: bool,
 ) -> xr.DataTree:
     """Sample by Gibbs; see :meth:`pymc_vmrp.Model.fit`."""
+    run = gibbs_chains(
+        glmm, draws=draws, tune=tune, chains=chains, cores=cores, thin=thin,
+        random_seed=random_seed, warm_start=warm_start, progressbar=progressbar, stacklevel=3,
+    )  # fmt: skip
+    tree = _chains_datatree(glmm, observations, run, tune, log_likelihood)
+    diagnostics = chain_diagnostics(tree)
+    tree.attrs |= diagnostics
+    warn_of_diagnostics("Gibbs", diagnostics, stacklevel=3)
+    return tree
+
+
+def gibbs_chains(
+    glmm: GLMM,
+    *,
+    draws: int,
+    tune: int = DEFAULT_TUNE,
+    chains: int = DEFAULT_CHAINS,
+    cores: int = 1,
+    thin: int = 1,
+    random_seed: int | None = None,
+    warm_start: WarmStart | None = None,
+    progressbar: bool | None = None,
+    stacklevel: int = 2,
+) -> Chains:
+    """Chains of the Gibbs sampler; an interruption keeps what there is, with a warning.
+
+    Parameters are those of :meth:`pymc_vmrp.Model.fit`; ``stacklevel`` is that of the warning, seen
+    from the caller of this function.
+    """
     check_count("tune", tune, least=0)
     check_count("chains", chains)
     check_count("thin", thin)
@@ -63,17 +92,12 @@ def sample_gibbs(
         )  # fmt: skip
     if run.interrupted:
         kept = run.draws.coefficients.shape[1]
-        # here, Model.fit, and then the caller
         warnings.warn(
             f"Gibbs was interrupted: each chain has {kept} draws, not {draws}.",
             SamplingWarning,
-            stacklevel=3,
+            stacklevel=stacklevel + 1,
         )
-    tree = _chains_datatree(glmm, observations, run, tune, log_likelihood)
-    diagnostics = chain_diagnostics(tree)
-    tree.attrs |= diagnostics
-    warn_of_diagnostics("Gibbs", diagnostics, stacklevel=3)
-    return tree
+    return run
 
 
 def _some_draws(glmm: GLMM, earlier: WarmStart, chains: int, rng: np.random.Generator) -> Draws:

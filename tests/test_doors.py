@@ -28,9 +28,12 @@ def test_anything_else_is_refused_by_name():
         vmrp.fit("y ~ x")
 
 
-def test_plain_pymc_models_are_not_taken_yet():
+def test_a_plain_pymc_model_is_taken_from_the_context():
     pm = pytest.importorskip("pymc")
     with pm.Model() as model:
-        pm.Normal("x")
-    with pytest.raises(vmrp.VmrpError, match=r"a pymc\."):
-        vmrp.fit(model)
+        u = pm.Normal("u", 0, pm.HalfNormal("s", 1), shape=3)
+        pm.Normal("y", u[[0, 0, 1, 2]], 1.0, observed=[0.1, 0.2, 0.9, -1.0])
+        inside = vmrp.fit(draws=30, random_seed=1)
+    outside = vmrp.fit(model, draws=30, random_seed=1)
+    assert inside["posterior"].to_dataset().equals(outside["posterior"].to_dataset())
+    assert set(inside["posterior"].data_vars) == {"s", "u"}

@@ -10,15 +10,15 @@ import pymc as pm
 import pytest
 from scipy import stats
 
+import pymc_vmrp as vmrp
 from benchmarks.pymc_models import SUPPORTED
 from pymc_vmrp.errors import VmrpError
-from pymc_vmrp.pymc_models import fit_pymc
 
 
 @pytest.fixture(scope="module")
 def radon():
     model = SUPPORTED["radon_centred"]()
-    return model, fit_pymc(model, draws=500, random_seed=3, progressbar=False)
+    return model, vmrp.fit(model, draws=500, random_seed=3, progressbar=False)
 
 
 def test_every_variable_has_its_name_dims_and_coords(radon):
@@ -35,7 +35,7 @@ def test_every_variable_has_its_name_dims_and_coords(radon):
 
 def test_a_seed_repeats_the_draws(radon):
     model, tree = radon
-    again = fit_pymc(model, draws=500, random_seed=3, progressbar=False)
+    again = vmrp.fit(model, draws=500, random_seed=3, progressbar=False)
     np.testing.assert_array_equal(again["posterior"]["a"], tree["posterior"]["a"])
 
 
@@ -90,7 +90,7 @@ def test_new_data(radon):
 
 def test_deterministics_agree_with_their_parents():
     model = SUPPORTED["slopes_lkj_non_centred"]()
-    tree = fit_pymc(model, draws=40, random_seed=1, progressbar=False)
+    tree = vmrp.fit(model, draws=40, random_seed=1, progressbar=False)
     posterior = tree["posterior"]
     assert posterior["u"].dims == ("chain", "draw", "cafe", "effect")
     packed, z = posterior["chol"].to_numpy()[0], posterior["z"].to_numpy()[0]
@@ -108,7 +108,7 @@ def test_levels_without_rows_come_from_the_prior_given_the_rest():
     with pm.Model() as model:
         u = pm.Normal("u", 5.0, pm.HalfNormal("s", 1), shape=6)
         pm.Normal("y", u[rng.integers(0, 5, 200)], 0.7, observed=rng.normal(5, 1, 200))
-    posterior = fit_pymc(model, draws=4000, random_seed=1, progressbar=False)["posterior"]
+    posterior = vmrp.fit(model, draws=4000, random_seed=1, progressbar=False)["posterior"]
     z = ((posterior["u"][..., 5] - 5.0) / posterior["s"]).to_numpy().ravel()
     assert stats.kstest(z, "norm").pvalue > 0.01
 
@@ -118,7 +118,7 @@ def test_a_conjugate_model_has_its_exact_posterior():
     with pm.Model() as model:
         mu = pm.Normal("mu", 1.0, 2.0)
         pm.Normal("y", mu, 0.5, observed=y)
-    draws = fit_pymc(model, draws=20_000, random_seed=1, progressbar=False)["posterior"]["mu"]
+    draws = vmrp.fit(model, draws=20_000, random_seed=1, progressbar=False)["posterior"]["mu"]
     precision = 1 / 4 + 4 / 0.25
     mean = (1 / 4 + y.sum() / 0.25) / precision
     assert float(draws.mean()) == pytest.approx(mean, abs=0.01)
@@ -128,9 +128,9 @@ def test_a_conjugate_model_has_its_exact_posterior():
 def test_options_are_those_of_approximate(radon):
     model, _ = radon
     with pytest.raises(VmrpError, match="'tune'"):
-        fit_pymc(model, tune=1000)
+        vmrp.fit(model, tune=1000)
     with pytest.raises(VmrpError, match="LKJ"):
-        fit_pymc(SUPPORTED["slopes_lkj_centred"](), hyperparameters="mean_field")
+        vmrp.fit(SUPPORTED["slopes_lkj_centred"](), hyperparameters="mean_field")
 
 
 @pytest.mark.slow
@@ -143,7 +143,7 @@ def test_radon_minnesota_meets_its_reference(shared, centred):
     file = folder / "radon_contextual_effects_minnesota_halfnormal.json"
     reference = json.loads(file.read_text())
     model = radon_minnesota(data, centred)
-    posterior = fit_pymc(model, draws=8000, random_seed=1, progressbar=False)["posterior"]
+    posterior = vmrp.fit(model, draws=8000, random_seed=1, progressbar=False)["posterior"]
     mean = np.array(reference["IDENTITY_COUNTY_EFFECT_MEAN"])
     sd = np.array(reference["IDENTITY_COUNTY_EFFECT_STANDARD_DEVIATION"])
     found = posterior["county_effect"].to_numpy()[0]
@@ -168,3 +168,64 @@ def radon_minnesota(data, centred):
         x = data[["log_uranium", "floor", "floor_by_county"]].to_numpy(float)
         pm.Normal("log_radon", u[county] + x @ weight, sigma, observed=data["log_radon"])
     return model
+
+
+def test_gibbs_draws_have_the_names_of_the_model(radon):
+    model, cavi = radon
+    tree = vmrp.fit(
+        model, method="gibbs", draws=400, tune=100, chains=2, random_seed=1, progressbar=False
+    )
+    assert tree["posterior"].sizes["chain"] == 2
+    assert set(tree["posterior"].data_vars) == set(cavi["posterior"].data_vars)
+    assert "lp" in tree["sample_stats"]
+    assert "max_rhat" in tree.attrs
+    a, b = (t["posterior"]["a"].mean(("chain", "draw")).to_numpy() for t in (tree, cavi))
+    sd = cavi["posterior"]["a"].std(("chain", "draw")).to_numpy()
+    assert np.abs((a - b) / sd).max() < 0.4
+
+
+def test_log_likelihood_feeds_loo(radon):
+    import arviz as az
+
+    model, _ = radon
+    tree = vmrp.fit(model, draws=200, random_seed=1, log_likelihood=True, progressbar=False)
+    assert tree["log_likelihood"]["y"].shape == (1, 200, 300)
+    stats = tree["sample_stats"]
+    loo = az.loo_approximate_posterior(
+        tree, log_p=stats["lp"].to_numpy(), log_q=stats["log_q"].to_numpy()
+    )
+    assert np.isfinite(loo.elpd)
+
+
+def test_more_draws_than_memory_holds_are_refused_before_the_fit(radon):
+    model, _ = radon
+    with pytest.raises(VmrpError, match="GB of memory"):
+        vmrp.fit(model, draws=10**10)
+    with model.copy() as copied:
+        pm.Deterministic("rows", model["a"][np.arange(20).repeat(1000)])
+    with pytest.raises(VmrpError, match="deterministics need"):
+        vmrp.fit(copied, draws=10**6)
+
+
+def test_nuts_is_told_of_a_fit_of_another_model(radon):
+    _, tree = radon
+    with pytest.raises(vmrp.DataError, match="no variable 'z'"):
+        vmrp.fit(SUPPORTED["radon_non_centred"](), method="nuts", warm_start=tree)
+    with pm.Model() as model:
+        pm.Normal("mu_a", shape=2)
+    with pytest.raises(vmrp.DataError, match="'mu_a' has shape"):
+        vmrp.fit(model, method="nuts", warm_start=tree)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["pymc", "nutpie"])
+def test_nuts_starts_at_a_fit(radon, sampler):
+    model, tree = radon
+    with model:
+        nuts = vmrp.fit(
+            method="nuts", warm_start=tree, draws=300, chains=2, cores=1, random_seed=1,
+            nuts_sampler=sampler, progressbar=False,
+        )  # fmt: skip
+    assert nuts["posterior"].sizes == {"chain": 2, "draw": 300, "county": 20}
+    a, b = (t["posterior"]["a"].mean(("chain", "draw")).to_numpy() for t in (nuts, tree))
+    assert np.abs((a - b) / tree["posterior"]["a"].std(("chain", "draw")).to_numpy()).max() < 0.4

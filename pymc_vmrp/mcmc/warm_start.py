@@ -16,14 +16,14 @@ from pymc.step_methods.hmc.quadpotential import QuadPotentialDiagAdapt
 
 from pymc_vmrp.cavi.integrate import START_TOL
 from pymc_vmrp.cavi.run import Fit, Options, run
-from pymc_vmrp.errors import VmrpError
+from pymc_vmrp.errors import DataError, VmrpError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.mcmc.build import build_pymc
 from pymc_vmrp.mcmc.build_whitened import WHITENED, build_whitened
 from pymc_vmrp.mcmc.free_values import free_values
 from pymc_vmrp.mcmc.whitening import whitening
-from pymc_vmrp.results.idata import read_draws
+from pymc_vmrp.results.idata import posterior_dataset, read_draws
 from pymc_vmrp.results.mixture import MixturePosterior
 from pymc_vmrp.results.posterior import VariationalPosterior
 
@@ -77,10 +77,10 @@ class Start:
 
     def at_random(self) -> dict[str, Any]:
         """Expressions of a random start, for samplers that evaluate them once per chain."""
-        index = pt.random.integers(self.size)
+        index = pm.DiscreteUniform.dist(0, self.size - 1)
         out = {name: pt.as_tensor(values)[index] for name, values in self.values.items()}
         if self.whitened:
-            out[WHITENED] = pt.random.normal(size=(self.whitened,))
+            out[WHITENED] = pm.Normal.dist(shape=self.whitened)
         return out
 
     def of_chains(self, chains: int, random_seed: int | None) -> list[dict[str, FloatArray]]:
@@ -134,6 +134,34 @@ def warm_start(
     points = [free_values(glmm, draws, s) for s in range(len(draws))]
     names = {variable.name: None for variable in model.free_RVs if variable.name != WHITENED}
     return Start(model, _stacked(points, names), len(draws), gaussian.size)
+
+
+def start_from(model: pm.Model, earlier: xr.DataTree, random_seed: int | None) -> Start:
+    """Starts on a pm.Model as it is, at draws of its own free variables.
+
+    Raises
+    ------
+    DataError
+        Where ``earlier`` has no draws, or lacks a free variable of the model, or has it in another
+        shape.
+    """
+    posterior = posterior_dataset(earlier).stack(sample=("chain", "draw"))
+    size = min(posterior.sizes["sample"], _DRAWS)
+    rng = np.random.default_rng(random_seed)
+    chosen = rng.choice(posterior.sizes["sample"], size, replace=False)
+    values = {}
+    shapes = model.eval_rv_shapes()
+    for rv in model.free_RVs:
+        if rv.name not in posterior:
+            raise DataError(f"warm_start= has no variable {rv.name!r}: it is of another model.")
+        found = posterior[rv.name].transpose("sample", ...).to_numpy()[chosen]
+        if found.shape[1:] != tuple(shapes[rv.name]):
+            raise DataError(
+                f"{rv.name!r} has shape {found.shape[1:]} in warm_start=, and "
+                f"{tuple(shapes[rv.name])} in the model: it is of another model or other data."
+            )
+        values[rv.name] = found
+    return Start(model, values, size, 0)
 
 
 def whitening_pays(glmm: GLMM) -> bool:

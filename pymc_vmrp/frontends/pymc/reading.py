@@ -148,7 +148,7 @@ def read(model: pm.Model) -> Parts:
     observed = frozen.observed_RVs[0]
     data = frozen.rvs_to_values[observed]
     free = frozen.free_RVs
-    shapes = _shapes([*free, observed])
+    shapes = shapes_of([*free, observed])
     latents, hypers = [], []
     for rv, shape in zip(free, shapes[:-1], strict=True):
         latent = as_latent(rv, shape)
@@ -181,7 +181,7 @@ def _is_zero_sum(rv: Any) -> bool:
     return isinstance(rv.owner.op, ZeroSumNormalRV)
 
 
-def _shapes(rvs: Sequence[Any]) -> list[tuple[int, ...]]:
+def shapes_of(rvs: Sequence[Any]) -> list[tuple[int, ...]]:
     """Static shapes, evaluated where the type does not say."""
     unknown = [rv for rv in rvs if None in rv.type.shape]
     values = evaluate([rv.shape for rv in unknown]) if unknown else []

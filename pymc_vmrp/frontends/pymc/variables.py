@@ -1,0 +1,45 @@
+"""The free variables and deterministics of a pm.Model at points of its latents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_vmrp.frontends.pymc.graph import numeric
+from pymc_vmrp.frontends.pymc.reading import Parts, Point, shapes_of
+
+
+def n_values(parts: Parts) -> int:
+    """Numbers in one draw of all free variables and deterministics."""
+    return sum(int(np.prod(shape)) for shape in shapes_of(_named(parts)))
+
+
+def variables(
+    parts: Parts,
+    points: Iterable[Point],
+    draws: int,
+    callback: Callable[[int], None] = lambda _: None,
+) -> dict[str, NDArray[Any]]:
+    """Every free variable and deterministic at each point, shape (draws, ...).
+
+    ``callback`` is told how many points are done.
+    """
+    named = _named(parts)
+    function = numeric(parts.inputs, parts.in_inputs(named))
+    out: dict[str, NDArray[Any]] = {}
+    for i, point in enumerate(points):
+        with np.errstate(all="ignore"):
+            values = function(*point.arguments)
+        for variable, value in zip(named, values, strict=True):
+            if i == 0:
+                out[variable.name] = np.empty((draws, *np.shape(value)), np.asarray(value).dtype)
+            out[variable.name][i] = value
+        callback(i + 1)
+    return out
+
+
+def _named(parts: Parts) -> list[Any]:
+    return [*parts.frozen.free_RVs, *parts.frozen.deterministics]
