@@ -511,6 +511,66 @@ def dose_response_cloglog() -> pm.Model:
     return model
 
 
+# --- likelihoods that only the graph knows -----------------------------------------------------
+
+
+@supported
+def zero_inflated_counts() -> pm.Model:
+    rng, g = _groups(28, n=250, levels=12)
+    mu = np.exp(1.1 + rng.normal(0, 0.4, 12))[g]
+    y = rng.poisson(mu) * (rng.random(250) < 0.7)
+    with pm.Model() as model:
+        a = pm.Normal("a", 0, 2)
+        sd = pm.HalfNormal("sd", 1)
+        u = pm.Normal("u", 0, sd, shape=12)
+        psi = pm.Beta("psi", 2, 2)
+        pm.ZeroInflatedPoisson("y", psi=psi, mu=pm.math.exp(a + u[g]), observed=y)
+    return model
+
+
+@supported
+def censored_responses() -> pm.Model:
+    """Responses above a limit are known to be above it."""
+    rng, g = _groups(29, n=250, levels=12)
+    y = 1 + rng.normal(0, 0.6, 12)[g] + rng.normal(0, 0.8, 250)
+    with pm.Model() as model:
+        a = pm.Normal("a", 0, 3)
+        sd = pm.HalfNormal("sd", 1)
+        u = pm.Normal("u", 0, sd, shape=12)
+        latent = pm.Normal.dist(a + u[g], pm.HalfNormal("sigma", 1))
+        pm.Censored("y", latent, lower=None, upper=1.8, observed=np.minimum(y, 1.8))
+    return model
+
+
+@supported
+def weibull_survival() -> pm.Model:
+    rng, clinic = _groups(30, n=250, levels=12)
+    treated = rng.integers(0, 2, 250)
+    scale = np.exp(0.5 + 0.4 * treated + rng.normal(0, 0.3, 12)[clinic])
+    with pm.Model() as model:
+        a, b = pm.Normal("a", 0, 2), pm.Normal("b", 0, 1)
+        sd = pm.HalfNormal("sd", 1)
+        z = pm.Normal("z", 0, 1, shape=12)
+        shape = pm.Exponential("shape", 1)
+        eta = a + b * treated + sd * z[clinic]
+        pm.Weibull("y", alpha=shape, beta=pm.math.exp(eta), observed=scale * rng.weibull(1.5, 250))
+    return model
+
+
+@supported
+def lognormal_with_log_sds() -> pm.Model:
+    """Standard deviations as exponentials of Gaussian variables."""
+    rng, g = _groups(31, n=250, levels=15)
+    y = np.exp(1 + rng.normal(0, 0.5, 15)[g] + rng.normal(0, 0.7, 250))
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0, 2)
+        log_sd = pm.Normal("log_sd", -1, 1)
+        log_sigma = pm.Normal("log_sigma", 0, 1)
+        u = pm.Normal("u", mu, pm.math.exp(log_sd), shape=15)
+        pm.LogNormal("y", u[g], pm.math.exp(log_sigma), observed=y)
+    return model
+
+
 # --- what is no hierarchical GLM ---------------------------------------------------------------
 
 
@@ -703,4 +763,29 @@ def horseshoe() -> pm.Model:
         lam = pm.HalfCauchy("lam", 1, shape=5)
         z = pm.Normal("z", 0, 1, shape=5)
         pm.Normal("y", x @ (z * lam * tau), 1, observed=rng.normal(size=60))
+    return model
+
+
+@refused("y")
+def median_regression() -> pm.Model:
+    """The likelihood has kinks, and so no second derivative."""
+    rng, g = _groups(17, n=60, levels=6)
+    with pm.Model() as model:
+        u = pm.Normal("u", 0, pm.HalfNormal("sd", 1), shape=6)
+        pm.Laplace("y", mu=u[g], b=pm.HalfNormal("b", 1), observed=rng.normal(size=60))
+    return model
+
+
+@refused("y")
+def differential_equation() -> pm.Model:
+    rng = np.random.default_rng(18)
+    decay = pm.ode.DifferentialEquation(
+        func=lambda y, t, p: [-p[0] * y[0]],
+        times=np.linspace(0.2, 4, 20),
+        n_states=1,
+        n_theta=1,
+    )
+    with pm.Model() as model:
+        rate = pm.Normal("rate", 0.5, 0.1)
+        pm.Normal("y", decay(y0=[1.0], theta=[rate]), 0.1, observed=rng.normal(size=(20, 1)))
     return model

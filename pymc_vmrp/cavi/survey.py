@@ -190,8 +190,9 @@ def survey(target: Target, mode: Evaluation) -> tuple[Frame, list[Evaluation]]:
     assert centre is not None
     first = target.evaluate(mode.psi + np.diag(unit), lambda _: centre)
     hessian = np.array([e.gradient - mode.gradient for e in first]) / unit[:, None]
-    # no wider than the support
-    least = np.maximum(_LEAST_PRECISION, (_SHARE_OF_SUPPORT * coordinates.upper) ** -2.0)
+    # no wider than the support, which starts at zero but for log φ
+    width = np.where(coordinates.folded, _SHARE_OF_SUPPORT * coordinates.upper, np.inf)
+    least = np.maximum(_LEAST_PRECISION, width**-2.0)
     covariance, conditional = _covariance(-0.5 * (hessian + hessian.T), least)
     sd = np.sqrt(np.diag(covariance))
     frame = Frame(mode.psi, sd, np.linalg.cholesky(covariance / np.outer(sd, sd)))

@@ -103,6 +103,21 @@ def test_a_sigma_of_the_likelihood_and_one_of_a_term(survey):
     assert_like_brute_force(model, [np.geomspace(0.002, 4, 70), np.geomspace(0.4, 2.5, 60)])
 
 
+@pytest.mark.parametrize("largest", [0.8, 1.0])
+def test_a_limit_of_the_likelihoods_parameter_at_or_below_one(survey, largest):
+    """Its coordinate is log φ, whose limit is then zero or less."""
+    data = survey.assign(
+        z=0.4 * survey["x"] + 0.3 * np.random.default_rng(1).normal(size=len(survey))
+    )
+    model = vmrp.Model(
+        "z ~ x + (1|state)", data, family="gaussian", priors={"sigma": vmrp.Uniform(largest)}
+    )
+    posterior = model.approximate(hyperparameters="integrated")
+    sigma = posterior.sample(500, 1).parameters[:, 0]
+    assert sigma.max() < largest
+    assert sigma.mean() == pytest.approx(0.3, abs=0.05)
+
+
 def test_a_limit_of_the_prior_is_kept(survey):
     model = vmrp.Model("y ~ x + (1|state)", survey, priors={"1|state": vmrp.Uniform(0.6)})
     assert_like_brute_force(model, [0.6 * np.exp(0.0125 * (np.arange(-320, 0) + 0.5))])

@@ -6,8 +6,9 @@ per row are taken at the rows that are asked for.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Never
 
@@ -21,11 +22,12 @@ from pytensor.graph.basic import Constant
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 
-from pymc_vmrp.frontends.pymc.graph import named_input, numeric, substitute
+from pymc_vmrp.frontends.pymc.graph import in_double, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.likelihood import FreeParameter, Likelihood, View
 from pymc_vmrp.frontends.pymc.reading import print_name
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import Scale, evaluate_ends, prior_of
+from pymc_vmrp.frontends.pymc.smoothness import best_step, differences, has_kinks
 from pymc_vmrp.frontends.pymc.ufuncs import numpy_mode
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import Family, Parameters, Rows, Statistics
@@ -35,6 +37,7 @@ from pymc_vmrp.glmm.spec import FamilyParameter
 
 FloatArray = NDArray[np.float64]
 
+_INSIDE = 1e-9  # relative, by which φ stays off the end of its support
 _MOST_FREE = 2  # parameters: q(φ) is a grid
 _SPAN = 3.0  # of log φ around the prior's median, where it is looked for at first
 _GRID = np.linspace(-12.0, 12.0, 97)  # of η, for a start
@@ -49,11 +52,11 @@ def graph_likelihood(view: View) -> Likelihood:
         Where rows cannot be evaluated by themselves, or there are more parameters than two.
     """
     scales = _free(view)
-    graph = _Graph(view, tuple(scales))
-    _check(graph)
+    priors = [prior_of(view.parts, scale) for scale in scales]
+    largest = tuple(largest_sigma(prior) * (1 - _INSIDE) for prior in priors)
+    graph = _usable(_Graph(view, tuple(scales), largest))
     parameters = []
-    for i, scale in enumerate(scales):
-        prior = prior_of(view.parts, scale)
+    for i, prior in enumerate(priors):
         middle = np.log(median(prior))
         high = min(middle + _SPAN, np.log(largest_sigma(prior)) - 1e-3)
         parameters.append(FamilyParameter(f"phi{i}", prior, (middle - _SPAN, high)))
@@ -88,10 +91,25 @@ def _free(view: View) -> list[Scale]:
 
 @dataclass(frozen=True)
 class _Graph:
-    """ℓ, ℓ′ and ℓ″ of some rows at several η and φ each."""
+    """ℓ, ℓ′ and ℓ″ of some rows at several η and φ each.
+
+    Attributes
+    ----------
+    view : View
+    scales : tuple of Scale
+        Of which φ consists.
+    largest : tuple of float
+        Largest value of each.
+    step : float, optional
+        Of the differences in the place of derivatives.
+    """
 
     view: View
     scales: tuple[Scale, ...]
+    largest: tuple[float, ...]
+    step: float | None = None
+    # PyTensor's functions keep their arguments: one call at a time
+    lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
     @cached_property
     def _functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -105,7 +123,9 @@ class _Graph:
             for c in ancestors([log_density])
             if isinstance(c, Constant) and getattr(c.type, "shape", ())[:1] == (n,) and n > 1
         }
-        (replaced,) = substitute([log_density], {**by_row, view.eta: some}, any_shape=True)
+        (replaced,) = in_double(
+            substitute([log_density], {**by_row, view.eta: some}, any_shape=True)
+        )
         many = pt.dmatrix("many")
         used = sorted({scale.hyper for scale in self.scales})
         values = [parts.hypers[h].value for h in used]
@@ -130,6 +150,8 @@ class _Graph:
         self, eta: FloatArray, rows: FloatArray, phi: Parameters
     ) -> tuple[FloatArray, FloatArray]:
         """ℓ′ and ℓ″."""
+        if self.step is not None:
+            return differences(lambda at: self.density(at, rows, phi), eta, self.step)
         slope, curvature = self._call(1, eta, rows, phi)
         return slope, curvature
 
@@ -140,19 +162,26 @@ class _Graph:
         batches = []
         for h in sorted({scale.hyper for scale in self.scales}):
             batch = np.empty((k, self.view.parts.hypers[h].size))
-            for scale, value in zip(self.scales, phi, strict=True):
-                if scale.hyper == h:
-                    batch[:, scale.element] = scale.theta(np.asarray(value, dtype=float))
+            for scale, value, largest in zip(self.scales, phi, self.largest, strict=True):
+                if scale.hyper == h:  # PyMC's checks of parameters raise outside of the support
+                    inside = np.minimum(np.asarray(value, dtype=float), largest)
+                    batch[:, scale.element] = scale.theta(inside)
             batches.append(batch.reshape(k, *self.view.parts.hypers[h].shape))
-        with np.errstate(all="ignore"):
+        with self.lock, np.errstate(all="ignore"):
             found = self._functions[which](np.ascontiguousarray(matrix.T), number, *batches)
         if which == 0:
             return np.broadcast_to(found, matrix.T.shape).T.reshape(eta.shape)
         return tuple(np.broadcast_to(f, matrix.T.shape).T.reshape(eta.shape) for f in found)
 
 
-def _check(graph: _Graph) -> None:
-    """Whether rows by themselves have the log density that they have among all."""
+def _usable(graph: _Graph) -> _Graph:
+    """The graph, by differences where it has no derivatives.
+
+    Raises
+    ------
+    ModelError
+        Where rows by themselves have not the log density that they have among all, or it has kinks.
+    """
     view = graph.view
     eta = view.random_eta(4)
     phi = tuple(scale.value(view.trials.base) for scale in graph.scales)
@@ -169,11 +198,32 @@ def _check(graph: _Graph) -> None:
             f"has the distribution {print_name(view.observed)}, whose derivatives PyTensor cannot "
             f"take row by row ({type(error).__name__})",
         ) from error
+    name = view.parts.observed.name
     expected = whole(eta, *view.trials.base)[0][some.astype(int)]
     if not np.allclose(own, expected, rtol=1e-7, atol=1e-7):
-        raise refuse(view.parts.observed.name, "has rows that depend on one another")
+        raise refuse(name, "has rows that depend on one another")
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise refuse(view.parts.observed.name, "has a likelihood without two derivatives")
+        chosen = eta[some.astype(int)]
+        graph = replace(graph, step=best_step(lambda at: graph.density(at, some, phi), chosen))
+        if graph.step is None:
+            raise refuse(name, "has a likelihood without two derivatives")
+
+    def derivatives(at: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return graph.derivatives(np.broadcast_to(at, (len(some), len(at))), some, phi)
+
+    if has_kinks(derivatives, *_range(view)):
+        raise refuse(
+            name,
+            f"has the distribution {print_name(view.observed)}, whose log density has kinks in the "
+            "linear predictor",
+        )
+    return graph
+
+
+def _range(view: View) -> tuple[float, float]:
+    """Values of η around which rows are looked at: those of any link, and of the response."""
+    y = view.y[np.isfinite(view.y)] if view.y.dtype.kind == "f" else np.zeros(1)
+    return min(float(_GRID[0]), float(y.min())), max(float(_GRID[-1]), float(y.max()))
 
 
 def _family(name: str, graph: _Graph, rows: int, middle: tuple[float, ...]) -> Family:

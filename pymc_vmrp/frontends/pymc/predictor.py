@@ -16,7 +16,7 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pytensor.graph.traversal import ancestors, io_toposort
 
-from pymc_vmrp.frontends.pymc.graph import is_random, numeric
+from pymc_vmrp.frontends.pymc.graph import depends_on, is_random, numeric
 from pymc_vmrp.frontends.pymc.reading import Parts, Point, print_name
 from pymc_vmrp.frontends.pymc.refusal import refuse
 
@@ -74,6 +74,31 @@ def find_predictors(parts: Parts) -> list[Predictor]:
     if not found:
         raise _blame(parts, observed, last, rng)
     return found
+
+
+def transformed_latents(parts: Parts) -> list[str]:
+    """Gaussian variables that the model knows by a non-linear function of each alone.
+
+    Such as log σ, of which exp(log σ) is all that others depend on.
+    """
+    (observed,) = parts.in_inputs([parts.observed])
+    zs = [latent.z for latent in parts.latents]
+    hypers = [hyper.value for hyper in parts.hypers]
+    rng = np.random.default_rng(3)
+    out = []
+    for latent in parts.latents:
+        if latent.kind != "normal" or depends_on([latent.location, latent.scale], parts.free):
+            continue
+        others = {*zs, *hypers} - {latent.z}
+        own = [
+            node
+            for node in dominators(observed, [latent.z])
+            if not is_random(node) and not others & set(ancestors([node]))
+        ]
+        alone = [_function(parts, node) for node in own if str(node.dtype).startswith("float")]
+        if any(not _is_affine(parts, evaluate, rng) for evaluate in alone):
+            out.append(latent.name)
+    return out
 
 
 def dominators(sink: Any, sources: Sequence[Any]) -> Iterator[Any]:

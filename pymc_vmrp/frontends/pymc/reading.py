@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -135,8 +135,14 @@ class Parts:
         return self.theta([scale * rng.standard_normal(h.free_shape) for h in self.hypers])
 
 
-def read(model: pm.Model) -> Parts:
+def read(model: pm.Model, as_hypers: Collection[str] = ()) -> Parts:
     """Take a model apart.
+
+    Parameters
+    ----------
+    model : pm.Model
+    as_hypers : collection of str
+        Gaussian variables that are hyperparameters, such as the log of a standard deviation.
 
     Raises
     ------
@@ -151,7 +157,7 @@ def read(model: pm.Model) -> Parts:
     shapes = shapes_of([*free, observed])
     latents, hypers = [], []
     for rv, shape in zip(free, shapes[:-1], strict=True):
-        latent = as_latent(rv, shape)
+        latent = None if rv.name in as_hypers else as_latent(rv, shape)
         if latent is None:
             hypers.append(_hyper(frozen, rv, shape))
             continue
@@ -172,7 +178,7 @@ def _check(model: pm.Model) -> None:
     if len(names) > 1:
         raise refuse(None, f"has several observed variables ({', '.join(map(repr, names))})")
     if type(model.observed_RVs[0].owner.op).__name__ == "PartialObservedRV":
-        raise refuse(names[0], "has missing values")
+        raise refuse(names[0], "has missing values: leave out their rows")
     for potential in model.potentials:
         raise refuse(potential.name, "is a Potential")
 

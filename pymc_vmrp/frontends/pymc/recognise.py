@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from pytensor import config  # type: ignore[attr-defined]
 
+from pymc_vmrp.errors import ModelError
 from pymc_vmrp.frontends.pymc.assemble import assemble
 from pymc_vmrp.frontends.pymc.likelihood import find_likelihood
-from pymc_vmrp.frontends.pymc.predictor import find_predictors
+from pymc_vmrp.frontends.pymc.predictor import find_predictors, transformed_latents
 from pymc_vmrp.frontends.pymc.proof import prove
 from pymc_vmrp.frontends.pymc.reading import Parts, read
 from pymc_vmrp.frontends.pymc.refusal import refuse
@@ -56,6 +57,19 @@ def recognise_model(model: pm.Model) -> Recognised:
 
 def _recognise(model: pm.Model) -> Recognised:
     parts = read(model)
+    try:
+        return _written(parts)
+    except ModelError as first:
+        names = transformed_latents(parts)
+        if not 0 < len(names) < len(parts.latents):
+            raise
+        try:
+            return _written(read(model, names))
+        except ModelError:
+            raise first from None
+
+
+def _written(parts: Parts) -> Recognised:
     trials = make_trials(parts)
     predictor, likelihood = find_likelihood(parts, find_predictors(parts), trials)
     terms = find_terms(parts, predictor, trials)
