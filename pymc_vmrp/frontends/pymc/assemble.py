@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ from pymc_vmrp.glmm.spec import (
 )
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+IntArray = NDArray[np.integer[Any]]
 
 _MOST_VALUES = 3e8  # of the design as fixed-width rows
 _MIXTURES = {"StudentT": StudentT, "Cauchy": Cauchy, "Laplace": Laplace}

@@ -17,7 +17,7 @@ from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.type import TensorType
 
-from pymc_vmrp.frontends.pymc.ufuncs import numpy_mode
+from pymc_vmrp.frontends.pymc.numpy_mode import numpy_mode
 
 FloatArray = NDArray[np.float64]
 

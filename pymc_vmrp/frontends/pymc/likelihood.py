@@ -51,7 +51,8 @@ class Likelihood:
     rows : Rows
         The response, flat; its ``offset`` is added to η.
     element : ndarray of int, shape (rows,)
-        Which element of η each row belongs to.
+        Which element of η each row belongs to; of :func:`find_likelihood` of η's own shape, later
+        of the distinct ones.
     parameters : tuple of FamilyParameter
     free : tuple of FreeParameter
         Where those that are not fixed come from.
@@ -61,7 +62,7 @@ class Likelihood:
 
     family: Family
     rows: Rows
-    element: NDArray[np.int64]
+    element: NDArray[np.integer[Any]]
     parameters: tuple[FamilyParameter, ...] = ()
     free: tuple[FreeParameter, ...] = ()
     divisor: FloatArray | None = None
@@ -88,7 +89,7 @@ class View:
     trials: Trials
     eta: Any
     observed: Any
-    element: NDArray[np.int64]
+    element: NDArray[np.integer[Any]]
     arguments: Callable[[FloatArray, Theta], list[FloatArray]]
 
     @property

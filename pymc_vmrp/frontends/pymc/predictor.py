@@ -19,6 +19,7 @@ from pytensor.graph.traversal import ancestors, io_toposort
 from pymc_vmrp.frontends.pymc.graph import depends_on, is_random, numeric
 from pymc_vmrp.frontends.pymc.reading import Parts, Point, print_name
 from pymc_vmrp.frontends.pymc.refusal import refuse
+from pymc_vmrp.frontends.pymc.rows import at_distinct_rows
 
 FloatArray = NDArray[np.float64]
 
@@ -36,17 +37,20 @@ class Predictor:
     observed : TensorVariable
         The observed random variable, of the same graph.
     evaluate : callable
-        :class:`Point` → η, flat.
+        :class:`Point` → η, flat, at the rows of distinct data.
     shape : tuple of int
         Of η.
+    index : ndarray of int
+        Which of those rows each element of η is.
     offset : ndarray
-        η at z = 0, flat; it does not depend on the hyperparameters.
+        ``evaluate`` at z = 0; it does not depend on the hyperparameters.
     """
 
     node: Any
     observed: Any
     evaluate: Callable[[Point], FloatArray]
     shape: tuple[int, ...]
+    index: NDArray[np.integer[Any]]
     offset: FloatArray
 
 
@@ -66,11 +70,12 @@ def find_predictors(parts: Parts) -> list[Predictor]:
     for node in dominators(observed, zs):
         if is_random(node) or not str(node.dtype).startswith("float"):
             continue
-        evaluate = _function(parts, node)
+        shape = _shape(parts, node)
+        evaluate, index = _at_rows(parts, node, shape, rng)
         last = evaluate
         if _is_affine(parts, evaluate, rng) and _has_known_offset(parts, evaluate, rng):
             offset = evaluate(Point(parts.zeros(), parts.base()))
-            found.append(Predictor(node, observed, evaluate, _shape(parts, node), offset))
+            found.append(Predictor(node, observed, evaluate, shape, index, offset))
     if not found:
         raise _blame(parts, observed, last, rng)
     return found
@@ -128,6 +133,25 @@ def _descendants(order: dict[Any, int], sources: Sequence[Any]) -> set[Any]:
         if any(v in reached for v in node.inputs):
             reached |= set(node.outputs)
     return reached
+
+
+def _at_rows(
+    parts: Parts, node: Any, shape: tuple[int, ...], rng: np.random.Generator
+) -> tuple[Callable[[Point], FloatArray], NDArray[np.integer[Any]]]:
+    """A node as a function at its distinct rows, where it is that; else at all."""
+    full = _function(parts, node)
+    reduced = at_distinct_rows(node, shape[0]) if len(shape) == 1 else None
+    if reduced is not None:
+        small, cells = reduced
+        evaluate = _function(parts, small)
+        point = Point(_random_z(parts, rng), parts.random_theta(rng))
+        try:
+            found = evaluate(point)
+        except ValueError:  # shapes that do not go together: elements know of other rows
+            found = np.empty(0)
+        if len(found) == len(cells.first) and np.array_equal(found[cells.index], full(point)):
+            return evaluate, cells.index
+    return full, np.arange(int(np.prod(shape)))
 
 
 def _function(parts: Parts, node: Any) -> Callable[[Point], FloatArray]:

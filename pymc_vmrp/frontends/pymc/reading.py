@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,12 +13,17 @@ import pymc as pm
 from numpy.typing import NDArray
 from pymc.distributions.multivariate import LKJCorrRV, ZeroSumNormalRV, _LKJCholeskyCovRV
 from pymc.model.transform.optimization import freeze_dims_and_data
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant
+from pytensor.graph.traversal import ancestors
 
 from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.latents import Latent, as_latent
 from pymc_vmrp.frontends.pymc.refusal import refuse
 
 FloatArray = NDArray[np.float64]
+
+_LARGE = 2**16  # bytes of data of which copies matter
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ def read(model: pm.Model, as_hypers: Collection[str] = ()) -> Parts:
         Where a variable cannot be part of a hierarchical GLM.
     """
     _check(model)
-    frozen = freeze_dims_and_data(model)
+    frozen = _frozen(model)
     observed = frozen.observed_RVs[0]
     data = frozen.rvs_to_values[observed]
     free = frozen.free_RVs
@@ -169,6 +175,21 @@ def read(model: pm.Model, as_hypers: Collection[str] = ()) -> Parts:
         raise refuse(None, f"has no variable with a Gaussian prior (it has {names})")
     y = np.asarray(data.data if hasattr(data, "data") else evaluate([data])[0])
     return Parts(model, frozen, observed, data, y, tuple(latents), tuple(hypers))
+
+
+def _frozen(model: pm.Model) -> pm.Model:
+    """The model with dims and data as constants, which share their memory with it."""
+    frozen = freeze_dims_and_data(model)
+    data = {v.name: v for v in model.named_vars.values() if isinstance(v, SharedVariable)}
+    outputs = [*frozen.basic_RVs, *frozen.deterministics]
+    constants: list[Any] = [v for v in ancestors(outputs) if isinstance(v, Constant)]
+    for constant in constants:
+        shared = data.get(constant.name)
+        if shared is not None and constant.data.nbytes > _LARGE:
+            constant.data = shared.get_value(borrow=True)
+    if sum(v.get_value(borrow=True).nbytes for v in data.values()) > _LARGE:
+        gc.collect()  # PyMC leaves copies behind, in cycles
+    return frozen
 
 
 def _check(model: pm.Model) -> None:

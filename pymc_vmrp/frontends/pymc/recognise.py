@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytensor import config  # type: ignore[attr-defined]
@@ -72,6 +72,7 @@ def _recognise(model: pm.Model) -> Recognised:
 def _written(parts: Parts) -> Recognised:
     trials = make_trials(parts)
     predictor, likelihood = find_likelihood(parts, find_predictors(parts), trials)
+    likelihood = replace(likelihood, element=predictor.index[likelihood.element])
     terms = find_terms(parts, predictor, trials)
     assembled = assemble(parts, terms, likelihood)
     translation = Translation(parts, terms, likelihood, assembled)

@@ -8,7 +8,13 @@ import pytest
 from pytensor.compile.maker import function
 from scipy.special import polygamma
 
-from pymc_vmrp.frontends.pymc.ufuncs import log1mexp, numpy_mode, softplus, trigamma
+from pymc_vmrp.frontends.pymc.numpy_mode import (
+    depth_first,
+    log1mexp,
+    numpy_mode,
+    softplus,
+    trigamma,
+)
 
 
 def test_values():
@@ -39,3 +45,27 @@ def test_graphs_are_evaluated_by_numpy(operation, optimizer):
     np.testing.assert_allclose(compiled(value), make(pt.constant(value)).eval(), rtol=1e-12)
     elementwise = [n for n in compiled.maker.fgraph.apply_nodes if hasattr(n.op, "scalar_op")]
     assert all(node.op.nfunc_spec is not None for node in elementwise)
+
+
+def test_few_intermediate_results_are_kept():
+    """A sum of products is added up as the products are made, whatever its nesting."""
+    xs = [pt.dvector(f"x{i}") for i in range(12)]
+    left = right = None
+    for x in xs:
+        left = pt.exp(x) if left is None else left + pt.exp(x)
+        right = pt.exp(x) if right is None else pt.exp(x) + right
+    for total in (left, right):
+        graph = function(xs, total, mode=numpy_mode("minimum_compile")).maker.fgraph
+        order = depth_first(graph)
+        assert sorted(map(id, order)) == sorted(map(id, graph.toposort()))
+        position = {node: i for i, node in enumerate(order)}
+        assert all(position[b] < position[n] for n in order for b in below(n))
+        last = {
+            b: max(position[n] for n in order if b in below(n)) for m in order for b in below(m)
+        }
+        alive = [sum(position[n] <= i < last[n] for n in last) for i in range(len(order))]
+        assert max(alive) <= 2
+
+
+def below(node):
+    return [variable.owner for variable in node.inputs if variable.owner is not None]

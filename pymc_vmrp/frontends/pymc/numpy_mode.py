@@ -1,4 +1,4 @@
-"""Scalar operations for which PyTensor has no numpy function: it would call Python for each number.
+"""PyTensor graphs evaluated by numpy: nothing is compiled, and little kept in memory.
 
 PyTensor's Elemwise imports such a function by its name.
 """
@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pytensor.compile.mode import Mode
+from pytensor.graph.basic import Apply
+from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import in2out, node_rewriter
+from pytensor.link.basic import PerformLinker
 from pytensor.scalar.basic import Clip
 from pytensor.scalar.math import Log1mexp, Softplus, TriGamma
 from pytensor.tensor.elemwise import Elemwise
@@ -45,6 +48,35 @@ _FUNCTIONS = {
 }
 
 
+def depth_first(graph: FunctionGraph) -> list[Apply[Any]]:
+    """Nodes in an order in which few of their outputs are kept at a time: deep inputs first.
+
+    Sethi, R. and Ullman, J. D. (1970). The generation of optimal code for arithmetic expressions.
+    Journal of the ACM 17(4).
+    """
+    depth: dict[Any, int] = {}
+    for node in graph.toposort():
+        depth[node] = 1 + max((depth[below] for below in _below(node)), default=0)
+    order: list[Apply[Any]] = []
+    done: set[Any] = set()
+    stack = [output.owner for output in graph.outputs if output.owner is not None]
+    while stack:
+        node = stack[-1]
+        missing = sorted({n for n in _below(node) if n not in done}, key=depth.__getitem__)
+        if missing:
+            stack += missing
+            continue
+        stack.pop()
+        if node not in done:
+            done.add(node)
+            order.append(node)
+    return order
+
+
+def _below(node: Any) -> list[Any]:
+    return [variable.owner for variable in node.inputs if variable.owner is not None]
+
+
 def _with_function(_fgraph: Any, node: Any) -> Any:
     spec = _FUNCTIONS.get(type(node.op.scalar_op))
     if spec is None or node.op.nfunc_spec is not None:
@@ -54,5 +86,6 @@ def _with_function(_fgraph: Any, node: Any) -> Any:
 
 def numpy_mode(optimizer: str) -> Mode:
     """PyTensor's mode in which numpy evaluates graphs, and nothing is compiled."""
-    mode = Mode(linker="py", optimizer=optimizer).excluding("fusion", "inplace")
+    linker = PerformLinker(schedule=depth_first)
+    mode = Mode(linker=linker, optimizer=optimizer).excluding("fusion", "inplace")
     return mode.register((in2out(node_rewriter([Elemwise])(_with_function)), _LAST))
