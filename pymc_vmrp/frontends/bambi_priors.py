@@ -36,7 +36,7 @@ class _Form:
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
-_COEFFICIENTS = {
+COEFFICIENT_PRIORS = {
     "Normal": _Form(Normal, ("mu", "sigma"), {"mu": 0.0, "sigma": 1.0}),
     "Flat": _Form(Flat),
     "StudentT": _Form(StudentT, ("nu", "mu", "sigma"), {"mu": 0.0, "sigma": 1.0}),
@@ -44,7 +44,7 @@ _COEFFICIENTS = {
     "Cauchy": _Form(Cauchy, ("alpha", "beta")),
 }
 # In Bambi they are priors of σ, also where ours are on the variance by default.
-_SCALES = {
+SCALE_PRIORS = {
     "HalfNormal": _Form(HalfNormal, ("sigma",), {"sigma": 1.0}),
     "HalfCauchy": _Form(HalfCauchy, ("beta",)),
     "HalfStudentT": _Form(HalfStudentT, ("nu", "sigma"), {"sigma": 1.0}),
@@ -66,7 +66,7 @@ def is_bambi_prior(prior: object) -> bool:
 
 def coefficient_prior(prior: Any, term: str) -> CoefficientPrior:
     """The prior of a common term; PriorError where we have no such prior."""
-    return _translate(prior, term, _COEFFICIENTS, "a common term")
+    return _translate(prior, term, COEFFICIENT_PRIORS, "a common term")
 
 
 def scale_prior(prior: Any, term: str) -> ScalePrior:
@@ -77,7 +77,7 @@ def scale_prior(prior: Any, term: str) -> ScalePrior:
     """
     if prior.name == "Normal":
         prior = _inner(prior, term)
-    return _translate(prior, term, _SCALES, "the sd of a group-specific term")
+    return _translate(prior, term, SCALE_PRIORS, "the sd of a group-specific term")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def effect_priors(prior: Any, term: str, size: int) -> list[ScalePrior]:
     inner = _inner(prior, term)
     return [
         _translate(
-            _of_effect(inner, term, k, size), term, _SCALES, "the sd of a group-specific term"
+            _of_effect(inner, term, k, size), term, SCALE_PRIORS, "the sd of a group-specific term"
         )
         for k in range(size)
     ]
@@ -128,7 +128,7 @@ def _of_effect(prior: Any, term: str, k: int, size: int) -> _Named:
 
 def parameter_prior(prior: Any, name: str) -> ScalePrior:
     """The prior of a positive parameter of the likelihood."""
-    return _translate(prior, name, _SCALES, "a parameter of the likelihood")
+    return _translate(prior, name, SCALE_PRIORS, "a parameter of the likelihood")
 
 
 def _inner(prior: Any, term: str) -> Any:

@@ -75,7 +75,7 @@ def as_latent(rv: Any, shape: tuple[int, ...]) -> Latent | None:
     shape : tuple of int
         Its shape.
     """
-    make = _FORMS.get(type(rv.owner.op))
+    make = GAUSSIAN_FORMS.get(type(rv.owner.op))
     return None if make is None else make(rv, shape)
 
 
@@ -177,7 +177,7 @@ def _random_walk(rv: Any, shape: tuple[int, ...]) -> Latent | None:
     return Latent(rv.name, rv, z, shape, expression, logs[0] + logs[1])
 
 
-_FORMS: dict[type, Callable[[Any, tuple[int, ...]], Latent | None]] = {
+GAUSSIAN_FORMS: dict[type, Callable[[Any, tuple[int, ...]], Latent | None]] = {
     NormalRV: _normal,
     FlatRV: _flat,
     StudentTRV: _student,

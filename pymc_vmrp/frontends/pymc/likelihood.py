@@ -125,7 +125,7 @@ def find_likelihood(
         if view is None:
             continue
         views.append((predictor, view))
-        match = _MATCHES.get(type(view.observed.owner.op))
+        match = FAMILY_MATCHES.get(type(view.observed.owner.op))
         found = None if match is None else match(view)
         if found is not None:
             return predictor, found
@@ -408,7 +408,7 @@ def _with(
     return Likelihood(family, rows, view.element, tuple(parameters), free)
 
 
-_MATCHES: dict[type, Callable[[View], Likelihood | None]] = {
+FAMILY_MATCHES: dict[type, Callable[[View], Likelihood | None]] = {
     basic.BernoulliRV: _bernoulli,
     basic.BinomialRV: _binomial,
     basic.PoissonRV: _poisson,

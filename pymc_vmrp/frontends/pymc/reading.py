@@ -23,6 +23,11 @@ from pymc_vmrp.frontends.pymc.refusal import refuse
 
 FloatArray = NDArray[np.float64]
 
+# PyMC's names of its variables behind covariance matrices, and what they hold
+LKJ_FORMS = {
+    _LKJCholeskyCovRV: ("LKJCholeskyCov", "covariance factor"),
+    LKJCorrRV: ("LKJCorr", "correlation factor"),
+}
 _LARGE = 2**16  # bytes of data of which copies matter
 
 
@@ -226,12 +231,8 @@ def _hyper(frozen: pm.Model, rv: Any, shape: tuple[int, ...]) -> Hyper:
         reason = f"has a prior that depends on {parents[0].name!r}, and is not Gaussian"
         raise refuse(rv.name, reason)
     transform = frozen.rvs_to_transforms[rv]
-    kind = "scalars"
-    if isinstance(op, _LKJCholeskyCovRV):
-        kind = "covariance factor"
-    elif isinstance(op, LKJCorrRV):
-        kind = "correlation factor"
-    elif op.ndim_supp > 0:
+    kind = LKJ_FORMS.get(type(op), ("", "scalars"))[1]
+    if kind == "scalars" and op.ndim_supp > 0:
         raise refuse(rv.name, f"has a multivariate prior ({print_name(rv)}) that is not Gaussian")
     if transform is not None and kind == "scalars" and (transform.ndim_supp or 0) > 0:
         raise refuse(rv.name, "has a transform that ties its elements together")

@@ -249,7 +249,7 @@ def _named_prior(rv: Any, shape: tuple[int, ...], scale: Scale, factor: float) -
     """The package's own prior where PyMC's is one of them: it is quicker than its graph."""
     on = {1.0: "sd", 0.5: "variance"}.get(scale.rate)
     op = rv.owner.op
-    maker = _NAMED.get(type(op))
+    maker = NAMED_PRIORS.get(type(op))
     if on is None or maker is None:
         return None
     try:
@@ -292,7 +292,7 @@ def _uniform(on: str, c: float, lower: float, upper: float) -> ScalePrior | None
     return Uniform(upper * (c if on == "sd" else c**2), on) if lower == 0 else None
 
 
-_NAMED: dict[type, Callable[..., ScalePrior | None]] = {
+NAMED_PRIORS: dict[type, Callable[..., ScalePrior | None]] = {
     basic.HalfNormalRV: _half_normal,
     HalfCauchyRV: _half_cauchy,
     HalfStudentTRV: _half_student,
