@@ -20,8 +20,8 @@ _FAMILIES = """## Families
 pm.Model the link is known by its values, however it is written); "Gibbs" is that method.
 """
 
-_GRAPH = """In a pm.Model any other distribution of the observed variable will do as well, if each row
-has one linear predictor, the log density has two derivatives in it, and there are at most two
+_GRAPH = """In a pm.Model any other distribution of the observed variable will do as well, if each
+row has one linear predictor, the log density has two derivatives in it, and there are at most two
 parameters besides: `Beta`, `LogNormal`, `Weibull`, `ZeroInflatedPoisson`, `Censored` ... Its log
 density, from PyTensor's graph, is integrated by quadrature ([pymc.md](pymc.md#likelihoods)).
 """
