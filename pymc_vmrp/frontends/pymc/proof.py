@@ -90,7 +90,9 @@ class _LogDensity:
             # before PyMC folds single precision into constants
             (own,) = in_double(substitute([rv], others))
             terms.append(pm.logp(own, value).sum())
-        self._names = [rv.name for rv in [*free, parts.observed]]
+        potentials = [potential for _, potential in parts.potentials]
+        terms += [own.sum() for own in in_double(substitute(potentials, values))]
+        self._names = [v.name for v in [*free, parts.observed, *potentials]]
         self._terms = numeric(list(values.values()), terms)
         log_scales = [latent.log_scale for latent in parts.latents]
         self._values = numeric(parts.inputs, parts.in_inputs([*free, *log_scales]))

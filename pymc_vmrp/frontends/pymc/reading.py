@@ -95,6 +95,8 @@ class Parts:
         Its values.
     latents : tuple of Latent
     hypers : tuple of Hyper
+    potentials : tuple of (int, TensorVariable)
+        Potentials of the frozen model, and the one hyperparameter, a scalar, that each depends on.
     """
 
     original: pm.Model
@@ -104,6 +106,7 @@ class Parts:
     y: NDArray[Any]
     latents: tuple[Latent, ...]
     hypers: tuple[Hyper, ...]
+    potentials: tuple[tuple[int, Any], ...] = ()
 
     @property
     def inputs(self) -> list[Any]:
@@ -179,7 +182,18 @@ def read(model: pm.Model, as_hypers: Collection[str] = ()) -> Parts:
         names = ", ".join(repr(rv.name) for rv in free) or "none"
         raise refuse(None, f"has no variable with a Gaussian prior (it has {names})")
     y = np.asarray(data.data if hasattr(data, "data") else evaluate([data])[0])
-    return Parts(model, frozen, observed, data, y, tuple(latents), tuple(hypers))
+    potentials = tuple((_only_hyper(frozen, hypers, p), p) for p in frozen.potentials)
+    return Parts(model, frozen, observed, data, y, tuple(latents), tuple(hypers), potentials)
+
+
+def _only_hyper(frozen: pm.Model, hypers: Sequence[Hyper], potential: Any) -> int:
+    """The hyperparameter that a potential is part of the prior of."""
+    parents = depends_on([potential], [*frozen.free_RVs, *frozen.observed_RVs])
+    if len(parents) == 1:
+        for h, hyper in enumerate(hypers):
+            if hyper.rv is parents[0] and hyper.size == 1 and hyper.kind == "scalars":
+                return h
+    raise refuse(potential.name, "is a Potential of more than one scalar hyperparameter")
 
 
 def _frozen(model: pm.Model) -> pm.Model:
@@ -205,8 +219,6 @@ def _check(model: pm.Model) -> None:
         raise refuse(None, f"has several observed variables ({', '.join(map(repr, names))})")
     if type(model.observed_RVs[0].owner.op).__name__ == "PartialObservedRV":
         raise refuse(names[0], "has missing values: leave out their rows")
-    for potential in model.potentials:
-        raise refuse(potential.name, "is a Potential")
 
 
 def _is_zero_sum(rv: Any) -> bool:

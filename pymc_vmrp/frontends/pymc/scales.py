@@ -20,7 +20,7 @@ from pytensor.graph.replace import vectorize_graph
 from pytensor.tensor.random import basic
 
 from pymc_vmrp.errors import PriorError
-from pymc_vmrp.frontends.pymc.graph import evaluate, named_input, numeric
+from pymc_vmrp.frontends.pymc.graph import evaluate, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.reading import Hyper, Parts
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.glmm.scale_priors import (
@@ -194,8 +194,11 @@ def _clean(rate: float) -> float:
 def prior_of(parts: Parts, scale: Scale, factor: float = 1.0) -> ScalePrior:
     """The prior of factor·σ."""
     hyper = parts.hypers[scale.hyper]
-    named = _named_prior(hyper.rv, hyper.shape, scale, factor) if scale.form == "power" else None
-    return named or _density(hyper, scale, factor)
+    potentials = [potential for h, potential in parts.potentials if h == scale.hyper]
+    named = None
+    if scale.form == "power" and not potentials:
+        named = _named_prior(hyper.rv, hyper.shape, scale, factor)
+    return named or _density(hyper, scale, factor, potentials)
 
 
 def prior_of_element(rv: Any, shape: tuple[int, ...], element: int, name: str) -> ScalePrior:
@@ -204,8 +207,8 @@ def prior_of_element(rv: Any, shape: tuple[int, ...], element: int, name: str) -
     return named or ScaleDensity(name, element_log_density(rv, shape, element))
 
 
-def _density(hyper: Hyper, scale: Scale, factor: float) -> ScaleDensity:
-    log_density = element_log_density(hyper.rv, hyper.shape, scale.element)
+def _density(hyper: Hyper, scale: Scale, factor: float, potentials: Sequence[Any]) -> ScaleDensity:
+    log_density = element_log_density(hyper.rv, hyper.shape, scale.element, potentials)
     ends = evaluate_ends(hyper)[:, scale.element]
     with np.errstate(all="ignore"):
         largest = factor * float(max(scale.sigma(end) for end in ends))
@@ -228,21 +231,27 @@ def evaluate_ends(hyper: Hyper) -> FloatArray:
 
 
 def element_log_density(
-    rv: Any, shape: tuple[int, ...], element: int
+    rv: Any, shape: tuple[int, ...], element: int, potentials: Sequence[Any] = ()
 ) -> Callable[[FloatArray], FloatArray]:
-    """Log density of one element of a variable of independent elements: a function of arrays."""
+    """Log density of one element of a variable of independent elements: a function of arrays.
+
+    ``potentials`` are added, where the variable is one number.
+    """
     value = named_input("value", shape)
     batch = named_input("batch", (None, *shape))
-    function = numeric([batch], [vectorize_graph(pm.logp(rv, value), {value: batch})])
+    log_density = pm.logp(rv, value)
+    for own in substitute(potentials, {rv: value}):
+        log_density = log_density + own.sum()
+    function = numeric([batch], [vectorize_graph(log_density, {value: batch})])
 
-    def log_density(theta: FloatArray) -> FloatArray:
+    def of_element(theta: FloatArray) -> FloatArray:
         flat = np.asarray(theta, dtype=float).ravel()
         alike = np.broadcast_to(flat.reshape(-1, *([1] * len(shape))), (len(flat), *shape))
         with np.errstate(all="ignore"):
             found = np.asarray(function(np.ascontiguousarray(alike))[0]).reshape(len(flat), -1)
         return found[:, element].reshape(np.shape(theta))
 
-    return log_density
+    return of_element
 
 
 def _named_prior(rv: Any, shape: tuple[int, ...], scale: Scale, factor: float) -> ScalePrior | None:

@@ -14,10 +14,15 @@ from hypothesis import strategies as st
 import pymc_vmrp as vmrp
 from benchmarks.pymc_models import REFUSED, SUPPORTED
 from pymc_vmrp.errors import ModelError
+from pymc_vmrp.frontends.pymc.graph import evaluate, numeric
 from pymc_vmrp.frontends.pymc.proof import prove
+from pymc_vmrp.frontends.pymc.reading import Point
 from pymc_vmrp.frontends.pymc.recognise import recognise_model
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.lkj import LKJ
+from pymc_vmrp.glmm.log_joint import log_joint
 from pymc_vmrp.glmm.scale_priors import HalfCauchy, HalfNormal, ScaleDensity
+from pymc_vmrp.mcmc.free_values import free_values
 
 # blocks and common effects that the teaching models must turn into
 BLOCKS = {
@@ -185,27 +190,104 @@ def test_random_models_have_the_density_that_pymc_gives_them(family, form, seed)
     assert abs(recognise_model(model).log_constant) < 100
 
 
-@settings(max_examples=4, deadline=None)
+RESPONSES = {
+    "bernoulli": "y", "binomial": "p(k, n)", "poisson": "k", "negativebinomial": "k",
+    "gaussian": "z", "t": "z", "gamma": "p", "beta_binomial": "p(k, n)",
+}  # fmt: skip
+
+
+@settings(max_examples=12, deadline=None)
 @given(
-    st.sampled_from(["bernoulli", "poisson", "negativebinomial"]),
-    st.sampled_from(["1 + x + (1|g)", "x + (1|g) + (0 + x|g)", "0 + x + (1|g) + (1|h)"]),
+    st.sampled_from(list(RESPONSES)),
+    st.sampled_from(
+        [
+            "1 + x + (1|g)", "x + (1|g) + (0 + x|g)", "0 + x + (1|g) + (1|h)", "x + (1 + x||g)",
+            "(1|g) + s(x, k=5)", "rw(t) + (1|h)", "1 + (1|mm(a, b))",
+        ]
+    ),
     st.integers(0, 10**6),
-)
+)  # fmt: skip
 def test_models_of_the_package_come_back(family, formula, seed):
+    """Model → pm.Model → GLMM: the log density is the model's own, up to one constant."""
+    rng = np.random.default_rng(seed)
+    model = vmrp.Model(f"{RESPONSES[family]} ~ {formula}", _frame(rng), family=family)
+    pymc_model = model.to_pymc()
+    back = recognise_model(pymc_model)
+    parts = back.translation.parts
+    assert back.glmm.n_coefficients == model.glmm.n_coefficients
+    assert len(back.glmm.groups) == len(model.glmm.groups)
+    log_scale = numeric(parts.inputs, parts.in_inputs([v.log_scale for v in parts.latents]))
+    differences = []
+    for _ in range(4):
+        own = _random_draws(model.glmm, rng)
+        values = free_values(model.glmm, own, 0)
+        point = _point(parts, values)
+        draws, log_jacobian = back.translation.to_glmm(point)
+        theirs = log_joint(
+            back.glmm, draws.coefficients, draws.covariances, parameters=draws.parameters
+        )
+        # the densities of x = μ + sz and of z differ by s, and those of Σ = σ² and of σ by 2σ
+        scales = sum(float(v) for v in log_scale(*point.arguments))
+        sds = [np.sqrt(c[0, 0, 0]) for c in own.covariances]
+        effects = [g.d * len(g.levels) for g in model.glmm.groups]
+        of_model = float(log_joint(
+            model.glmm, own.coefficients, own.covariances, parameters=own.parameters
+        )[0])  # fmt: skip
+        of_model += sum(n * np.log(sd) + np.log(2 * sd) for n, sd in zip(effects, sds, strict=True))
+        differences.append(of_model + scales - float(theirs[0]) - log_jacobian)
+    assert np.ptp(differences) < 1e-8 * max(1.0, abs(of_model))
+
+
+def _frame(rng):
     import pandas as pd
 
-    rng = np.random.default_rng(seed)
+    n = 40
     data = pd.DataFrame(
         {
-            "g": rng.integers(0, 5, 40).astype(str), "h": rng.integers(0, 3, 40).astype(str),
-            "x": rng.normal(size=40).round(1), "y": rng.integers(0, 2, 40),
+            "g": rng.integers(0, 5, n).astype(str), "h": rng.integers(0, 3, n).astype(str),
+            "a": rng.choice(list("pqr"), n), "b": rng.choice(list("pqr"), n),
+            "x": rng.normal(size=n).round(1), "t": rng.integers(0, 6, n),
+            "y": rng.integers(0, 2, n), "k": rng.integers(0, 5, n), "n": 7,
+            "z": rng.normal(size=n), "p": rng.gamma(2, 1, n),
         }
     )  # fmt: skip
     data.loc[:1, "y"] = [0, 1]
-    model = vmrp.Model(f"y ~ {formula}", data, family=family)
-    back = recognise_model(model.to_pymc()).glmm
-    assert back.n_coefficients == model.glmm.n_coefficients
-    assert len(back.groups) == len(model.glmm.groups)
+    return data
+
+
+def _random_draws(glmm, rng):
+    covariances = tuple(rng.uniform(0.2, 1.5, (1, 1, 1)) for _ in glmm.groups)
+    phi = rng.uniform(0.5, 2, (1, len(glmm.free_parameters)))
+    return Draws(0.3 * rng.normal(size=(1, glmm.n_coefficients)), covariances, phi)
+
+
+def _point(parts, values):
+    """The inputs of the graphs from values of the free variables, all of known mean and scale."""
+    known = evaluate([p for v in parts.latents for p in (v.location, v.scale)])
+    z = [
+        np.broadcast_to((values[v.name] - known[2 * j]) / known[2 * j + 1], v.shape)
+        for j, v in enumerate(parts.latents)
+    ]
+    theta = [np.asarray(values[h.name], dtype=float).reshape(h.shape) for h in parts.hypers]
+    return Point(tuple(z), tuple(theta))
+
+
+@pytest.mark.parametrize("kind", ["of a hyperparameter", "of an effect"])
+def test_potentials(kind):
+    with pm.Model() as model:
+        s = pm.HalfNormal("s", 1)
+        u = pm.Normal("u", 0, s, shape=3)
+        pm.Potential("more", -3 * s**2 if kind == "of a hyperparameter" else -(u[0] ** 2))
+        pm.Normal("y", u[[0, 1, 1, 2]], 0.5, observed=[0.1, 0.3, 0.2, -0.8])
+    if kind == "of an effect":
+        with pytest.raises(ModelError, match="'more' is a Potential"):
+            recognise_model(model)
+        return
+    prior = recognise_model(model).glmm.groups[0].prior
+    sigma = np.array([0.2, 0.9])
+    # a half-normal with precision 1 + 6
+    expected = HalfNormal(7**-0.5).log_density_sigma(sigma)
+    np.testing.assert_allclose(np.diff(prior.log_density_sigma(sigma)), np.diff(expected))
 
 
 def test_levels_without_rows_are_told_apart():
