@@ -24,15 +24,16 @@ def fit_bambi(
     model: Any, method: str, draws: int, random_seed: int | None, options: Mapping[str, Any]
 ) -> xr.DataTree:
     """Fit a ``bambi.Model``; see :func:`pymc_vmrp.fit`."""
+    from pymc_vmrp.frontends.bambi import read_bambi, restore_built, warn_of_summed_slopes
+
     check_choice("method", method, METHODS)
+    warn_of_summed_slopes(model, stacklevel=3)
     if method == "nuts":
         sampled: xr.DataTree = model.fit(draws=draws, random_seed=random_seed, **options)
         return sampled
     check_count("draws", draws)
     if random_seed is not None:
         check_count("random_seed", random_seed, least=0)
-    from pymc_vmrp.frontends.bambi import read_bambi, restore_built
-
     own, rest = split_options("a Bambi model", method, options, _OWN_ARGUMENTS, "bambi_model.fit()")
     log_likelihood = own.get("log_likelihood", False)
     spec = read_bambi(model)

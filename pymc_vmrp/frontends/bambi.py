@@ -7,6 +7,7 @@ are independent normals with one sd each, so each effect of a term is a block of
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -129,6 +130,36 @@ def read_bambi(model: Any) -> BambiSpec:
         parameters = family_parameters(family, scale, priors, fixed=False)
     glmm = GLMM(family, response, common, groups, parameters)
     return BambiSpec(glmm, observations, _layout(model, component, glmm, terms, bars))
+
+
+def warn_of_summed_slopes(model: Any, stacklevel: int) -> None:
+    """Warn of terms that Bambi's own pm.Model does not compute as they are written.
+
+    Where the expression of a group-specific term is a matrix of one column, as that of ``(x:z|g)``,
+    Bambi 0.21 broadcasts n effects against an n × 1 matrix and sums over the wrong axis: each row
+    meets the sum of all rows' effects. Its ``predict`` and its sparse products are as written.
+    """
+    from bambi.config import config
+
+    if config["SPARSE_DOT"]:
+        return
+    names = [
+        term.name
+        for component in model.conditional_parameters.values()
+        for term in component.group_specific_terms.values()
+        if np.shape(term.predictor)[1:] == (1,)
+        and not any(dim.endswith("__expr_dim") for dim in term.coords)
+    ]
+    if names:
+        warnings.warn(
+            f"bambi_model.fit() multiplies each row of {names[0]!r} by the sum of all rows' "
+            "effects, an error of Bambi 0.21 for one column of numbers. CAVI and Gibbs fit the "
+            "term as it is written, as bambi_model.predict() has it; for NUTS on the same model "
+            'set bambi.config["SPARSE_DOT"] = True before the model is built, or make the product '
+            "a column of the data.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def restore_built(model: Any) -> None:

@@ -182,6 +182,36 @@ def test_density_is_that_of_bambis_own_model(name, frame):
     np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=1e-7)
 
 
+@pytest.fixture
+def sparse_dot():
+    """Bambi's way of multiplying that is right for one column of numbers too."""
+    bmb.config["SPARSE_DOT"] = True
+    yield
+    bmb.config["SPARSE_DOT"] = False
+
+
+SUMMED = ("real ~ (x:z|g)", "real ~ x + (poly(z, 1)|h)")
+
+
+@pytest.mark.parametrize("formula", SUMMED)
+def test_one_column_of_numbers_is_fitted_as_it_is_written(frame, sparse_dot, formula):
+    theirs_model = model(formula, frame, "gaussian")
+    spec = read_bambi(theirs_model)
+    theirs_model.build()
+    for expected, named in points(theirs_model.backend.model, 3):
+        assert log_density(spec, named) == pytest.approx(expected, rel=1e-9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vmrp.fit(theirs_model, draws=5, hyperparameters="mean_field", progressbar=False)
+
+
+@pytest.mark.parametrize("formula", SUMMED)
+def test_what_bambi_sums_over_all_rows_is_told(frame, formula):
+    name = formula.split("(", 1)[1][:-1]
+    with pytest.warns(UserWarning, match=rf"{re.escape(repr(name))}.*SPARSE_DOT"):
+        vmrp.fit(model(formula, frame, "gaussian"), draws=5, hyperparameters="mean_field")
+
+
 def test_rows_pool_into_cells(frame):
     categories = model("y ~ c + (1|g) + (1|g:h)", frame, "bernoulli")
     spec = read_bambi(categories)
