@@ -1,7 +1,8 @@
 """Read a Bambi model: its GLMM with Bambi's own priors, and how Bambi reports the unknowns.
 
-The only file that knows Bambi's insides (written for Bambi 0.21). Bambi's group-specific effects
-are independent normals with one sd each, so each effect of a term is a block of its own.
+It and ``bambi_draws.py`` alone know Bambi's insides (written for Bambi 0.21). Bambi's
+group-specific effects are independent normals with one sd each, so each effect of a term is a block
+of its own.
 """
 
 from __future__ import annotations
