@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pymc_vmrp.errors import FormulaError, PriorError
+from pymc_vmrp.errors import DataError, FormulaError, PriorError
 from pymc_vmrp.frontends.bambi_priors import coefficient_prior, effect_priors
 from pymc_vmrp.frontends.checks import check_weights
 from pymc_vmrp.frontends.coefficient_priors import GivenPrior, prior_arrays
@@ -106,6 +106,7 @@ def read_bambi(model: Any) -> BambiSpec:
     component = _only_component(model)
     name, y, trials, weights = _response(model, family)
     offset = _offset(component)
+    _check_finite(name, y)
     check_offset(offset, family)
     terms = [_read_common(term) for term in component.common_terms.values()]
     bars = [_read_bar(term) for term in component.group_specific_terms.values()]
@@ -130,7 +131,9 @@ def read_bambi(model: Any) -> BambiSpec:
     with _naming_the_remedy():
         parameters = family_parameters(family, scale, priors, fixed=False)
     glmm = GLMM(family, response, common, groups, parameters)
-    return BambiSpec(glmm, observations, _layout(model, component, glmm, terms, bars))
+    layout = _layout(model, component, glmm, terms, bars)
+    _check_names(layout, (str(component.alias or component.name), name))
+    return BambiSpec(glmm, observations, layout)
 
 
 def warn_of_summed_slopes(model: Any, stacklevel: int) -> None:
@@ -266,7 +269,18 @@ def _response(
 
 def _offset(component: Any) -> FloatArray | None:
     values = [np.squeeze(term.data).astype(float) for term in component.offset_terms.values()]
+    for term, value in zip(component.offset_terms.values(), values, strict=True):
+        _check_finite(term.name, value)
     return np.sum(values, axis=0) if values else None
+
+
+def _check_finite(name: str, values: NDArray[Any]) -> None:
+    """Bambi's automatic priors of infinite columns are NaN: the column is what is wrong."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise DataError(
+            f"{name!r} has values in the model's data that are infinite or not numbers: correct or "
+            "drop those rows."
+        )
 
 
 # --- terms ---------------------------------------------------------------------------------------
@@ -327,6 +341,7 @@ class _Bar:
 
 def _read_common(term: Any) -> _Term:
     data = np.asarray(term.data)
+    _check_finite(term.name, data)
     return _Term(term, data[:, None] if data.ndim == 1 else data)
 
 
@@ -340,6 +355,8 @@ def _read_bar(term: Any) -> _Bar:
     columns = None if term.kind == "intercept" else np.asarray(term.predictor)
     if columns is not None and columns.ndim == 1:
         columns = columns[:, None]
+    if columns is not None:
+        _check_finite(term.name, columns)
     expr = [dim for dim in term.coords if dim.endswith("__expr_dim")]
     labels = tuple(map(str, term.coords[expr[0]])) if expr else None
     with _naming_the_remedy():
@@ -417,6 +434,18 @@ def _blocks(bar: _Bar, cells: Cells) -> Iterator[GroupEffects]:
             else bar.columns[cells.first, k : k + 1].astype(float) + 0.0
         )
         yield GroupEffects(bar.factor, (Effect(expression),), levels, codes, values, prior)
+
+
+def _check_names(layout: Layout, others: Sequence[str]) -> None:
+    """Refuse before the fit what Bambi's pm.Model, or the results, could not hold."""
+    taken = {"chain", "draw", "__obs__", *layout.coords}
+    for name in (*others, *(one.name for one in layout.variables)):
+        if name in taken:
+            raise FormulaError(
+                f"The model has two things called {name!r}, which is one too many for Bambi's own "
+                "fit as well: rename the column, or one of the two by model.set_alias()."
+            )
+        taken.add(name)
 
 
 # --- how Bambi reports the unknowns --------------------------------------------------------------

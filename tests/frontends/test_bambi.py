@@ -534,6 +534,41 @@ def test_what_is_not_read_is_named_with_the_remedy(frame, what):
         vmrp.fit(theirs_model)
 
 
+@pytest.mark.parametrize("formula", ["real ~ bad + (1|g)", "real ~ (bad|g)", "bad ~ x"])
+def test_infinite_values_are_told_by_their_column(frame, formula):
+    data = frame.assign(bad=np.where(frame["x"] > 0.5, np.inf, frame["x"]))
+    name = r"bad\|g" if "|g" in formula and "(bad" in formula else "bad"
+    with pytest.raises(vmrp.DataError, match=f"'{name}' has values .* infinite"):
+        vmrp.fit(model(formula, data, "gaussian", priors={"bad|g": nested("HalfNormal", sigma=1)}))
+
+
+@pytest.mark.parametrize("name", ["sigma", "mu", "draw", "c_dim", "x"])
+def test_names_that_mean_two_things_are_refused_before_the_fit(frame, name):
+    data = frame.assign(**{name: frame["x"], "real": frame["real"]})
+    theirs_model = model(f"real ~ c + {name}", data, "gaussian")
+    if name == "x":
+        theirs_model.set_alias({"x": "c"})
+        name = "c"
+    with pytest.raises(vmrp.FormulaError, match=f"two things called '{name}'.*set_alias"):
+        vmrp.fit(theirs_model)
+
+
+def test_sds_of_effects_may_be_given_as_a_list(frame):
+    one, two = (
+        read_bambi(
+            model(
+                "real ~ c + (c|g)",
+                frame,
+                "gaussian",
+                priors={"c|g": nested("HalfNormal", sigma=sds)},
+            )
+        ).glmm.groups
+        for sds in ([1.0, 2.0], np.array([1.0, 2.0]))
+    )
+    assert [group.prior for group in one[-2:]] == [group.prior for group in two[-2:]]
+    assert one[-2].prior != one[-1].prior
+
+
 def test_the_page_of_the_docs_lists_what_is_supported():
     from bambi.defaults import get_builtin_family
 
