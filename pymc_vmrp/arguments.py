@@ -7,7 +7,7 @@ from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
-from pymc_vmrp.errors import VmrpError
+from pymc_vmrp.errors import DataError, VmrpError
 
 
 def check_choice(argument: str, value: object, choices: Collection[str]) -> None:
@@ -26,3 +26,20 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
     """Raise VmrpError unless ``value`` is a whole number, at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise VmrpError(f"{name} must be a whole number, at least {least}, not {value!r}.")
+
+
+def check_model(call: str, model: object) -> None:
+    """Raise DataError unless ``model`` is a :class:`pymc_vmrp.Model`, as ``call`` needs."""
+    if not hasattr(model, "glmm"):
+        raise DataError(
+            f"{call}: the first argument must be a vmrp.Model, not a {qualified_name(model)}. "
+            "What vmrp.fit() returns for models of Bambi and PyMC goes with their own tools, such "
+            "as bambi_model.predict(idata)."
+        )
+
+
+def qualified_name(value: object) -> str:
+    """The package and the class of a value, such as ``bambi.Model``."""
+    cls = type(value)
+    package = cls.__module__.split(".")[0]
+    return cls.__qualname__ if package == "builtins" else f"{package}.{cls.__qualname__}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from pymc_vmrp.arguments import check_choice, check_count
 from pymc_vmrp.door_options import METHODS, split_options
+from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.variables import posterior_variables
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from pymc_vmrp.frontends.bambi import BambiSpec
 
+_NUTS_SAMPLERS = ("pymc", "nutpie", "numpyro", "blackjax")
 _OWN_ARGUMENTS = ("progressbar", "log_likelihood", "include_response_params")
 
 
@@ -24,15 +26,15 @@ def fit_bambi(
     model: Any, method: str, draws: int, random_seed: int | None, options: Mapping[str, Any]
 ) -> xr.DataTree:
     """Fit a ``bambi.Model``; see :func:`pymc_vmrp.fit`."""
+    from pymc_vmrp.frontends.bambi import read_bambi, restore_built, warn_of_summed_slopes
+
     check_choice("method", method, METHODS)
-    if method == "nuts":
-        sampled: xr.DataTree = model.fit(draws=draws, random_seed=random_seed, **options)
-        return sampled
+    warn_of_summed_slopes(model, stacklevel=3)
     check_count("draws", draws)
+    if method == "nuts":
+        return _sample_nuts(model, draws, random_seed, dict(options))
     if random_seed is not None:
         check_count("random_seed", random_seed, least=0)
-    from pymc_vmrp.frontends.bambi import read_bambi, restore_built
-
     own, rest = split_options("a Bambi model", method, options, _OWN_ARGUMENTS, "bambi_model.fit()")
     log_likelihood = own.get("log_likelihood", False)
     spec = read_bambi(model)
@@ -48,6 +50,53 @@ def fit_bambi(
     if own.get("include_response_params", False):
         model.predict(tree)
     return tree
+
+
+def _sample_nuts(
+    model: Any, draws: int, random_seed: int | None, options: dict[str, Any]
+) -> xr.DataTree:
+    """``bambi_model.fit()``, from draws of an earlier fit where there is one."""
+    earlier = options.pop("warm_start", None)
+    options = _named_as_in_bambi(options)
+    if earlier is not None:
+        options = _started(model, earlier, random_seed, options)
+    sampled: xr.DataTree = model.fit(draws=draws, random_seed=random_seed, **options)
+    return sampled
+
+
+def _named_as_in_bambi(options: dict[str, Any]) -> dict[str, Any]:
+    """``nuts_sampler=`` of ``pm.sample`` is ``inference_method=`` in Bambi."""
+    if "nuts_sampler" not in options:
+        return options
+    if "inference_method" in options:
+        raise VmrpError(
+            "nuts_sampler= and inference_method= are the same for a Bambi model: give one of them."
+        )
+    return {"inference_method" if k == "nuts_sampler" else k: v for k, v in options.items()}
+
+
+def _started(
+    model: Any, earlier: xr.DataTree, random_seed: int | None, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Options of ``bambi_model.fit()`` that start it at draws of an earlier fit."""
+    from pymc_vmrp.frontends.bambi import restore_built
+    from pymc_vmrp.frontends.bambi_draws import free_variables
+    from pymc_vmrp.mcmc.warm_start import sampler_options, start_from
+
+    sampler = str(options.pop("inference_method", "pymc")).lower()
+    if sampler not in _NUTS_SAMPLERS:
+        raise VmrpError(
+            f"warm_start= is for NUTS, not for inference_method={sampler!r}: leave it out, or "
+            f"choose one of {', '.join(_NUTS_SAMPLERS)}."
+        )
+    restore_built(model)
+    start = start_from(model.backend.model, free_variables(model, earlier), random_seed)
+    chains, cores = options.pop("chains", None), options.get("cores")
+    options = sampler_options(
+        start, chains, cores, random_seed, {**options, "nuts_sampler": sampler}
+    )
+    options = {"tune": start.tune, **options} | ({} if chains is None else {"chains": chains})
+    return _named_as_in_bambi(options)
 
 
 def _fit_cavi(

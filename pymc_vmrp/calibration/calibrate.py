@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pymc_vmrp.approximation import complete_options
-from pymc_vmrp.arguments import check_choice, check_count
+from pymc_vmrp.arguments import check_choice, check_count, check_model
 from pymc_vmrp.calibration.result import Calibration, collect
 from pymc_vmrp.calibration.simulation import FAILED, Job, Simulated, simulate_once
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
@@ -105,6 +105,7 @@ def calibrate(
     >>> result = vmrp.calibrate(model, 500, cores=2, random_seed=1)  # doctest: +SKIP
     >>> result.table().head()  # doctest: +SKIP
     """
+    check_model("calibrate(model)", model)
     check_count("simulations", simulations, least=2)
     check_choice("method", method, METHODS)
     check_count("draws", draws)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pymc_vmrp.arguments import check_model
 from pymc_vmrp.diagnostics import estimands as kinds_of
 from pymc_vmrp.diagnostics.estimands import Estimands, Values
 from pymc_vmrp.diagnostics.importance import (
@@ -154,11 +155,7 @@ def diagnose(
     - posterior predictive checks of means by group, and of the spread and tails of responses
       (Gelman, Meng & Stern 1996).
     """
-    if not hasattr(model, "glmm"):
-        raise DataError(
-            f"diagnose(model, idata): the first argument must be a vmrp.Model, not "
-            f"{type(model).__name__}."
-        )
+    check_model("diagnose(model, idata)", model)
     glmm, observations = model.glmm, model.observations
     rng = np.random.default_rng(random_seed)
     draws = read_draws(glmm, idata)

@@ -1,12 +1,14 @@
 """Read a Bambi model: its GLMM with Bambi's own priors, and how Bambi reports the unknowns.
 
-The only file that knows Bambi's insides (written for Bambi 0.21). Bambi's group-specific effects
-are independent normals with one sd each, so each effect of a term is a block of its own.
+It and ``bambi_draws.py`` alone know Bambi's insides (written for Bambi 0.21). Bambi's
+group-specific effects are independent normals with one sd each, so each effect of a term is a block
+of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pymc_vmrp.errors import FormulaError, PriorError
+from pymc_vmrp.errors import DataError, FormulaError, PriorError
 from pymc_vmrp.frontends.bambi_priors import coefficient_prior, effect_priors
 from pymc_vmrp.frontends.checks import check_weights
 from pymc_vmrp.frontends.coefficient_priors import GivenPrior, prior_arrays
@@ -104,6 +106,7 @@ def read_bambi(model: Any) -> BambiSpec:
     component = _only_component(model)
     name, y, trials, weights = _response(model, family)
     offset = _offset(component)
+    _check_finite(name, y)
     check_offset(offset, family)
     terms = [_read_common(term) for term in component.common_terms.values()]
     bars = [_read_bar(term) for term in component.group_specific_terms.values()]
@@ -128,7 +131,39 @@ def read_bambi(model: Any) -> BambiSpec:
     with _naming_the_remedy():
         parameters = family_parameters(family, scale, priors, fixed=False)
     glmm = GLMM(family, response, common, groups, parameters)
-    return BambiSpec(glmm, observations, _layout(model, component, glmm, terms, bars))
+    layout = _layout(model, component, glmm, terms, bars)
+    _check_names(layout, (str(component.alias or component.name), name))
+    return BambiSpec(glmm, observations, layout)
+
+
+def warn_of_summed_slopes(model: Any, stacklevel: int) -> None:
+    """Warn of terms that Bambi's own pm.Model does not compute as they are written.
+
+    Where the expression of a group-specific term is a matrix of one column, as that of ``(x:z|g)``,
+    Bambi 0.21 broadcasts n effects against an n × 1 matrix and sums over the wrong axis: each row
+    meets the sum of all rows' effects. Its ``predict`` and its sparse products are as written.
+    """
+    from bambi.config import config
+
+    if config["SPARSE_DOT"]:
+        return
+    names = [
+        term.name
+        for component in model.conditional_parameters.values()
+        for term in component.group_specific_terms.values()
+        if np.shape(term.predictor)[1:] == (1,)
+        and not any(dim.endswith("__expr_dim") for dim in term.coords)
+    ]
+    if names:
+        warnings.warn(
+            f"bambi_model.fit() multiplies each row of {names[0]!r} by the sum of all rows' "
+            "effects, an error of Bambi 0.21 for one column of numbers. CAVI and Gibbs fit the "
+            "term as it is written, as bambi_model.predict() has it; for NUTS on the same model "
+            'set bambi.config["SPARSE_DOT"] = True before the model is built, or make the product '
+            "a column of the data.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def restore_built(model: Any) -> None:
@@ -234,7 +269,18 @@ def _response(
 
 def _offset(component: Any) -> FloatArray | None:
     values = [np.squeeze(term.data).astype(float) for term in component.offset_terms.values()]
+    for term, value in zip(component.offset_terms.values(), values, strict=True):
+        _check_finite(term.name, value)
     return np.sum(values, axis=0) if values else None
+
+
+def _check_finite(name: str, values: NDArray[Any]) -> None:
+    """Bambi's automatic priors of infinite columns are NaN: the column is what is wrong."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise DataError(
+            f"{name!r} has values in the model's data that are infinite or not numbers: correct or "
+            "drop those rows."
+        )
 
 
 # --- terms ---------------------------------------------------------------------------------------
@@ -295,6 +341,7 @@ class _Bar:
 
 def _read_common(term: Any) -> _Term:
     data = np.asarray(term.data)
+    _check_finite(term.name, data)
     return _Term(term, data[:, None] if data.ndim == 1 else data)
 
 
@@ -308,6 +355,8 @@ def _read_bar(term: Any) -> _Bar:
     columns = None if term.kind == "intercept" else np.asarray(term.predictor)
     if columns is not None and columns.ndim == 1:
         columns = columns[:, None]
+    if columns is not None:
+        _check_finite(term.name, columns)
     expr = [dim for dim in term.coords if dim.endswith("__expr_dim")]
     labels = tuple(map(str, term.coords[expr[0]])) if expr else None
     with _naming_the_remedy():
@@ -385,6 +434,18 @@ def _blocks(bar: _Bar, cells: Cells) -> Iterator[GroupEffects]:
             else bar.columns[cells.first, k : k + 1].astype(float) + 0.0
         )
         yield GroupEffects(bar.factor, (Effect(expression),), levels, codes, values, prior)
+
+
+def _check_names(layout: Layout, others: Sequence[str]) -> None:
+    """Refuse before the fit what Bambi's pm.Model, or the results, could not hold."""
+    taken = {"chain", "draw", "__obs__", *layout.coords}
+    for name in (*others, *(one.name for one in layout.variables)):
+        if name in taken:
+            raise FormulaError(
+                f"The model has two things called {name!r}, which is one too many for Bambi's own "
+                "fit as well: rename the column, or one of the two by model.set_alias()."
+            )
+        taken.add(name)
 
 
 # --- how Bambi reports the unknowns --------------------------------------------------------------

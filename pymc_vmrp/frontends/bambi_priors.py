@@ -115,6 +115,8 @@ def effect_priors(prior: Any, term: str, size: int) -> list[ScalePrior]:
 def _of_effect(prior: Any, term: str, k: int, size: int) -> _Named:
     args = {}
     for name, value in prior.args.items():
+        if isinstance(value, list | tuple):
+            value = np.array(value)
         if isinstance(value, np.ndarray) and value.ndim:
             if value.size != size:
                 raise PriorError(

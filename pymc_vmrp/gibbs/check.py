@@ -23,8 +23,8 @@ def check_model(glmm: GLMM) -> None:
     if glmm.family.augment is None:
         able = [f"{f.name} ({f.link} link)" for f in families().values() if f.augment is not None]
         raise VmrpError(
-            f"inference_method='gibbs' cannot sample family={glmm.family.name!r} with "
-            f"link={glmm.family.link!r}; it can {', '.join(able)}. Use inference_method='nuts'."
+            f"The method 'gibbs' cannot sample family={glmm.family.name!r} with "
+            f"link={glmm.family.link!r}; it can {', '.join(able)}. Use 'nuts' in its place."
         )
     for mixture in glmm.common.mixtures:
         if isinstance(mixture.prior, Horseshoe):

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.arguments import check_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import (
     abbreviate,
@@ -93,11 +94,7 @@ def poststratify(
     logistic regression. Survey Methodology 23(2). Park, D. K., Gelman, A. and Bafumi, J. (2004).
     Bayesian multilevel estimation with poststratification. Political Analysis 12(4).
     """
-    if not hasattr(model, "encoder"):
-        raise DataError(
-            f"poststratify(model, idata, cells): the first argument must be a vmrp.Model, not "
-            f"{type(model).__name__}."
-        )
+    check_model("poststratify(model, idata, cells)", model)
     frame = check_frame(cells, "cells")
     columns = _by_columns(by)
     if not isinstance(weights, str):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pymc_vmrp.arguments import qualified_name
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
@@ -214,8 +215,8 @@ def describe(draws: FloatArray, ci_prob: float) -> pd.DataFrame:
 def _flat_draws(model: Model, idata: xr.DataTree) -> Draws:
     if not hasattr(model, "glmm"):
         raise DataError(
-            f"The first argument must be the vmrp.Model, the second its fit, not "
-            f"{type(model).__name__}."
+            f"The first argument must be the vmrp.Model, the second its fit, not a "
+            f"{qualified_name(model)}."
         )
     return read_draws(model.glmm, idata).flat()
 

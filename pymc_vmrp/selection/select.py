@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from pymc_vmrp.approximation import complete_options
-from pymc_vmrp.arguments import check_choice, check_count
+from pymc_vmrp.arguments import check_choice, check_count, qualified_name
 from pymc_vmrp.errors import ConvergenceWarning, DataError, VmrpError
 from pymc_vmrp.glmm.prior_draws import improper_terms
 from pymc_vmrp.glmm.responses import one_row_each
@@ -202,7 +202,9 @@ def _named(models: Mapping[str, Model] | Sequence[Model]) -> dict[str, Model]:
         raise VmrpError(f"models must be a dict or a list of Models, not {models!r}.")
     for name, model in named.items():
         if not isinstance(model, Model) or not isinstance(name, str):
-            raise VmrpError(f"models must map names to Models, not {name!r} to {model!r}.")
+            raise VmrpError(
+                f"models must map names to Models, not {name!r} to a {qualified_name(model)}."
+            )
     if not named:
         raise VmrpError("select() needs at least one model.")
     return named

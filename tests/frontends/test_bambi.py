@@ -182,6 +182,36 @@ def test_density_is_that_of_bambis_own_model(name, frame):
     np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=1e-7)
 
 
+@pytest.fixture
+def sparse_dot():
+    """Bambi's way of multiplying that is right for one column of numbers too."""
+    bmb.config["SPARSE_DOT"] = True
+    yield
+    bmb.config["SPARSE_DOT"] = False
+
+
+SUMMED = ("real ~ (x:z|g)", "real ~ x + (poly(z, 1)|h)")
+
+
+@pytest.mark.parametrize("formula", SUMMED)
+def test_one_column_of_numbers_is_fitted_as_it_is_written(frame, sparse_dot, formula):
+    theirs_model = model(formula, frame, "gaussian")
+    spec = read_bambi(theirs_model)
+    theirs_model.build()
+    for expected, named in points(theirs_model.backend.model, 3):
+        assert log_density(spec, named) == pytest.approx(expected, rel=1e-9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vmrp.fit(theirs_model, draws=5, hyperparameters="mean_field", progressbar=False)
+
+
+@pytest.mark.parametrize("formula", SUMMED)
+def test_what_bambi_sums_over_all_rows_is_told(frame, formula):
+    name = formula.split("(", 1)[1][:-1]
+    with pytest.warns(UserWarning, match=rf"{re.escape(repr(name))}.*SPARSE_DOT"):
+        vmrp.fit(model(formula, frame, "gaussian"), draws=5, hyperparameters="mean_field")
+
+
 def test_rows_pool_into_cells(frame):
     categories = model("y ~ c + (1|g) + (1|g:h)", frame, "bernoulli")
     spec = read_bambi(categories)
@@ -502,6 +532,41 @@ def test_what_is_not_read_is_named_with_the_remedy(frame, what):
     theirs_model = broken(frame, what)
     with pytest.raises(kind, match=f"(?s){message}.*bambi_model.fit"):
         vmrp.fit(theirs_model)
+
+
+@pytest.mark.parametrize("formula", ["real ~ bad + (1|g)", "real ~ (bad|g)", "bad ~ x"])
+def test_infinite_values_are_told_by_their_column(frame, formula):
+    data = frame.assign(bad=np.where(frame["x"] > 0.5, np.inf, frame["x"]))
+    name = r"bad\|g" if "|g" in formula and "(bad" in formula else "bad"
+    with pytest.raises(vmrp.DataError, match=f"'{name}' has values .* infinite"):
+        vmrp.fit(model(formula, data, "gaussian", priors={"bad|g": nested("HalfNormal", sigma=1)}))
+
+
+@pytest.mark.parametrize("name", ["sigma", "mu", "draw", "c_dim", "x"])
+def test_names_that_mean_two_things_are_refused_before_the_fit(frame, name):
+    data = frame.assign(**{name: frame["x"], "real": frame["real"]})
+    theirs_model = model(f"real ~ c + {name}", data, "gaussian")
+    if name == "x":
+        theirs_model.set_alias({"x": "c"})
+        name = "c"
+    with pytest.raises(vmrp.FormulaError, match=f"two things called '{name}'.*set_alias"):
+        vmrp.fit(theirs_model)
+
+
+def test_sds_of_effects_may_be_given_as_a_list(frame):
+    one, two = (
+        read_bambi(
+            model(
+                "real ~ c + (c|g)",
+                frame,
+                "gaussian",
+                priors={"c|g": nested("HalfNormal", sigma=sds)},
+            )
+        ).glmm.groups
+        for sds in ([1.0, 2.0], np.array([1.0, 2.0]))
+    )
+    assert [group.prior for group in one[-2:]] == [group.prior for group in two[-2:]]
+    assert one[-2].prior != one[-1].prior
 
 
 def test_the_page_of_the_docs_lists_what_is_supported():
