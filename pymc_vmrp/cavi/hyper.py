@@ -18,7 +18,7 @@ from scipy.special import erf, erfinv
 
 from pymc_vmrp.cavi.conditional import Theta
 from pymc_vmrp.glmm.priors import covariance_log_density
-from pymc_vmrp.glmm.scale_priors import ScalePrior, largest_sigma
+from pymc_vmrp.glmm.scale_priors import ScalePrior, largest_sigma, smallest_sigma
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
 
 FloatArray = NDArray[np.float64]
@@ -66,6 +66,24 @@ class HyperCoordinates:
             largest = largest_sigma(parameter.prior)
             out[k] = np.log(largest) if largest < np.inf else np.inf
         return out
+
+    @cached_property
+    def lower(self) -> FloatArray:
+        """Smallest ψ that the priors allow, shape (size,); where they have no end, 0 or −inf."""
+        out = np.where(self.folded, 0.0, -np.inf)
+        for group, scale, part in self._terms():
+            if isinstance(group.prior, ScalePrior):
+                out[part.start] = np.arcsinh(smallest_sigma(group.prior) / scale[0])
+        for k, parameter in enumerate(self.glmm.free_parameters, self._first_parameter):
+            assert isinstance(parameter.prior, ScalePrior)
+            smallest = smallest_sigma(parameter.prior)
+            out[k] = np.log(smallest) if smallest > 0 else -np.inf
+        return out
+
+    @cached_property
+    def ends_below(self) -> NDArray[np.bool_]:
+        """Which coordinates have a smallest value that is no mirror."""
+        return np.isfinite(self.lower) & ~(self.folded & (self.lower == 0))
 
     def decode(self, psi: FloatArray) -> Theta:
         """θ at ``psi`` of shape (..., size)."""

@@ -34,6 +34,7 @@ from pymc_vmrp.glmm.spec import GLMM
 
 FloatArray = NDArray[np.float64]
 
+_INSIDE = 1e-3  # of ψ, by which the search starts off the ends of its support
 START_TOL = 0.02  # of the mean-field fit to start from
 
 _SEED = 20180611  # of the exploration, so that repeated fits are equal
@@ -187,7 +188,8 @@ def integrate(
     model = ConditionalModel(glmm, choose_solver(glmm, _solver_choice(first)))
     target = Target(model, coordinates, marginals, _counter(first.iterations, callback))
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        exploration = explore(target, np.minimum(start, coordinates.upper - 1e-3), ess)
+        lower = np.where(coordinates.ends_below, coordinates.lower + _INSIDE, -np.inf)
+        exploration = explore(target, np.clip(start, lower, coordinates.upper - _INSIDE), ess)
     seconds = first.seconds + time.perf_counter() - began
     return IntegratedFit(first, model, coordinates, exploration, seconds)
 

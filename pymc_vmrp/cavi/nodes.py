@@ -34,6 +34,7 @@ _SPACING = 1.3  # distance of the last nodes in sds
 _DROP = 11.0  # log density, relative to the mode, where the nodes end
 _LEAST_CURVATURE = 0.7  # of the log density of log φ: priors have tails, which fall like 1/φ
 _MOST_NODES = 40  # along an axis, on each side of the mode
+_OUTSIDE = 1e6  # below the mode, where log densities are no such
 _NEGLIGIBLE = 1e-7  # mass of a node that sites need not average over
 _EDGE = 1e-5  # most mass of the outermost nodes
 _MOVED = 1.0  # distance of the mode, in sds, from where it was when nodes were placed
@@ -253,13 +254,14 @@ def _curvature(
         for b in range(a + 1):
             da, db = steps[a] * np.eye(k)[a], steps[b] * np.eye(k)[b]
             if a == b:
-                second = log_density(mode + da) - 2 * top + log_density(mode - da)
+                sides = [log_density(mode + da), log_density(mode - da)]
+                known = [value for value in sides if value > top - _OUTSIDE]
+                second = 2 * (float(np.mean(known)) - top) if known else -1.0
             else:
-                second = 0.25 * (
-                    log_density(mode + da + db)
-                    - log_density(mode + da - db)
-                    - log_density(mode - da + db)
-                    + log_density(mode - da - db)
-                )
+                corners = [log_density(mode + s * da + t * db) for s in (1, -1) for t in (1, -1)]
+                # outside of a prior's support nothing is told of the curvature
+                inside = min(corners) > top - _OUTSIDE
+                signs = (1, -1, -1, 1)
+                second = 0.25 * float(np.dot(signs, corners)) if inside else 0.0
             hessian[a, b] = hessian[b, a] = -second / (steps[a] * steps[b])
     return hessian

@@ -168,6 +168,7 @@ def propose(
     values = np.array([e.value for e in finite])
     gradients = np.array([e.gradient for e in finite]) * frame.sd
     mirror, limit = frame.to_x(np.zeros(coordinates.size)), frame.to_x(coordinates.upper)
+    floor = np.where(coordinates.ends_below, frame.to_x(coordinates.lower), -np.inf)
     features = Features(frame.mode, frame.sd, coordinates.folded)
     prior = _prior_table(coordinates, frame)
     surrogate = fit_surrogate(features, prior, x, values, gradients, mirror)
@@ -179,7 +180,7 @@ def propose(
         begin, kept, burn_in = before.draws[-1], _STATES, _BURN_IN // 2
     draws = surrogate.sample(
         rng,
-        np.minimum(surrogate.fold(begin), limit - _INSIDE),
+        np.clip(surrogate.fold(begin), floor + _INSIDE, limit - _INSIDE),
         frame.factor,
         kept,
         burn_in,

@@ -23,6 +23,7 @@ _MOST_STEPS, _GRADIENT_TOL, _VALUE_TOL = 80, 0.05, 1e-7
 _AXIS_STEP = 1.5  # of the points along the axes, in conditional sds
 _TOWARDS_LIMIT = 0.9  # most of the way to the end of a prior's support
 _LEAST_CURVATURE = 0.1  # along any direction, where each coordinate's own is 1
+_LITTLE_ROOM = 0.1  # in steps
 _LEAST_PRECISION = 0.2  # of a coordinate of ψ
 _SHARE_OF_SUPPORT = 0.3  # most sd of a coordinate whose prior ends somewhere
 _LEAST_INFORMATION = 0.01  # of the data about an effect, relative to its prior's precision
@@ -174,7 +175,11 @@ def climb(target: Target, start: FloatArray) -> list[Evaluation]:
         behind = coordinates.folded & (psi < 0)
         return -found.value, -np.where(behind, -found.gradient, found.gradient) * unit
 
-    bounds = [(None, u if np.isfinite(u) else None) for u in coordinates.upper / unit]
+    lower = np.where(coordinates.ends_below, coordinates.lower, -np.inf)
+    bounds = [
+        (low if np.isfinite(low) else None, high if np.isfinite(high) else None)
+        for low, high in zip(lower / unit, coordinates.upper / unit, strict=True)
+    ]
     options = {"maxiter": _MOST_STEPS, "ftol": _VALUE_TOL, "gtol": _GRADIENT_TOL}
     minimize(negative, start / unit, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     return trace
@@ -185,7 +190,10 @@ def survey(target: Target, mode: Evaluation) -> tuple[Frame, list[Evaluation]]:
     coordinates = target.coordinates
     d = len(mode.psi)
     room = _TOWARDS_LIMIT * (coordinates.upper - mode.psi)
-    unit = np.minimum(0.5 * _first_sds(coordinates, mode.psi), room)
+    wanted = 0.5 * _first_sds(coordinates, mode.psi)
+    down = np.minimum(wanted, _TOWARDS_LIMIT * (mode.psi - coordinates.lower))
+    # a mode at the upper end of its support has room below only
+    unit = np.where(room < _LITTLE_ROOM * wanted, -down, np.minimum(wanted, room))
     centre = mode.conditional.marginals
     assert centre is not None
     first = target.evaluate(mode.psi + np.diag(unit), lambda _: centre)
@@ -199,9 +207,9 @@ def survey(target: Target, mode: Evaluation) -> tuple[Frame, list[Evaluation]]:
     at = np.array([frame.to_x(e.psi) for e in first])
     predictor = fit_predictor(centre, at, [e.conditional for e in first])
     steps = np.concatenate([np.eye(d), -np.eye(d)]) * _AXIS_STEP * conditional
-    axes = target.evaluate(
-        mode.psi + np.minimum(steps, room), lambda psi: predictor(frame.to_x(psi))
-    )
+    below = np.where(coordinates.ends_below, mode.psi - coordinates.lower, np.inf)
+    steps = np.clip(steps, -_TOWARDS_LIMIT * below, room)
+    axes = target.evaluate(mode.psi + steps, lambda psi: predictor(frame.to_x(psi)))
     return frame, [*first, *axes]
 
 

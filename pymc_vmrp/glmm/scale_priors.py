@@ -234,13 +234,14 @@ class ScaleDensity:
         What it is, for messages.
     log_density : callable
         Log density of σ > 0, elementwise; −inf outside of the support.
-    largest : float
-        Largest σ that the prior allows.
+    largest, smallest : float
+        Ends of the support of σ.
     """
 
     name: str
     log_density: Callable[[FloatArray], FloatArray]
     largest: float = math.inf
+    smallest: float = 0.0
 
     def log_density_sigma(self, sigma: FloatArray) -> FloatArray:
         """Log density of σ."""
@@ -268,6 +269,11 @@ def log_density_at(prior: ScalePrior, sigma: float) -> float:
 def largest_sigma(prior: ScalePrior) -> float:
     """Upper end of the support of σ."""
     return prior.largest if isinstance(prior, Uniform | ScaleDensity) else math.inf
+
+
+def smallest_sigma(prior: ScalePrior) -> float:
+    """Lower end of the support of σ."""
+    return prior.smallest if isinstance(prior, ScaleDensity) else 0.0
 
 
 def log_density_of_variance(prior: ScalePrior, covariance: FloatArray) -> FloatArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from pymc_vmrp.cavi import integrate
 from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.conditional import ConditionalModel, Theta
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
+from pymc_vmrp.glmm.scale_priors import ScaleDensity
 from pymc_vmrp.results.mixture import MixturePosterior
 from pymc_vmrp.results.posterior import VariationalPosterior
 
@@ -101,6 +104,24 @@ def test_a_sigma_of_the_likelihood_and_one_of_a_term(survey):
         "z ~ 1 + (1|state)", data, family="gaussian", priors={"1|state": vmrp.Exponential(1)}
     )
     assert_like_brute_force(model, [np.geomspace(0.002, 4, 70), np.geomspace(0.4, 2.5, 60)])
+
+
+def test_a_mode_at_the_upper_end_of_a_prior(survey):
+    model = vmrp.Model("y ~ x + (1|state)", survey, priors={"1|state": vmrp.Uniform(0.1)})
+    assert_like_brute_force(model, [0.1 * np.exp(0.0125 * (np.arange(-320, 0) + 0.5))])
+
+
+@pytest.mark.parametrize("smallest", [0.3, 1.5])
+def test_a_prior_that_starts_above_zero(survey, smallest):
+    """Its density is cut off below, where the likelihood has its mode or where it has none."""
+
+    def cut(sigma):
+        return np.where(sigma > smallest, -sigma, -np.inf)
+
+    model = vmrp.Model("y ~ x + (1|state)", survey)
+    group = replace(model.glmm.groups[0], prior=ScaleDensity("cut", cut, smallest=smallest))
+    model.glmm = replace(model.glmm, groups=(group,))
+    assert_like_brute_force(model, [smallest * np.exp(0.0125 * (np.arange(320) + 0.5))])
 
 
 @pytest.mark.parametrize("largest", [0.8, 1.0])

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.frontends.identify import check_identified
 from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate
 from pymc_vmrp.frontends.pymc.latents import Latent
 from pymc_vmrp.frontends.pymc.likelihood import Likelihood
@@ -92,6 +93,7 @@ def assemble(parts: Parts, terms: Terms, likelihood: Likelihood) -> Assembled:
         log_base=float(family.constants(rows).sum()),
         offset=None if kept is None else kept[cells.first],
     )
+    check_identified(common, family, response.statistics)
     glmm = GLMM(family, response, common, tuple(groups), likelihood.parameters)
     return Assembled(glmm, places)
 

@@ -11,8 +11,8 @@ from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.maker import function
 from pytensor.graph.traversal import ancestors, io_toposort
 from pytensor.scalar.basic import Add, Cast, Sub
-from pytensor.tensor.basic import Alloc, cast
-from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.basic import Alloc, MakeVector, cast
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.type import TensorType
@@ -27,13 +27,16 @@ def named_input(name: str, shape: Sequence[int | None]) -> Any:
     return TensorType(dtype="float64", shape=tuple(shape))(name=name)
 
 
-def numeric(inputs: Sequence[Any], outputs: Sequence[Any]) -> Callable[..., list[Any]]:
+def numeric(
+    inputs: Sequence[Any], outputs: Sequence[Any], *, stable: bool = False
+) -> Callable[..., list[Any]]:
     """The outputs as a function of the inputs, evaluated by numpy.
 
     Nothing is compiled and hardly anything rewritten: that would take seconds, for a function that
-    is called some hundred times.
+    is called some hundred times. ``stable`` rewrites, which also makes expressions numerically
+    stable.
     """
-    mode = numpy_mode("minimum_compile")
+    mode = numpy_mode("fast_run" if stable else "minimum_compile")
     return function(list(inputs), in_double(outputs), mode=mode, on_unused_input="ignore")
 
 
@@ -59,6 +62,10 @@ def substitute(
         same_shape = node.inputs[0].type == node.outputs[0].type
         if isinstance(node.op, SpecifyShape) or (isinstance(node.op, Alloc) and same_shape):
             return [inputs[0]]
+        if isinstance(node.op, DimShuffle) and (
+            inputs[0].type.ndim == 0 or inputs[0].type.ndim != node.op.input_ndim
+        ):  # axes to broadcast by, which a number or a vector of rows does as it is
+            return [inputs[0]]
         if isinstance(node.op, OpFromGraph):  # it insists on the shapes it was made for
             inner = node.op.fgraph.unfreeze()
             own = dict(zip(inner.inputs, inputs, strict=True))
@@ -72,16 +79,26 @@ def in_double(outputs: Sequence[Any]) -> list[Any]:
     """Graphs without single precision: PyTensor takes the root of the integer 2 in it."""
 
     def remake(node: Any, inputs: list[Any]) -> list[Any]:
-        single = isinstance(node.op, Elemwise) and node.outputs[0].dtype in ("float16", "float32")
+        single = isinstance(node.op, Elemwise) and _is_narrow(node.outputs[0])
         if single and not isinstance(node.op.scalar_op, Cast):
             inputs = [cast(v, "float64") for v in inputs]
         elif all(new is old for new, old in zip(inputs, node.inputs, strict=True)):
             return list(node.outputs)
+        if isinstance(node.op, MakeVector) and str(node.op.dtype).startswith("float"):
+            return list(MakeVector("float64").make_node(*inputs).outputs)
         if isinstance(node.op, OpFromGraph):  # it insists on the types it was made for
+            inputs = [
+                cast(new, old.type.dtype) if _is_narrow(old) else new
+                for new, old in zip(inputs, node.inputs, strict=True)
+            ]
             return list(node.clone_with_new_inputs(inputs, strict=False).outputs)
         return list(node.op.make_node(*inputs).outputs)
 
     return _rebuild(outputs, {}, remake)
+
+
+def _is_narrow(variable: Any) -> bool:
+    return getattr(variable.type, "dtype", None) in ("float16", "float32")
 
 
 def _rebuild(

@@ -16,6 +16,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
+from pymc.logprob.utils import ParameterValueError
 from pytensor.compile.maker import function
 from pytensor.gradient import grad
 from pytensor.graph.basic import Constant
@@ -37,6 +38,7 @@ from pymc_vmrp.glmm.spec import FamilyParameter
 
 FloatArray = NDArray[np.float64]
 
+_LEAST = -1e8  # of ℓ
 _INSIDE = 1e-9  # relative, by which φ stays off the end of its support
 _MOST_FREE = 2  # parameters: q(φ) is a grid
 _SPAN = 3.0  # of log φ around the prior's median, where it is looked for at first
@@ -100,13 +102,16 @@ class _Graph:
         Of which φ consists.
     largest : tuple of float
         Largest value of each.
+    automatic : bool
+        Whether automatic derivatives are of any use.
     step : float, optional
-        Of the differences in the place of derivatives.
+        Of the differences in their place, where they are not finite.
     """
 
     view: View
     scales: tuple[Scale, ...]
     largest: tuple[float, ...]
+    automatic: bool = True
     step: float | None = None
     # PyTensor's functions keep their arguments: one call at a time
     lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
@@ -114,15 +119,10 @@ class _Graph:
     @cached_property
     def _functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
         view, parts = self.view, self.view.parts
-        n = len(view.y)
         rows = pt.lvector("rows")
         some = pt.dvector("some")  # η of these rows
         log_density = pm.logp(view.observed, parts.data)
-        by_row = {
-            c: pt.as_tensor(np.array(c.data))[rows]
-            for c in ancestors([log_density])
-            if isinstance(c, Constant) and getattr(c.type, "shape", ())[:1] == (n,) and n > 1
-        }
+        by_row = _data_of_rows(log_density, parts.y.shape, rows)
         (replaced,) = in_double(
             substitute([log_density], {**by_row, view.eta: some}, any_shape=True)
         )
@@ -144,16 +144,28 @@ class _Graph:
 
     def density(self, eta: FloatArray, rows: FloatArray, phi: Parameters) -> FloatArray:
         """ℓ, of the shape of η: (n,) or (n, k)."""
-        return np.asarray(self._call(0, eta, rows, phi))
+        found = np.asarray(self._call(0, eta, rows, phi))
+        # far out, where numbers underflow
+        return np.where(found > _LEAST, found, _LEAST)
 
     def derivatives(
         self, eta: FloatArray, rows: FloatArray, phi: Parameters
     ) -> tuple[FloatArray, FloatArray]:
         """ℓ′ and ℓ″."""
-        if self.step is not None:
-            return differences(lambda at: self.density(at, rows, phi), eta, self.step)
+        if not self.automatic:
+            return self._differences(eta, rows, phi)
         slope, curvature = self._call(1, eta, rows, phi)
-        return slope, curvature
+        broken = ~(np.isfinite(slope) & np.isfinite(curvature))
+        if self.step is None or not broken.any():
+            return slope, curvature
+        other = self._differences(eta, rows, phi)
+        return np.where(broken, other[0], slope), np.where(broken, other[1], curvature)
+
+    def _differences(
+        self, eta: FloatArray, rows: FloatArray, phi: Parameters
+    ) -> tuple[FloatArray, FloatArray]:
+        assert self.step is not None
+        return differences(lambda at: self.density(at, rows, phi), eta, self.step)
 
     def _call(self, which: int, eta: FloatArray, rows: FloatArray, phi: Parameters) -> Any:
         matrix = eta[:, None] if eta.ndim == 1 else eta
@@ -168,10 +180,40 @@ class _Graph:
                     batch[:, scale.element] = scale.theta(inside)
             batches.append(batch.reshape(k, *self.view.parts.hypers[h].shape))
         with self.lock, np.errstate(all="ignore"):
-            found = self._functions[which](np.ascontiguousarray(matrix.T), number, *batches)
+            try:
+                found = self._functions[which](np.ascontiguousarray(matrix.T), number, *batches)
+            except ParameterValueError as error:
+                raise refuse(
+                    self.view.parts.observed.name,
+                    f"has parameters that the fit takes out of their support ({error})",
+                ) from error
         if which == 0:
             return np.broadcast_to(found, matrix.T.shape).T.reshape(eta.shape)
         return tuple(np.broadcast_to(f, matrix.T.shape).T.reshape(eta.shape) for f in found)
+
+
+def _data_of_rows(log_density: Any, shape: tuple[int, ...], rows: Any) -> dict[Any, Any]:
+    """Constants that have an entry for each response, taken at some of them."""
+    out = {}
+    for constant in ancestors([log_density]):
+        data = getattr(constant, "data", None)
+        if not isinstance(constant, Constant) or not isinstance(data, np.ndarray):
+            continue
+        if data.size == 1 and data.ndim and len(shape) > 1:
+            out[constant] = pt.constant(data.reshape(()))
+        if data.ndim > len(shape) > 1 or data.size < 2:
+            continue
+        if len(shape) == 1 and data.shape[:1] == shape:
+            out[constant] = pt.as_tensor(np.array(data))[rows]
+        elif len(shape) > 1 and _fits(data.shape, shape):
+            out[constant] = pt.as_tensor(np.broadcast_to(data, shape).ravel())[rows]
+    return out
+
+
+def _fits(own: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether an array of a shape broadcasts to another one."""
+    tail = shape[len(shape) - len(own) :]
+    return all(m in (1, n) for m, n in zip(own, tail, strict=True))
 
 
 def _usable(graph: _Graph) -> _Graph:
@@ -182,36 +224,46 @@ def _usable(graph: _Graph) -> _Graph:
     ModelError
         Where rows by themselves have not the log density that they have among all, or it has kinks.
     """
-    view = graph.view
+    view, name = graph.view, graph.view.parts.observed.name
     eta = view.random_eta(4)
     phi = tuple(scale.value(view.trials.base) for scale in graph.scales)
     every = np.arange(len(view.y), dtype=float)
     some = every[:: max(1, len(every) // 7)]
+    chosen = view.rows(eta)[some.astype(int)]
     theta = [hyper.value for hyper in view.parts.hypers]
     whole = numeric([view.eta, *theta], [pm.logp(view.observed, view.parts.data)])
     try:
-        own = graph.density(eta[some.astype(int)], some, phi)
-        first, second = graph.derivatives(eta[some.astype(int)], some, phi)
+        own = graph.density(chosen, some, phi)
+        first, second = graph.derivatives(chosen, some, phi)
     except Exception as error:
         raise refuse(
-            view.parts.observed.name,
+            name,
             f"has the distribution {print_name(view.observed)}, whose derivatives PyTensor cannot "
             f"take row by row ({type(error).__name__})",
         ) from error
-    name = view.parts.observed.name
-    expected = whole(eta, *view.trials.base)[0][some.astype(int)]
+    expected = whole(eta, *view.trials.base)[0].ravel()[some.astype(int)]
     if not np.allclose(own, expected, rtol=1e-7, atol=1e-7):
+        if not np.array_equal(view.element, np.arange(len(view.y))):
+            raise refuse(
+                name, "has rows that are indexed behind the link function f: write f(a[index]) in "
+                "place of f(a)[index]",
+            )  # fmt: skip
         raise refuse(name, "has rows that depend on one another")
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        chosen = eta[some.astype(int)]
-        graph = replace(graph, step=best_step(lambda at: graph.density(at, some, phi), chosen))
-        if graph.step is None:
-            raise refuse(name, "has a likelihood without two derivatives")
+        graph = replace(graph, automatic=False)
+    step = best_step(lambda at: graph.density(at, some, phi), chosen)
+    if step is None and not graph.automatic:
+        raise refuse(name, "has a likelihood without two derivatives")
+    graph = replace(graph, step=step)
 
-    def derivatives(at: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return graph.derivatives(np.broadcast_to(at, (len(some), len(at))), some, phi)
+    def everywhere(at: FloatArray) -> FloatArray:
+        return np.broadcast_to(at, (len(some), len(at)))
 
-    if has_kinks(derivatives, *_range(view)):
+    if has_kinks(
+        lambda at: graph.density(everywhere(at), some, phi),
+        lambda at: graph.derivatives(everywhere(at), some, phi),
+        *_range(view),
+    ):
         raise refuse(
             name,
             f"has the distribution {print_name(view.observed)}, whose log density has kinks in the "
@@ -230,9 +282,10 @@ def _family(name: str, graph: _Graph, rows: int, middle: tuple[float, ...]) -> F
     every = np.arange(rows, dtype=float)
 
     def start(_: Statistics) -> tuple[FloatArray, FloatArray]:
-        """Every row at the one η that is most likely."""
+        """Every row at one η: the mode that is next to 0, as a circle has others."""
         values = [graph.density(np.full(rows, eta), every, middle).sum() for eta in _GRID]
-        return np.full(rows, _GRID[int(np.nanargmax(values))]), np.ones(rows)
+        mode = _GRID[_nearest_mode(np.nan_to_num(values, nan=-np.inf))]
+        return np.full(rows, mode), np.ones(rows)
 
     return Family(
         name=name,
@@ -247,6 +300,17 @@ def _family(name: str, graph: _Graph, rows: int, middle: tuple[float, ...]) -> F
         draw=_absent,
         log_concave=False,
     )
+
+
+def _nearest_mode(values: FloatArray) -> int:
+    """The local maximum to which a climb from the middle leads."""
+    at = len(values) // 2 if np.isfinite(values[len(values) // 2]) else int(np.argmax(values))
+    while True:
+        around = np.arange(max(at - 1, 0), min(at + 2, len(values)))
+        best = int(around[np.argmax(values[around])])
+        if values[best] <= values[at]:
+            return at
+        at = best
 
 
 def _first(cells: Cells) -> FloatArray:

@@ -14,10 +14,10 @@ import numpy as np
 import pymc as pm
 from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
-from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random import basic
 
-from pymc_vmrp.frontends.pymc.graph import named_input, numeric, substitute
+from pymc_vmrp.errors import ModelError
+from pymc_vmrp.frontends.pymc.graph import is_random, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.predictor import Predictor
 from pymc_vmrp.frontends.pymc.reading import Parts
 from pymc_vmrp.frontends.pymc.refusal import refuse
@@ -30,7 +30,7 @@ FloatArray = NDArray[np.float64]
 Theta = tuple[FloatArray, ...]
 
 _SMALL = 1e-7  # relative difference of two parameters that are the same
-_MOST_FREE = 2  # parameters of a likelihood without a closed form: q(φ) is a grid
+_FAR = (6.0, 8.0)  # of η, where a link that is clipped would show
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,11 @@ class View:
         size = (*self.eta.type.shape,)
         return np.random.default_rng(seed).uniform(-1.5, 1.5, size)
 
+    def etas(self) -> list[FloatArray]:
+        """Values at which functions of η are compared: near ones, and far ones on both sides."""
+        far = np.random.default_rng(5).uniform(*_FAR, (*self.eta.type.shape,))
+        return [self.random_eta(2), self.random_eta(3), far, -far]
+
     def rows(self, eta: FloatArray) -> FloatArray:
         """η of each row."""
         return eta.ravel()[self.element]
@@ -119,39 +124,50 @@ def find_likelihood(
     """
     from pymc_vmrp.frontends.pymc.graph_family import graph_likelihood
 
-    views = []
+    views: list[tuple[Predictor, View]] = []
+    refusal: ModelError | None = None
     for predictor in predictors:
-        view = _view(parts, predictor, trials)
-        if view is None:
+        try:
+            view = _view(parts, predictor, trials)
+            if view is None:
+                continue
+            views.append((predictor, view))
+            match = FAMILY_MATCHES.get(type(view.observed.owner.op))
+            found = None if match is None else match(view)
+        except ModelError as error:
+            refusal = refusal or error
             continue
-        views.append((predictor, view))
-        match = FAMILY_MATCHES.get(type(view.observed.owner.op))
-        found = None if match is None else match(view)
         if found is not None:
             return predictor, found
-    if not views:
-        raise refuse(
-            parts.observed.name,
-            "has rows that depend on several elements of the linear predictor, or is multivariate",
-        )
     for predictor, view in views:
-        if parts.y.ndim == 1 and np.array_equal(view.element, np.arange(len(view.y))):
+        try:
             return predictor, graph_likelihood(view)
-    used = set(ancestors([views[0][0].node]))
-    name = next(latent.name for latent in parts.latents if latent.z in used)
+        except ModelError as error:
+            refusal = refusal or error
+    if refusal is not None:
+        raise refusal
     raise refuse(
-        name,
-        f"has a Gaussian prior, but rows of {parts.observed.name!r} are neither linear in it nor a "
-        "likelihood of one predictor each",
+        parts.observed.name,
+        "has rows that depend on several elements of the linear predictor, or is multivariate",
     )
 
 
 def _view(parts: Parts, predictor: Predictor, trials: Trials) -> View | None:
+    """The likelihood as a function of a predictor; None where rows depend on several elements.
+
+    Raises
+    ------
+    ModelError
+        Where it cannot be evaluated.
+    """
     shape = predictor.shape
     eta = named_input("eta", shape)
     (observed,) = substitute([predictor.observed], {predictor.node: eta})
     log_density = pm.logp(observed, parts.data)
     theta = [hyper.value for hyper in parts.hypers]
+    name = parts.observed.name
+    if is_random(log_density):
+        raise refuse(name, "depends on a random variable that is not part of the model")
     if log_density.type.ndim != parts.y.ndim:
         return None
     of_rows = numeric([eta, *theta], [log_density])
@@ -164,12 +180,15 @@ def _view(parts: Parts, predictor: Predictor, trials: Trials) -> View | None:
             found = np.array(np.nan)
         return np.broadcast_to(found, parts.y.shape).ravel()
 
+    if any(np.isnan(rows(np.full(shape, everywhere))).all() for everywhere in (-0.5, 1.5)):
+        raise refuse(name, "has parameters outside of their support for ordinary values of the "
+                     "linear predictor: a link function is missing")  # fmt: skip
     element = element_of_rows(rows, shape, parts.y.size)
     if element is None:
         return None
     op = observed.owner.op
     inner: Callable[..., list[Any]] | None = None
-    if hasattr(op, "dist_params"):
+    if type(op) in FAMILY_MATCHES:
         inner = numeric([eta, *theta], op.dist_params(observed.owner))
 
     def arguments(value: FloatArray, at: Theta) -> list[FloatArray]:
@@ -243,11 +262,13 @@ def _of_share(
     name: str,
     read: Callable[[list[FloatArray]], tuple[FloatArray, FloatArray | None]],
 ) -> Likelihood | None:
-    eta = view.random_eta(2)
-    share, trials = read(view.arguments(eta, view.trials.base))
+    etas = view.etas()
+    found = [read(view.arguments(eta, view.trials.base)) for eta in etas]
+    trials = found[0][1]
     for link in ("logit", "probit", "cloglog"):
         family = get_family(name, link)
-        if _same(share, family.inverse_link(view.rows(eta))):
+        expected = [family.inverse_link(view.rows(eta)) for eta in etas]
+        if all(_same(share, e) for (share, _), e in zip(found, expected, strict=True)):
             n = None if trials is None else np.broadcast_to(trials, len(view.y)).astype(np.int64)
             return Likelihood(family, Rows(view.y.astype(np.int64), n), view.element)
     return None
@@ -255,12 +276,18 @@ def _of_share(
 
 def _log_ratio(view: View, mean: Callable[[list[FloatArray]], FloatArray]) -> FloatArray | None:
     """Log of mean/e^η of each row where it does not depend on η; None where it does."""
-    found = []
-    for seed in (2, 3):
-        eta = view.random_eta(seed)
-        with np.errstate(all="ignore"):
-            found.append(np.log(mean(view.arguments(eta, view.trials.base))) - view.rows(eta))
-    return found[0] if _same(*found) else None
+    with np.errstate(all="ignore"):
+        found = [
+            np.log(mean(view.arguments(eta, view.trials.base))) - view.rows(eta)
+            for eta in view.etas()
+        ]
+    if np.isinf(found[0]).any():
+        raise refuse(
+            view.parts.observed.name,
+            "has rows whose mean is 0 whatever the linear predictor (an exposure of 0?): leave "
+            "them out",
+        )
+    return found[0] if all(_same(found[0], other) for other in found[1:]) else None
 
 
 def _known(offset: FloatArray) -> FloatArray | None:
@@ -293,23 +320,21 @@ def _gamma(view: View) -> Likelihood | None:
 
 
 def _beta_binomial(view: View) -> Likelihood | None:
-    eta = view.random_eta(2)
-    n, a, b = view.arguments(eta, view.trials.base)
     family = get_family("beta_binomial")
     kappa = _parameter(view, "beta_binomial", 0, lambda args: args[1] + args[2])
-    if kappa is None or not _same(a / (a + b), family.inverse_link(view.rows(eta))):
-        return None
+    for eta in view.etas():
+        n, a, b = view.arguments(eta, view.trials.base)
+        if kappa is None or not _same(a / (a + b), family.inverse_link(view.rows(eta))):
+            return None
+    assert kappa is not None
     trials = np.broadcast_to(n, len(view.y)).astype(np.int64)
     return _with(view, "beta_binomial", Rows(view.y.astype(np.int64), trials), [kappa])
 
 
 def _shift(view: View, at: int) -> FloatArray | None:
     """What is added to η in the argument of a location."""
-    found = []
-    for seed in (2, 3):
-        eta = view.random_eta(seed)
-        found.append(view.arguments(eta, view.trials.base)[at] - view.rows(eta))
-    return found[0] if _same(*found) else None
+    found = [view.arguments(eta, view.trials.base)[at] - view.rows(eta) for eta in view.etas()]
+    return found[0] if all(_same(found[0], other) for other in found[1:]) else None
 
 
 def _student(view: View) -> Likelihood | None:
@@ -365,9 +390,9 @@ def _of_hypers(
     view: View, read: Callable[[list[FloatArray]], FloatArray]
 ) -> tuple[Scale | None, FloatArray] | None:
     """A parameter as one function of the hyperparameters, times a number for each row."""
-    eta = view.random_eta(2)
+    eta, *others = view.etas()
     base = read(view.arguments(eta, view.trials.base))
-    if not _same(base, read(view.arguments(view.random_eta(3), view.trials.base))):
+    if not all(_same(base, read(view.arguments(o, view.trials.base))) for o in others):
         return None
     for moved in view.trials.theta:
         ratio = read(view.arguments(eta, moved[0])) / base

@@ -73,12 +73,26 @@ def find_predictors(parts: Parts) -> list[Predictor]:
         shape = _shape(parts, node)
         evaluate, index = _at_rows(parts, node, shape, rng)
         last = evaluate
+        _check_data(parts, evaluate, rng)
         if _is_affine(parts, evaluate, rng) and _has_known_offset(parts, evaluate, rng):
             offset = evaluate(Point(parts.zeros(), parts.base()))
             found.append(Predictor(node, observed, evaluate, shape, index, offset))
     if not found:
         raise _blame(parts, observed, last, rng)
     return found
+
+
+def _check_data(
+    parts: Parts, evaluate: Callable[[Point], FloatArray], rng: np.random.Generator
+) -> None:
+    """Some rows without a value, whatever the variables' values, are those of missing data."""
+    points = Point(parts.zeros(), parts.base()), Point(_random_z(parts, rng), parts.base())
+    never = np.isnan([evaluate(point) for point in points]).all(axis=0)
+    if never.any() and not never.all():
+        raise refuse(
+            parts.observed.name,
+            "has rows whose linear predictor is not a number: look for missing values in the data",
+        )
 
 
 def transformed_latents(parts: Parts) -> list[str]:

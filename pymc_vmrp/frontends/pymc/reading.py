@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.distributions.multivariate import LKJCorrRV, ZeroSumNormalRV, _LKJCholeskyCovRV
 from pymc.model.transform.optimization import freeze_dims_and_data
@@ -119,6 +120,11 @@ class Parts:
         latents = {one.rv: one.expression for one in self.latents}
         return latents | {one.rv: one.value for one in self.hypers}
 
+    @cached_property
+    def with_data(self) -> dict[Any, Any]:
+        """The same, and the data in the place of the observed variable."""
+        return self.replacements | {self.observed: self.data}
+
     def in_inputs(self, variables: Sequence[Any]) -> list[Any]:
         """Variables of the frozen model in terms of the inputs."""
         return substitute(variables, self.replacements)
@@ -178,6 +184,8 @@ def read(model: pm.Model, as_hypers: Collection[str] = ()) -> Parts:
         if frozen.rvs_to_transforms[rv] is not None and not _is_zero_sum(rv):
             raise refuse(rv.name, "has a transform, which makes it other than Gaussian")
         latents.append(latent)
+    if 0 in shapes[-1]:
+        raise refuse(observed.name, "has no rows")
     if not latents:
         names = ", ".join(repr(rv.name) for rv in free) or "none"
         raise refuse(None, f"has no variable with a Gaussian prior (it has {names})")
@@ -198,7 +206,7 @@ def _only_hyper(frozen: pm.Model, hypers: Sequence[Hyper], potential: Any) -> in
 
 def _frozen(model: pm.Model) -> pm.Model:
     """The model with dims and data as constants, which share their memory with it."""
-    frozen = freeze_dims_and_data(model)
+    frozen = _copied(model)
     data = {v.name: v for v in model.named_vars.values() if isinstance(v, SharedVariable)}
     outputs = [*frozen.basic_RVs, *frozen.deterministics]
     constants: list[Any] = [v for v in ancestors(outputs) if isinstance(v, Constant)]
@@ -211,14 +219,43 @@ def _frozen(model: pm.Model) -> pm.Model:
     return frozen
 
 
+def _copied(model: pm.Model) -> pm.Model:
+    """``freeze_dims_and_data``, which does not take initial values that are variables."""
+    given = dict(model.rvs_to_initial_values)
+    try:
+        for rv in given:
+            model.rvs_to_initial_values[rv] = None
+        return freeze_dims_and_data(model)
+    except (AssertionError, NotImplementedError, ValueError) as error:
+        detail = str(error) or "a variable whose dims= has a None?"
+        raise refuse(None, f"cannot be copied by PyMC ({detail})") from error
+    finally:
+        model.rvs_to_initial_values.update(given)
+
+
 def _check(model: pm.Model) -> None:
+    if model.parent is not None:
+        raise refuse(None, f"is a part of another model, {model.root.name or 'the outer one'!r}")
+    _check_names([v.name for v in [*model.free_RVs, *model.deterministics]])
     names = [rv.name for rv in model.observed_RVs]
     if not names:
         raise refuse(None, "has no observed variable")
     if len(names) > 1:
         raise refuse(None, f"has several observed variables ({', '.join(map(repr, names))})")
-    if type(model.observed_RVs[0].owner.op).__name__ == "PartialObservedRV":
-        raise refuse(names[0], "has missing values: leave out their rows")
+    if type(model.observed_RVs[0].owner.op).__name__ == "MinibatchRandomVariable":
+        raise refuse(names[0], "has total_size=: minibatches are not for this method, which reads "
+                     "all rows at once")  # fmt: skip
+    single = [rv.name for rv in model.free_RVs if str(rv.dtype) in ("float16", "float32")]
+    if single:
+        raise refuse(single[0], "is in single precision: build the model with floatX='float64'")
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """ArviZ drops variables under the names of its dimensions."""
+    taken = {"chain", "draw"} | {f"{name}_dim_{i}" for name in names for i in range(4)}
+    for name in names:
+        if name in taken:
+            raise refuse(name, "has the name of a dimension in ArviZ: give it another one")
 
 
 def _is_zero_sum(rv: Any) -> bool:
@@ -236,6 +273,9 @@ def shapes_of(rvs: Sequence[Any]) -> list[tuple[int, ...]]:
 def _hyper(frozen: pm.Model, rv: Any, shape: tuple[int, ...]) -> Hyper:
     op = rv.owner.op
     if not str(rv.dtype).startswith("float"):
+        if rv.name.endswith("_unobserved"):  # as PyMC names what it imputes
+            of = rv.name.removesuffix("_unobserved")
+            raise refuse(of, "has missing values: leave out their rows")
         raise refuse(rv.name, "is discrete")
     others = [other for other in frozen.free_RVs if other is not rv]
     parents = depends_on(rv.owner.inputs, others)
@@ -245,7 +285,7 @@ def _hyper(frozen: pm.Model, rv: Any, shape: tuple[int, ...]) -> Hyper:
     transform = frozen.rvs_to_transforms[rv]
     kind = LKJ_FORMS.get(type(op), ("", "scalars"))[1]
     if kind == "scalars" and op.ndim_supp > 0:
-        raise refuse(rv.name, f"has a multivariate prior ({print_name(rv)}) that is not Gaussian")
+        raise refuse(rv.name, f"has the multivariate prior {print_name(rv)}, which is not known")
     if transform is not None and kind == "scalars" and (transform.ndim_supp or 0) > 0:
         raise refuse(rv.name, "has a transform that ties its elements together")
     free_shape = shape
@@ -254,7 +294,16 @@ def _hyper(frozen: pm.Model, rv: Any, shape: tuple[int, ...]) -> Hyper:
     value = named_input(rv.name, shape)
     free = named_input(f"{rv.name}__free", free_shape)
     constrained = free if transform is None else transform.backward(free, *rv.owner.inputs)
+    if transform is None and kind == "scalars" and _is_positive(rv, shape):
+        constrained = pt.exp(free)
     return Hyper(rv.name, rv, value, free, constrained, shape, free_shape, kind)
+
+
+def _is_positive(rv: Any, shape: tuple[int, ...]) -> bool:
+    """Whether values below zero have no density."""
+    value = np.full(shape, -1.0)
+    with np.errstate(all="ignore"):
+        return bool(np.isneginf(evaluate([pm.logp(rv, pt.constant(value))])[0]).all())
 
 
 def print_name(rv: Any) -> str:

@@ -9,10 +9,11 @@ from pytensor import config  # type: ignore[attr-defined]
 
 from pymc_vmrp.errors import ModelError
 from pymc_vmrp.frontends.pymc.assemble import assemble
+from pymc_vmrp.frontends.pymc.graph import depends_on
 from pymc_vmrp.frontends.pymc.likelihood import find_likelihood
 from pymc_vmrp.frontends.pymc.predictor import find_predictors, transformed_latents
 from pymc_vmrp.frontends.pymc.proof import prove
-from pymc_vmrp.frontends.pymc.reading import Parts, read
+from pymc_vmrp.frontends.pymc.reading import Parts, print_name, read
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import make_trials
 from pymc_vmrp.frontends.pymc.terms import find_terms
@@ -96,11 +97,15 @@ def _check_all_used(translation: Translation) -> None:
             continue
         for e in range(hyper.size):
             count = roles.get((h, e), 0)
+            if count == 0 and not depends_on([parts.observed], [hyper.rv]):
+                raise refuse(hyper.name, "is one that the data do not depend on: leave it out")
             if count == 0:
                 raise refuse(
-                    hyper.name, "is not Gaussian, and neither a standard deviation of Gaussian "
+                    hyper.name,
+                    f"has a prior that is not Gaussian ({print_name(hyper.rv)}), and is a term of "
+                    "the linear predictor, or else neither a standard deviation of Gaussian "
                     "variables nor a parameter of the likelihood",
-                )  # fmt: skip
+                )
             if count > 1:
                 raise refuse(
                     hyper.name, "is a parameter of the likelihood and also a standard deviation of "

@@ -38,7 +38,9 @@ from pymc_vmrp.glmm.scale_priors import (
 
 FloatArray = NDArray[np.float64]
 
-_STEPS = (0.7, -0.4)  # of a free hyperparameter, at which functions of it are looked at
+# of a free hyperparameter, at which functions of it are looked at; far ones for limits such as
+# maximum(σ, 0.001), by which a function is another one there
+_STEPS = (0.7, -0.4, 2.5, -2.5, 5.0, -5.0, 8.0, -8.0)
 _SMALL = 1e-9  # relative change that is rounding
 _EXACT = 1e-7  # of a power
 _FAR = 80.0  # a free hyperparameter at the end of its support
@@ -47,13 +49,15 @@ _ENDLESS = 1e8
 
 @dataclass(frozen=True, order=True)
 class Scale:
-    """σ = θ^rate ("power") or exp(rate·θ) ("exp") of one element of one hyperparameter.
+    """σ as a function of one element θ of one hyperparameter.
+
+    It is θ^rate ("power"), exp(rate·θ) ("exp") or θ + rate ("shift").
 
     Attributes
     ----------
     hyper, element : int
         Which hyperparameter of ``Parts.hypers``, and which of its elements.
-    form : {"power", "exp"}
+    form : {"power", "exp", "shift"}
     rate : float
     """
 
@@ -64,16 +68,22 @@ class Scale:
 
     def sigma(self, theta: Any) -> Any:
         """σ from θ."""
+        if self.form == "shift":
+            return theta + self.rate
         return theta**self.rate if self.form == "power" else np.exp(self.rate * theta)
 
     def theta(self, sigma: Any) -> Any:
         """θ from σ."""
+        if self.form == "shift":
+            return sigma - self.rate
         if self.form == "power":
             return sigma if self.rate == 1 else sigma ** (1 / self.rate)
         return np.log(sigma) / self.rate
 
     def log_slope(self, sigma: Any) -> Any:
         """Log of the absolute value of dθ/dσ."""
+        if self.form == "shift":
+            return np.zeros_like(sigma)
         if self.form == "power":
             return (1 / self.rate - 1) * np.log(sigma) - math.log(abs(self.rate))
         return -np.log(sigma) - math.log(abs(self.rate))
@@ -93,7 +103,7 @@ class Trials:
     elements : tuple of (int, int)
         Hyperparameter and element of each trial.
     theta : tuple of (tuple of ndarray)
-        Two trials for each element.
+        Several trials for each element.
     """
 
     base: tuple[FloatArray, ...]
@@ -147,6 +157,7 @@ def recognise(
     """
     base = function(trials.base)
     out: list[Scale | None] = [None] * len(base)
+    unclear: dict[int, str] = {}
     for (h, e), moved in zip(trials.elements, trials.theta, strict=True):
         if relevant is not None and h not in relevant:
             continue
@@ -156,34 +167,47 @@ def recognise(
         for i in np.flatnonzero(changed & ~np.isnan(base)):
             hyper = parts.hypers[h]
             found = out[i]
+            other = unclear.get(int(i))
             if found is not None:
                 other = parts.hypers[found.hyper].name
+            if other is not None:
                 raise refuse(name, f"has {what} that depends on both {other!r} and {hyper.name!r}")
             values = [t[h].flat[e] for t in (trials.base, *moved)]
             rule = _rule([r[i] for r in ratios], values)
             if rule is None:
-                raise refuse(
-                    name,
-                    f"has {what} that is neither a power nor an exponential of {hyper.name!r}",
-                )
-            out[i] = Scale(h, e, *rule)
+                unclear[int(i)] = hyper.name
+            else:
+                out[i] = Scale(h, e, *rule)
+    for hyper_name in unclear.values():
+        raise refuse(
+            name, f"has {what} that is not proportional to a power or an exponential of "
+            f"{hyper_name!r}, nor to it plus a positive number",
+        )  # fmt: skip
     return out
 
 
 def _rule(ratios: Sequence[float], values: Sequence[float]) -> tuple[str, float] | None:
     """Form and rate of a function from its ratios to its first value."""
-    if min(ratios) <= 0 or not np.isfinite(ratios).all():
+    ratio, theta = np.array(ratios), np.array(values)
+    if not np.isfinite(ratio[:2]).all() or not (ratio[np.isfinite(ratio)] > 0).all():
         return None
-    logs = np.log(ratios)
-    theta = np.array(values)
-    if theta.min() > 0:
-        rates = logs / np.log(theta[1:] / theta[0])
-        if abs(rates[0] - rates[1]) < _EXACT * abs(rates[0]):
-            return "power", _clean(float(rates.mean()))
-    rates = logs / (theta[1:] - theta[0])
-    if abs(rates[0] - rates[1]) < _EXACT * abs(rates[0]):
-        return "exp", _clean(float(rates.mean()))
-    return None
+    # at the ends of their supports numbers may overflow, or not differ any more
+    usable = np.isfinite(ratio) & np.isfinite(theta[1:]) & (np.abs(theta[1:] - theta[0]) > 0)
+    ratio, at, first = ratio[usable], theta[1:][usable], theta[0]
+    logs = np.log(ratio)
+    if first > 0 and at.min() > 0:
+        rates = logs / np.log(at / first)
+        if _alike(rates):
+            return "power", _clean(float(rates[0]))
+        shifts = (at - ratio * first) / (ratio - 1)
+        if _alike(shifts) and shifts[0] > 0:
+            return "shift", float(shifts[0])
+    rates = logs / (at - first)
+    return ("exp", _clean(float(rates[0]))) if _alike(rates) else None
+
+
+def _alike(rates: FloatArray) -> bool:
+    return bool(np.isfinite(rates).all() and np.ptp(rates) <= _EXACT * abs(rates[0]))
 
 
 def _clean(rate: float) -> float:
@@ -211,7 +235,8 @@ def _density(hyper: Hyper, scale: Scale, factor: float, potentials: Sequence[Any
     log_density = element_log_density(hyper.rv, hyper.shape, scale.element, potentials)
     ends = evaluate_ends(hyper)[:, scale.element]
     with np.errstate(all="ignore"):
-        largest = factor * float(max(scale.sigma(end) for end in ends))
+        sigmas = [factor * float(scale.sigma(end)) for end in ends]
+    smallest, largest = min(sigmas), max(sigmas)
 
     def of_sigma(sigma: FloatArray) -> FloatArray:
         with np.errstate(all="ignore"):
@@ -219,7 +244,12 @@ def _density(hyper: Hyper, scale: Scale, factor: float, potentials: Sequence[Any
             out = log_density(scale.theta(own)) + scale.log_slope(own) - math.log(factor)
         return np.where(np.isnan(out), -np.inf, out)
 
-    return ScaleDensity(hyper.name, of_sigma, largest if largest < _ENDLESS else math.inf)
+    return ScaleDensity(
+        hyper.name,
+        of_sigma,
+        largest if largest < _ENDLESS else math.inf,
+        smallest if smallest > 1 / _ENDLESS else 0.0,
+    )
 
 
 def evaluate_ends(hyper: Hyper) -> FloatArray:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 Density = Callable[[FloatArray], FloatArray]
+Derivatives = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 _STEPS = 10.0 ** np.arange(-4.0, 2.0)
 _AGREE = 1e-5  # relative, of the second derivatives by a step and by half of it
 _NODES, _FINER = 4001, 4
+_DEEP = 40.0  # below the largest log density, where kinks do not matter
 _MISSING = 0.02  # share of the change in slope that the curvature does not account for
 
 
@@ -40,34 +42,31 @@ def best_step(density: Density, eta: FloatArray) -> float | None:
     return float(_STEPS[best]) if found[best] < _AGREE else None
 
 
-def has_kinks(
-    derivatives: Callable[[FloatArray], tuple[FloatArray, FloatArray]], low: float, high: float
-) -> bool:
+def has_kinks(density: Density, derivatives: Derivatives, low: float, high: float) -> bool:
     """Whether ∫ℓ″ falls short of the change in ℓ′ between two ends, however fine the grid.
 
     Parameters
     ----------
-    derivatives : callable
-        η of shape (k,) → ℓ′ and ℓ″ of some rows, each of shape (rows, k).
+    density, derivatives : callable
+        η of shape (k,) → ℓ, or ℓ′ and ℓ″, of some rows, each of shape (rows, k).
     low, high : float
         The ends.
     """
-    coarse, fine = (_missing(derivatives, low, high, n) for n in (_NODES, _FINER * _NODES))
+    coarse, fine = (_missing(density, derivatives, low, high, n) for n in (_NODES, _FINER * _NODES))
     kinked = (coarse > _MISSING) & (fine > _MISSING) & (fine > 0.7 * coarse)
     return bool(kinked.any())
 
 
 def _missing(
-    derivatives: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
-    low: float,
-    high: float,
-    nodes: int,
+    density: Density, derivatives: Derivatives, low: float, high: float, nodes: int
 ) -> FloatArray:
     """Share of the change in slope that is missing in the integral of the curvature, by row."""
     eta = np.linspace(low, high, nodes)
     with np.errstate(all="ignore"):
-        slope, curvature = derivatives(eta)
-    usable = np.isfinite(slope) & np.isfinite(curvature)
+        (slope, curvature), level = derivatives(eta), density(eta)
+        top = np.where(np.isfinite(level), level, -np.inf).max(axis=1, keepdims=True)
+        # far below, where numbers lose their digits, nothing depends on them
+        usable = np.isfinite(slope) & np.isfinite(curvature) & (level > top - _DEEP)
     pairs = usable[:, 1:] & usable[:, :-1]
     steps = np.where(pairs, np.diff(slope, axis=1), 0.0)
     areas = np.where(pairs, 0.5 * (curvature[:, 1:] + curvature[:, :-1]), 0.0) * (eta[1] - eta[0])

@@ -147,20 +147,22 @@ def find_terms(parts: Parts, predictor: Predictor, trials: Trials) -> Terms:
     common, vectors, untouched = [], [], []
     gathered: dict[Scale, list[tuple[int, IntArray, csr_array]]] = {}
     for j, latent in enumerate(parts.latents):
+        if not latent.size:
+            continue
         function = _Function(parts, predictor, j)
         columns = probe_columns(function.at(trials.base), latent.size, rng)
         if columns is None:
             raise refuse(latent.name, "has too many elements in each row of the linear predictor")
         _check_untouched(latent, columns.touched)
-        if not columns.touched.all():
-            untouched.append((j, np.flatnonzero(~columns.touched)))
         beside = multipliers(latent.z, predictor.node)
         relevant = [h for h, hyper in enumerate(parts.hypers) if hyper.value in beside]
         tied = [h for h in relevant if parts.hypers[h].kind != "scalars"]
         tied = [h for h in tied if function.changes_with(h, trials, rng)]
         if tied:
             vectors.append(_vector_block(parts, trials, function, columns, tied, rng))
-            continue
+            continue  # elements that no row touches stay with those that share their level
+        if not columns.touched.all():
+            untouched.append((j, np.flatnonzero(~columns.touched)))
         scales = function.scales(columns)
         found = recognise(parts, trials, latent.name, "a scale", scales, relevant)
         constant = np.array([scale is None for scale in found]) & columns.touched

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.frontends.pymc.graph import numeric
+from pymc_vmrp.frontends.pymc.graph import numeric, substitute
 from pymc_vmrp.frontends.pymc.reading import Parts, Point, shapes_of
 
 
@@ -28,7 +28,7 @@ def variables(
     ``callback`` is told how many points are done.
     """
     named = _named(parts)
-    function = numeric(parts.inputs, parts.in_inputs(named))
+    function = numeric(parts.inputs, substitute(named, parts.with_data))
     out: dict[str, NDArray[Any]] = {}
     for i, point in enumerate(points):
         with np.errstate(all="ignore"):
