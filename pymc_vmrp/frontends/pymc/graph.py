@@ -41,7 +41,11 @@ def numeric(
 
 
 def substitute(
-    outputs: Sequence[Any], replacements: Mapping[Any, Any], *, any_shape: bool = False
+    outputs: Sequence[Any],
+    replacements: Mapping[Any, Any],
+    *,
+    any_shape: bool = False,
+    flat: bool = False,
 ) -> list[Any]:
     """Graphs with variables replaced, also inside of the replacements; nothing is changed in place.
 
@@ -52,9 +56,13 @@ def substitute(
     any_shape : bool
         Whether replacements may have other shapes: then nodes are made anew, and what only asserts
         or repeats a static shape is left out.
+    flat : bool
+        Whether vectors take the place of tables: then axes to broadcast by are left out.
     """
 
     def remake(node: Any, inputs: list[Any]) -> list[Any]:
+        if flat and isinstance(node.op, DimShuffle) and node.op.is_expand_dims:
+            return [inputs[0]]
         if all(new is old for new, old in zip(inputs, node.inputs, strict=True)):
             return list(node.outputs)
         if not any_shape:
@@ -62,14 +70,13 @@ def substitute(
         same_shape = node.inputs[0].type == node.outputs[0].type
         if isinstance(node.op, SpecifyShape) or (isinstance(node.op, Alloc) and same_shape):
             return [inputs[0]]
-        if isinstance(node.op, DimShuffle) and (
-            inputs[0].type.ndim == 0 or inputs[0].type.ndim != node.op.input_ndim
-        ):  # axes to broadcast by, which a number or a vector of rows does as it is
+        # a vector in the place of a number that was made one
+        if isinstance(node.op, DimShuffle) and inputs[0].type.ndim != node.op.input_ndim:
             return [inputs[0]]
         if isinstance(node.op, OpFromGraph):  # it insists on the shapes it was made for
             inner = node.op.fgraph.unfreeze()
             own = dict(zip(inner.inputs, inputs, strict=True))
-            return substitute(inner.outputs, own, any_shape=True)
+            return substitute(inner.outputs, own, any_shape=True, flat=flat)
         return list(node.op.make_node(*inputs).outputs)
 
     return _rebuild(outputs, replacements, remake)

@@ -124,7 +124,12 @@ class _Graph:
         log_density = pm.logp(view.observed, parts.data)
         by_row = _data_of_rows(log_density, parts.y.shape, rows)
         (replaced,) = in_double(
-            substitute([log_density], {**by_row, view.eta: some}, any_shape=True)
+            substitute(
+                [log_density],
+                {**by_row, view.eta: some},
+                any_shape=True,
+                flat=parts.y.ndim > 1,
+            )
         )
         many = pt.dmatrix("many")
         used = sorted({scale.hyper for scale in self.scales})
