@@ -624,12 +624,14 @@ def gaussian_process() -> pm.Model:
 
 @refused("rate")
 def nonlinear_growth() -> pm.Model:
-    rng = np.random.default_rng(4)
-    t = np.linspace(0, 5, 40)
+    """Rates of growth that vary between plants."""
+    rng, plant = _groups(4, n=80, levels=8)
+    t = rng.uniform(0, 5, 80)
     with pm.Model() as model:
-        top = pm.Normal("top", 5, 1)
-        rate = pm.Normal("rate", 1, 0.3)
-        pm.Normal("y", top * (1 - pt.exp(-rate * t)), 0.3, observed=rng.normal(3, 1, 40))
+        top = pm.Normal("top", 5, pm.HalfNormal("sd", 1), shape=8)
+        rate = pm.Normal("rate", 1, 0.3, shape=8)
+        mu = top[plant] * (1 - pt.exp(-rate[plant] * t))
+        pm.Normal("y", mu, 0.3, observed=rng.normal(3, 1, 80))
     return model
 
 

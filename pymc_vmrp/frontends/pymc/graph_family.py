@@ -241,10 +241,11 @@ def _usable(graph: _Graph) -> _Graph:
         own = graph.density(chosen, some, phi)
         first, second = graph.derivatives(chosen, some, phi)
     except Exception as error:
+        latents = ", ".join(repr(latent.name) for latent in view.parts.latents)
         raise refuse(
             name,
-            f"has the distribution {print_name(view.observed)}, whose derivatives PyTensor cannot "
-            f"take row by row ({type(error).__name__})",
+            f"depends on {latents} in a way that is neither linear nor that of one predictor for "
+            "each row",
         ) from error
     expected = whole(eta, *view.trials.base)[0].ravel()[some.astype(int)]
     if not np.allclose(own, expected, rtol=1e-7, atol=1e-7):
