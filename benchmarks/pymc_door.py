@@ -15,7 +15,7 @@ import pandas as pd
 import pymc_vmrp as vmrp
 from benchmarks.pymc_models import REFUSED, SUPPORTED
 
-DRAWS = 2000
+DRAWS = 5000
 
 
 def models(names: list[str] | None = None, seed: int = 1) -> Iterator[dict[str, Any]]:

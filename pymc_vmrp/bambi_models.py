@@ -108,6 +108,7 @@ def _fit_cavi(
     options: Mapping[str, Any],
 ) -> xr.DataTree:
     from pymc_vmrp.approximation import approximate, check_memory_of_draws, complete_options
+    from pymc_vmrp.diagnostics.importance import joint_k
     from pymc_vmrp.results.idata import add_fit, moments, with_chain
     from pymc_vmrp.results.layout import relabelled, unseen_moments
 
@@ -127,7 +128,9 @@ def _fit_cavi(
         relabelled(spec.layout, named, unseen)
         for named, unseen in zip((mean, sd), no_rows, strict=True)
     ]
-    return add_fit(tree, posterior, reported[0], reported[1], spec.layout.coords)
+    tree = add_fit(tree, posterior, reported[0], reported[1], spec.layout.coords)
+    tree["fit"].attrs |= joint_k(tree)
+    return tree
 
 
 def _fit_gibbs(

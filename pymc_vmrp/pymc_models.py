@@ -62,6 +62,7 @@ def _fit_cavi(
     import xarray as xr
 
     from pymc_vmrp.approximation import approximate, check_memory_of_draws, complete_options
+    from pymc_vmrp.diagnostics.importance import joint_k
     from pymc_vmrp.results.idata import with_chain
 
     glmm = recognised.glmm
@@ -79,7 +80,7 @@ def _fit_cavi(
     trace = posterior.trace()
     elbo = xr.Dataset({"elbo": ("step", trace)}, coords={"step": np.arange(len(trace))})
     attributes = {**posterior.attributes(), "family": glmm.family.name, "link": glmm.family.link}
-    tree["fit"] = xr.DataTree(elbo.assign_attrs(attributes))
+    tree["fit"] = xr.DataTree(elbo.assign_attrs(attributes | joint_k(tree)))
     return tree
 
 

@@ -190,6 +190,9 @@ def test_log_likelihood_feeds_loo(radon):
     model, _ = radon
     tree = vmrp.fit(model, draws=200, random_seed=1, log_likelihood=True, progressbar=False)
     assert tree["log_likelihood"]["y"].shape == (1, 200, 300)
+    corrected = vmrp.resample(tree)
+    assert corrected.attrs["pareto_k"] == pytest.approx(tree["fit"].attrs["pareto_k"])
+    assert set(corrected["posterior"].data_vars) == set(tree["posterior"].data_vars)
     stats = tree["sample_stats"]
     loo = az.loo_approximate_posterior(
         tree, log_p=stats["lp"].to_numpy(), log_q=stats["log_q"].to_numpy()

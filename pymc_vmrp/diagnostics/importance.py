@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 LARGEST_K = 0.7  # Vehtari et al. (2024); fewer than about 2,000 draws ask for less
+_EQUAL = 1e-8  # range of log ratios that differ by rounding
 _FEWEST_DRAWS = 100  # for a tail to be fitted to
 
 
@@ -53,6 +54,8 @@ def log_ratios(idata: xr.DataTree) -> FloatArray:
 def smoothed_weights(log_ratio: FloatArray) -> tuple[FloatArray, float]:
     """Pareto-smoothed weights, which sum to 1, and the k̂ of their tail.
 
+    Where q is the posterior all ratios are equal, and k̂ is −∞.
+
     References
     ----------
     Vehtari, A., Simpson, D., Gelman, A., Yao, Y. and Gabry, J. (2024). Pareto smoothed importance
@@ -60,9 +63,18 @@ def smoothed_weights(log_ratio: FloatArray) -> tuple[FloatArray, float]:
     """
     from arviz_stats.base.array import array_stats
 
+    if np.ptp(log_ratio) < _EQUAL:
+        return np.full(len(log_ratio), 1 / len(log_ratio)), -np.inf
     log_weights, khat = array_stats.psislw(-log_ratio)  # ArviZ takes the log of 1/ratio, as in LOO
     weights = np.exp(log_weights - np.max(log_weights))
     return weights / weights.sum(), float(khat)
+
+
+def joint_k(idata: xr.DataTree) -> dict[str, float]:
+    """The attribute ``pareto_k`` of a fit; empty where there are too few draws for it."""
+    if idata["sample_stats"].sizes["chain"] * idata["sample_stats"].sizes["draw"] < _FEWEST_DRAWS:
+        return {}
+    return {"pareto_k": smoothed_weights(log_ratios(idata))[1]}
 
 
 def estimand_k(log_ratio: FloatArray, values: FloatArray) -> FloatArray:

@@ -95,3 +95,10 @@ def test_fits_without_densities_are_an_error():
 def test_few_draws_are_an_error():
     with pytest.raises(vmrp.DataError, match="at least 100 draws"):
         vmrp.resample(_fit(stats.norm(), stats.norm(), draws=50))
+
+
+def test_a_q_that_is_the_posterior_has_no_tail():
+    log_ratio = 3.0 + 1e-13 * np.random.default_rng(1).normal(size=400)
+    weights, khat = smoothed_weights(log_ratio)
+    np.testing.assert_allclose(weights, 1 / 400)
+    assert khat == -np.inf
