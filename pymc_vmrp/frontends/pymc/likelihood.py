@@ -270,7 +270,7 @@ def _of_share(
         expected = [family.inverse_link(view.rows(eta)) for eta in etas]
         if all(_same(share, e) for (share, _), e in zip(found, expected, strict=True)):
             n = None if trials is None else np.broadcast_to(trials, len(view.y)).astype(np.int64)
-            return Likelihood(family, Rows(view.y.astype(np.int64), n), view.element)
+            return Likelihood(family, Rows(view.y.astype(np.int64, copy=False), n), view.element)
     return None
 
 
@@ -294,7 +294,7 @@ def _poisson(view: View) -> Likelihood | None:
     offset = _log_ratio(view, lambda args: args[0])
     if offset is None:
         return None
-    rows = Rows(view.y.astype(np.int64), offset=_known(offset))
+    rows = Rows(view.y.astype(np.int64, copy=False), offset=_known(offset))
     return Likelihood(get_family("poisson"), rows, view.element)
 
 
@@ -303,7 +303,7 @@ def _negative_binomial(view: View) -> Likelihood | None:
     alpha = _parameter(view, "negativebinomial", 0, lambda args: args[0])
     if offset is None or alpha is None:
         return None
-    rows = Rows(view.y.astype(np.int64), offset=_known(offset))
+    rows = Rows(view.y.astype(np.int64, copy=False), offset=_known(offset))
     return _with(view, "negativebinomial", rows, [alpha])
 
 
@@ -312,7 +312,9 @@ def _gamma(view: View) -> Likelihood | None:
     alpha = _parameter(view, "gamma", 0, lambda args: args[0])
     if offset is None or alpha is None:
         return None
-    return _with(view, "gamma", Rows(view.y.astype(float), offset=_known(offset)), [alpha])
+    return _with(
+        view, "gamma", Rows(view.y.astype(float, copy=False), offset=_known(offset)), [alpha]
+    )
 
 
 def _beta_binomial(view: View) -> Likelihood | None:
@@ -324,7 +326,7 @@ def _beta_binomial(view: View) -> Likelihood | None:
             return None
     assert kappa is not None
     trials = np.broadcast_to(n, len(view.y)).astype(np.int64)
-    return _with(view, "beta_binomial", Rows(view.y.astype(np.int64), trials), [kappa])
+    return _with(view, "beta_binomial", Rows(view.y.astype(np.int64, copy=False), trials), [kappa])
 
 
 def _shift(view: View, at: int) -> FloatArray | None:
@@ -339,14 +341,16 @@ def _student(view: View) -> Likelihood | None:
     nu = _parameter(view, "t", 1, lambda args: args[0])
     if offset is None or sigma is None or nu is None:
         return None
-    return _with(view, "t", Rows(view.y.astype(float), offset=_known(offset)), [sigma, nu])
+    return _with(
+        view, "t", Rows(view.y.astype(float, copy=False), offset=_known(offset)), [sigma, nu]
+    )
 
 
 def _normal(view: View) -> Likelihood | None:
     offset = _shift(view, 0)
     if offset is None:
         return None
-    y = view.y.astype(float)
+    y = view.y.astype(float, copy=False)
     sds = _of_hypers(view, lambda args: args[1])
     if sds is None:
         return None
