@@ -286,12 +286,12 @@ def _range(view: View) -> tuple[float, float]:
 
 def _family(name: str, graph: _Graph, rows: int, middle: tuple[float, ...]) -> Family:
     every = np.arange(rows, dtype=float)
+    grid = np.union1d(_GRID, np.linspace(*_range(graph.view), len(_GRID)))
 
     def start(_: Statistics) -> tuple[FloatArray, FloatArray]:
         """Every row at one η: the mode that is next to 0, as a circle has others."""
-        values = [graph.density(np.full(rows, eta), every, middle).sum() for eta in _GRID]
-        mode = _GRID[_nearest_mode(np.nan_to_num(values, nan=-np.inf))]
-        return np.full(rows, mode), np.ones(rows)
+        values = np.array([graph.density(np.full(rows, e), every, middle).sum() for e in grid])
+        return np.full(rows, grid[_nearest_mode(grid, values)]), np.ones(rows)
 
     return Family(
         name=name,
@@ -308,9 +308,9 @@ def _family(name: str, graph: _Graph, rows: int, middle: tuple[float, ...]) -> F
     )
 
 
-def _nearest_mode(values: FloatArray) -> int:
-    """The local maximum to which a climb from the middle leads."""
-    at = len(values) // 2 if np.isfinite(values[len(values) // 2]) else int(np.argmax(values))
+def _nearest_mode(grid: FloatArray, values: FloatArray) -> int:
+    """The local maximum to which a climb from 0 leads."""
+    at = int(np.argmin(np.abs(grid)))
     while True:
         around = np.arange(max(at - 1, 0), min(at + 2, len(values)))
         best = int(around[np.argmax(values[around])])

@@ -33,9 +33,11 @@ def prove(translation: Translation) -> float:
         Where they differ by more than one constant: then the graph was not understood.
     """
     found = _differences(translation, model_log_density(translation.parts))
-    if found.spread > _TOLERANCE:
+    if found.broken or found.spread > _TOLERANCE:
         # PyMC's graphs as written lose digits in the tails of some distributions
         found = _differences(translation, model_log_density(translation.parts, stable=True))
+    if found.broken:
+        raise _not_finite(translation.parts, found.broken)
     if not found.spread <= _TOLERANCE:
         raise refuse(
             translation.parts.observed.name,
@@ -47,10 +49,14 @@ def prove(translation: Translation) -> float:
 
 @dataclass(frozen=True)
 class _Differences:
-    """PyMC's log density less the GLMM's: the mean, and the spread relative to their size."""
+    """PyMC's log density less the GLMM's: the mean, and the spread relative to their size.
+
+    ``broken`` is a variable whose log density in PyMC is not finite.
+    """
 
     mean: float
     spread: float
+    broken: str | None = None
 
 
 def _differences(translation: Translation, original: _LogDensity) -> _Differences:
@@ -63,14 +69,14 @@ def _differences(translation: Translation, original: _LogDensity) -> _Difference
         own = log_joint(glmm, draws.coefficients, draws.covariances, parameters=draws.parameters)
         expected = original(point)
         if not np.isfinite(expected):
-            raise _not_finite(parts, original.broken(point))
+            return _Differences(np.nan, np.nan, original.broken(point))
         differences.append(expected - float(own[0]) - log_jacobian)
         sizes.append(abs(expected))
     spread = float(np.ptp(differences)) / max(1.0, *sizes)
     return _Differences(float(np.mean(differences)), spread)
 
 
-def _not_finite(parts: Parts, broken: str | None) -> ModelError:
+def _not_finite(parts: Parts, broken: str) -> ModelError:
     reason = "has a log density in PyMC that is no finite number at an ordinary point"
     if broken == parts.observed.name:
         return refuse(broken, f"{reason}: look for values outside of the distribution's support")
@@ -126,11 +132,11 @@ class _LogDensity:
         terms, log_scales = self._evaluate(point)
         return float(sum(terms) + sum(log_scales))
 
-    def broken(self, point: Point) -> str | None:
+    def broken(self, point: Point) -> str:
         """A variable whose log density is not finite."""
         terms, _ = self._evaluate(point)
         bad = (name for name, v in zip(self._names, terms, strict=True) if not np.isfinite(v))
-        return next(bad, None)
+        return next(bad, self._names[-1])
 
     def _evaluate(self, point: Point) -> tuple[list[FloatArray], list[FloatArray]]:
         with np.errstate(all="ignore"):
