@@ -14,8 +14,9 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import in2out, node_rewriter
 from pytensor.link.basic import PerformLinker
-from pytensor.scalar.basic import Clip
+from pytensor.scalar.basic import Clip, Composite
 from pytensor.scalar.math import Log1mexp, Softplus, TriGamma
+from pytensor.tensor.basic import constant
 from pytensor.tensor.elemwise import Elemwise
 from scipy.special import zeta
 
@@ -77,6 +78,20 @@ def _below(node: Any) -> list[Any]:
     return [variable.owner for variable in node.inputs if variable.owner is not None]
 
 
+def _without_composite(_fgraph: Any, node: Any) -> Any:
+    """Several scalar operations in one, which some rewrites make, as one node each."""
+    if not isinstance(node.op.scalar_op, Composite):
+        return None
+    inner = node.op.scalar_op.fgraph
+    memo: dict[Any, Any] = dict(zip(inner.inputs, node.inputs, strict=True))
+    for scalar in inner.toposort():
+        own: list[Any] = scalar.inputs
+        inputs = [memo[v] if v in memo else constant(v.data) for v in own]
+        outputs = Elemwise(scalar.op).make_node(*inputs).outputs
+        memo.update(zip(scalar.outputs, outputs, strict=True))
+    return [memo[output] for output in inner.outputs]
+
+
 def _with_function(_fgraph: Any, node: Any) -> Any:
     spec = _FUNCTIONS.get(type(node.op.scalar_op))
     if spec is None or node.op.nfunc_spec is not None:
@@ -88,4 +103,5 @@ def numpy_mode(optimizer: str) -> Mode:
     """PyTensor's mode in which numpy evaluates graphs, and nothing is compiled."""
     linker = PerformLinker(schedule=depth_first)
     mode = Mode(linker=linker, optimizer=optimizer).excluding("fusion", "inplace")
-    return mode.register((in2out(node_rewriter([Elemwise])(_with_function)), _LAST))
+    rewrites = [in2out(node_rewriter([Elemwise])(f)) for f in (_without_composite, _with_function)]
+    return mode.register(*((rewrite, _LAST + i) for i, rewrite in enumerate(rewrites)))

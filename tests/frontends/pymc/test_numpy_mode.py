@@ -32,6 +32,8 @@ OPERATIONS = {
     "softplus": pt.softplus,
     "log1mexp": pt.log1mexp,
     "clip": lambda x: pt.clip(x, -0.6, -0.2),
+    # its rewriting makes several operations one
+    "tail": lambda x: pt.grad(pt.log(pt.erfc(-4 * x)).sum(), x),
 }
 
 
@@ -42,7 +44,8 @@ def test_graphs_are_evaluated_by_numpy(operation, optimizer):
     x = pt.dvector("x")
     value = np.array([-0.9, -0.5, -0.1])
     compiled = function([x], make(x), mode=numpy_mode(optimizer))
-    np.testing.assert_allclose(compiled(value), make(pt.constant(value)).eval(), rtol=1e-12)
+    expected = function([x], make(x), mode="FAST_COMPILE")
+    np.testing.assert_allclose(compiled(value), expected(value), rtol=1e-10)
     elementwise = [n for n in compiled.maker.fgraph.apply_nodes if hasattr(n.op, "scalar_op")]
     assert all(node.op.nfunc_spec is not None for node in elementwise)
 
