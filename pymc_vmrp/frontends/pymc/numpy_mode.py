@@ -14,7 +14,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import in2out, node_rewriter
 from pytensor.link.basic import PerformLinker
-from pytensor.scalar.basic import Clip, Composite
+from pytensor.scalar.basic import Clip, Composite, Second
 from pytensor.scalar.math import Log1mexp, Softplus, TriGamma
 from pytensor.tensor.basic import constant
 from pytensor.tensor.elemwise import Elemwise
@@ -41,10 +41,16 @@ def log1mexp(x: FloatArray) -> FloatArray:
     return np.where(near, np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
 
 
+def second(x: FloatArray, y: FloatArray) -> FloatArray:
+    """The latter of two, in their common shape."""
+    return np.array(np.broadcast_arrays(x, y)[1])
+
+
 _FUNCTIONS = {
     TriGamma: (f"{__name__}.trigamma", 1, 1),
     Softplus: (f"{__name__}.softplus", 1, 1),
     Log1mexp: (f"{__name__}.log1mexp", 1, 1),
+    Second: (f"{__name__}.second", 2, 1),
     Clip: ("numpy.clip", 3, 1),
 }
 
