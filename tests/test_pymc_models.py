@@ -143,12 +143,12 @@ def test_radon_minnesota_meets_its_reference(shared, centred):
     file = folder / "radon_contextual_effects_minnesota_halfnormal.json"
     reference = json.loads(file.read_text())
     model = radon_minnesota(data, centred)
-    posterior = vmrp.fit(model, draws=8000, random_seed=1, progressbar=False)["posterior"]
+    posterior = vmrp.fit(model, draws=20_000, random_seed=1, progressbar=False)["posterior"]
     mean = np.array(reference["IDENTITY_COUNTY_EFFECT_MEAN"])
     sd = np.array(reference["IDENTITY_COUNTY_EFFECT_STANDARD_DEVIATION"])
     found = posterior["county_effect"].to_numpy()[0]
     assert np.abs((found.mean(0) - mean) / sd).max() < 0.05
-    assert np.abs(found.std(0) / sd - 1).mean() < 0.03
+    assert np.abs(found.std(0) / sd - 1).max() < 0.03
 
 
 def radon_minnesota(data, centred):
