@@ -38,8 +38,8 @@ def fit(
         For "cavi" what :meth:`pymc_vmrp.Model.approximate` takes, for "gibbs" ``tune``,
         ``chains``, ``cores`` and ``thin``; ``progressbar``; ``log_likelihood`` (whether to add
         that of each row); for Bambi models ``include_response_params``. For "nuts" what
-        ``pm.sample()`` or ``bambi_model.fit()`` takes, and for a pm.Model ``warm_start``, an
-        earlier fit of it: NUTS starts at its draws, with their variances as its mass matrix.
+        ``pm.sample()`` or ``bambi_model.fit()`` takes, and ``warm_start``, an earlier fit of the
+        model: NUTS starts at its draws, with their variances as its mass matrix.
 
     Returns
     -------

@@ -97,7 +97,9 @@ def _fit_gibbs(
     from pymc_vmrp.sampling import DEFAULT_CHAINS, DEFAULT_TUNE, gibbs_chains
 
     glmm = recognised.glmm
-    total = draws * options.get("chains", DEFAULT_CHAINS)
+    chains = options.get("chains", DEFAULT_CHAINS)
+    check_count("chains", chains)
+    total = draws * chains
     check_memory_of_draws(glmm, total, None)
     _check_memory_of_variables(recognised, total)
     run = gibbs_chains(

@@ -340,7 +340,7 @@ def test_aliases(frame):
     theirs_model.set_alias(
         {"x": "slope", "c": "class", "1|g": "by_g", "c|h": "by_h", "sigma": "noise", "real": "out"}
     )
-    ours = vmrp.fit(theirs_model, draws=20, random_seed=1, hyperparameters="mean_field")
+    ours = vmrp.fit(theirs_model, draws=6, random_seed=1, hyperparameters="mean_field")
     same_structure(ours, nuts(theirs_model))
     theirs_model.predict(ours, kind="response")
     assert "out" in ours["posterior_predictive"]
@@ -603,9 +603,13 @@ def test_recognition(bernoulli):
 
 @pytest.mark.slow
 def test_moments_agree_with_nuts(frame):
-    theirs_model = built("poisson", frame)
+    """With a prior of the sd that leaves no tail: four levels do not, and NUTS gets lost in it."""
+    formula, family, _ = CASES["poisson"]
+    sd = bmb.Prior("HalfNormal", sigma=1)
+    priors = {"1|g": bmb.Prior("Normal", mu=0, sigma=sd)}
+    theirs_model = model(formula, frame, family, priors=priors)
     ours = vmrp.fit(theirs_model, draws=4000, random_seed=1)["posterior"].to_dataset()
-    theirs = nuts(theirs_model, draws=1500, tune=1000, chains=2)["posterior"].to_dataset()
+    theirs = nuts(theirs_model, draws=2500, tune=1000, chains=2)["posterior"].to_dataset()
     for name in ("Intercept", "bs(z, df=4)", "1|g", "1|g_sigma"):
         sd = theirs[name].std(("chain", "draw"))
         shift = (ours[name].mean(("chain", "draw")) - theirs[name].mean(("chain", "draw"))) / sd
