@@ -63,6 +63,7 @@ def _fit_cavi(
 
     from pymc_vmrp.approximation import approximate, check_memory_of_draws, complete_options
     from pymc_vmrp.diagnostics.importance import joint_k
+    from pymc_vmrp.frontends.pymc.proof import prove_at_draws
     from pymc_vmrp.results.idata import with_chain
 
     glmm = recognised.glmm
@@ -72,8 +73,9 @@ def _fit_cavi(
     posterior = approximate(glmm, **complete)
     rng = np.random.default_rng(random_seed)
     sample = posterior.sample(draws, rng)
+    prove_at_draws(recognised.translation, recognised.log_constant, sample)
     stats = {
-        "lp": (posterior.log_joint(sample) + recognised.log_constant)[None],
+        "lp": (posterior.log_joint(sample) + recognised.log_constant.value)[None],
         "log_q": posterior.log_density(sample)[None],
     }
     tree = _datatree(recognised, with_chain(sample), stats, rng, progressbar)
@@ -92,6 +94,7 @@ def _fit_gibbs(
     options: Mapping[str, Any],
 ) -> xr.DataTree:
     from pymc_vmrp.approximation import check_memory_of_draws
+    from pymc_vmrp.frontends.pymc.proof import prove_at_draws
     from pymc_vmrp.glmm.log_joint import log_joint
     from pymc_vmrp.results.diagnostics import chain_diagnostics, warn_of_diagnostics
     from pymc_vmrp.sampling import DEFAULT_CHAINS, DEFAULT_TUNE, gibbs_chains
@@ -107,9 +110,10 @@ def _fit_gibbs(
         stacklevel=4, **options,
     )  # fmt: skip
     flat = run.draws.flat()
+    prove_at_draws(recognised.translation, recognised.log_constant, flat)
     lp = log_joint(glmm, flat.coefficients, flat.covariances, parameters=flat.parameters)
     shape = run.draws.coefficients.shape[:2]
-    stats = {"lp": (lp + recognised.log_constant).reshape(shape)}
+    stats = {"lp": (lp + recognised.log_constant.value).reshape(shape)}
     tree = _datatree(recognised, run.draws, stats, np.random.default_rng(random_seed), progressbar)
     noted = {"sampling_time": run.seconds, "tuning_steps": options.get("tune", DEFAULT_TUNE)}
     for group in ("posterior", "sample_stats"):

@@ -232,3 +232,29 @@ def test_nuts_starts_at_a_fit(radon, sampler):
     assert nuts["posterior"].sizes == {"chain": 2, "draw": 300, "county": 20}
     a, b = (t["posterior"]["a"].mean(("chain", "draw")).to_numpy() for t in (nuts, tree))
     assert np.abs((a - b) / tree["posterior"]["a"].std(("chain", "draw")).to_numpy()).max() < 0.4
+
+
+def _ceiling():
+    x = np.linspace(0, 2, 100)
+    a, b = pm.Normal("a", 0, 5), pm.Normal("b", 0, 10)
+    y = np.minimum(5 + 30 * x, 40) + np.random.default_rng(1).normal(size=100)
+    pm.Normal("y", pm.math.minimum(a + b * x, 40.0), pm.HalfNormal("sigma", 2), observed=y)
+
+
+def _cap_of_all_rows_but_one():
+    """The first row alone tells σ from min(σ, 4)."""
+    cap = np.full(100, 4.0)
+    cap[0] = 1e9
+    y = 2 + 6 * np.random.default_rng(1).normal(size=100)
+    sigma = pm.math.minimum(pm.HalfNormal("sigma", 10), cap)
+    pm.Normal("y", pm.Normal("a", 0, 10), sigma, observed=y)
+
+
+@pytest.mark.parametrize("make", [_ceiling, _cap_of_all_rows_but_one])
+@pytest.mark.parametrize("method", ["cavi", "gibbs"])
+def test_what_is_another_model_where_the_posterior_is(make, method):
+    """The reader looks at ordinary values; the draws of the fit tell that they were not enough."""
+    with pm.Model() as model:
+        make()
+    with pytest.raises(vmrp.ModelError, match="another one where its posterior is"):
+        vmrp.fit(model, method=method, draws=50, random_seed=1, progressbar=False)

@@ -74,7 +74,11 @@ def joint_k(idata: xr.DataTree) -> dict[str, float]:
     """The attribute ``pareto_k`` of a fit; empty where there are too few draws for it."""
     if idata["sample_stats"].sizes["chain"] * idata["sample_stats"].sizes["draw"] < _FEWEST_DRAWS:
         return {}
-    return {"pareto_k": smoothed_weights(log_ratios(idata))[1]}
+    try:
+        khat = smoothed_weights(log_ratios(idata))[1]
+    except ValueError:  # ArviZ: of ratios that hardly differ there is no tail
+        return {}
+    return {"pareto_k": khat}
 
 
 def estimand_k(log_ratio: FloatArray, values: FloatArray) -> FloatArray:

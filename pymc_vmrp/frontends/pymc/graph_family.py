@@ -38,6 +38,7 @@ from pymc_vmrp.glmm.spec import FamilyParameter
 
 FloatArray = NDArray[np.float64]
 
+_LOOKED_AT = 24  # rows whose derivatives are looked at, twice
 _LEAST = -1e8  # of ℓ
 _INSIDE = 1e-9  # relative, by which φ stays off the end of its support
 _MOST_FREE = 2  # parameters: q(φ) is a grid
@@ -233,7 +234,7 @@ def _usable(graph: _Graph) -> _Graph:
     eta = view.random_eta(4)
     phi = tuple(scale.value(view.trials.base) for scale in graph.scales)
     every = np.arange(len(view.y), dtype=float)
-    some = every[:: max(1, len(every) // 7)]
+    some = every[_spread(view.y)]
     chosen = view.rows(eta)[some.astype(int)]
     theta = [hyper.value for hyper in view.parts.hypers]
     whole = numeric([view.eta, *theta], [pm.logp(view.observed, view.parts.data)])
@@ -272,10 +273,17 @@ def _usable(graph: _Graph) -> _Graph:
     ):
         raise refuse(
             name,
-            f"has the distribution {print_name(view.observed)}, whose log density has kinks in the "
-            "linear predictor",
+            f"has the distribution {print_name(view.observed)}, whose log density has kinks or "
+            "steps in the linear predictor",
         )
     return graph
+
+
+def _spread(y: NDArray[Any]) -> NDArray[np.int64]:
+    """Some rows: evenly spaced, at random, and those of the smallest and the largest response."""
+    even = np.linspace(0, len(y) - 1, min(_LOOKED_AT, len(y))).astype(np.int64)
+    chance = np.random.default_rng(7).integers(0, len(y), _LOOKED_AT)
+    return np.unique(np.concatenate([even, chance, [np.argmin(y), np.argmax(y)]]))
 
 
 def _range(view: View) -> tuple[float, float]:

@@ -30,7 +30,7 @@ FloatArray = NDArray[np.float64]
 Theta = tuple[FloatArray, ...]
 
 _SMALL = 1e-7  # relative difference of two parameters that are the same
-_FAR = (6.0, 8.0)  # of η, where a link that is clipped would show
+_FAR = (6.0, 8.0), (12.0, 16.0)  # of η, where a link that is clipped would show
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,9 @@ class View:
 
     def etas(self) -> list[FloatArray]:
         """Values at which functions of η are compared: near ones, and far ones on both sides."""
-        far = np.random.default_rng(5).uniform(*_FAR, (*self.eta.type.shape,))
-        return [self.random_eta(2), self.random_eta(3), far, -far]
+        rng, size = np.random.default_rng(5), (*self.eta.type.shape,)
+        far = [rng.uniform(*ends, size) for ends in _FAR]
+        return [self.random_eta(2), self.random_eta(3), *far, *(-eta for eta in far)]
 
     def rows(self, eta: FloatArray) -> FloatArray:
         """η of each row."""

@@ -15,17 +15,27 @@ from pymc_vmrp.frontends.pymc.graph import in_double, numeric, substitute
 from pymc_vmrp.frontends.pymc.reading import Parts, Point
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.translate import Translation
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
 
 FloatArray = NDArray[np.float64]
 
 _POINTS = 6
 _TOLERANCE = 1e-8  # relative
+_DRAWS, _AT_DRAWS, _AT_DRAWS_ABSOLUTE = 8, 1e-7, 1e-4
 _NEAR = 0.6  # size of η's parts at the random points, so that no probability is 0 or 1
 
 
-def prove(translation: Translation) -> float:
-    """Compare both log densities at random points; return what to add to the GLMM's.
+@dataclass(frozen=True)
+class Constant:
+    """What to add to the GLMM's log density to have PyMC's, and how well it is known."""
+
+    value: float
+    error: float
+
+
+def prove(translation: Translation) -> Constant:
+    """Compare both log densities at random points.
 
     Raises
     ------
@@ -44,7 +54,57 @@ def prove(translation: Translation) -> float:
             "belongs to a model that was not understood: the log density of what was found in its "
             f"graph differs from PyMC's by {found.spread:.2g} of it",
         )
-    return found.mean
+    return Constant(found.mean, _TOLERANCE * found.size)
+
+
+def prove_at_draws(translation: Translation, constant: Constant, draws: Draws) -> None:
+    """Compare both log densities where the posterior is.
+
+    A limit, a floor or an overflow guard far from ordinary values makes another model there.
+
+    Parameters
+    ----------
+    translation : Translation
+    constant : Constant
+        What :func:`prove` returned.
+    draws : Draws
+        Of the GLMM's posterior, shape (draws, ...); some of them are looked at.
+
+    Raises
+    ------
+    ModelError
+        Where they differ.
+    """
+    chosen = np.linspace(0, len(draws) - 1, min(_DRAWS, len(draws))).astype(np.int64)
+    points = list(translation.to_points(draws.take(chosen), np.random.default_rng(0)))
+    worst = np.inf
+    for stable in (False, True):
+        original = model_log_density(translation.parts, stable=stable)
+        errors = np.array([_error(translation, original, point) for point in points])
+        known = errors[np.isfinite(errors)]
+        if not len(known):
+            continue
+        away = np.abs(known - constant.value).max() - constant.error
+        worst = min(worst, float(max(np.ptp(known), away)))
+        size = max(abs(original(point)) for point in points)
+        if worst <= _AT_DRAWS * (size if np.isfinite(size) else 0.0) + _AT_DRAWS_ABSOLUTE:
+            return
+    raise refuse(
+        translation.parts.observed.name,
+        "belongs to a model that is another one where its posterior is: at draws of the fit its "
+        f"log density differs from PyMC's by {worst:.2g}. A floor, a limit or a clipped value may "
+        "be what was not seen",
+    )
+
+
+def _error(translation: Translation, original: _LogDensity, point: Point) -> float:
+    """PyMC's log density less the GLMM's and the Jacobian."""
+    draws, log_jacobian = translation.to_glmm(point)
+    own = log_joint(
+        translation.assembled.glmm, draws.coefficients, draws.covariances,
+        parameters=draws.parameters,
+    )  # fmt: skip
+    return original(point) - float(own[0]) - log_jacobian
 
 
 @dataclass(frozen=True)
@@ -56,6 +116,7 @@ class _Differences:
 
     mean: float
     spread: float
+    size: float
     broken: str | None = None
 
 
@@ -64,16 +125,13 @@ def _differences(translation: Translation, original: _LogDensity) -> _Difference
     differences, sizes = [], []
     for _ in range(_POINTS):
         point = Point(_random_z(translation, rng), parts.random_theta(rng))
-        draws, log_jacobian = translation.to_glmm(point)
-        glmm = translation.assembled.glmm
-        own = log_joint(glmm, draws.coefficients, draws.covariances, parameters=draws.parameters)
         expected = original(point)
         if not np.isfinite(expected):
-            return _Differences(np.nan, np.nan, original.broken(point))
-        differences.append(expected - float(own[0]) - log_jacobian)
+            return _Differences(np.nan, np.nan, np.nan, original.broken(point))
+        differences.append(_error(translation, original, point))
         sizes.append(abs(expected))
-    spread = float(np.ptp(differences)) / max(1.0, *sizes)
-    return _Differences(float(np.mean(differences)), spread)
+    size = max(1.0, *sizes)
+    return _Differences(float(np.mean(differences)), float(np.ptp(differences)) / size, size)
 
 
 def _not_finite(parts: Parts, broken: str) -> ModelError:

@@ -16,6 +16,7 @@ from pymc.distributions.multivariate import LKJCorrRV, ZeroSumNormalRV, _LKJChol
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant
+from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 
 from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate, named_input, numeric, substitute
@@ -29,6 +30,7 @@ LKJ_FORMS = {
     _LKJCholeskyCovRV: ("LKJCholeskyCov", "covariance factor"),
     LKJCorrRV: ("LKJCorr", "correlation factor"),
 }
+_NODES, _REACH, _STEP = 1001, 6.0, 0.1  # of a potential, in units of the free hyperparameter
 _LARGE = 2**16  # bytes of data of which copies matter
 
 
@@ -200,8 +202,26 @@ def _only_hyper(frozen: pm.Model, hypers: Sequence[Hyper], potential: Any) -> in
     if len(parents) == 1:
         for h, hyper in enumerate(hypers):
             if hyper.rv is parents[0] and hyper.size == 1 and hyper.kind == "scalars":
+                _check_smooth(potential, hyper)
                 return h
     raise refuse(potential.name, "is a Potential of more than one scalar hyperparameter")
+
+
+def _check_smooth(potential: Any, hyper: Hyper) -> None:
+    """Refuse a potential with a step: the posterior of θ is explored as a smooth one."""
+    (own,) = substitute([potential], {hyper.rv: hyper.constrained})
+    batch = named_input("batch", (None, *hyper.free_shape))
+    function = numeric([batch], [vectorize_graph(own.sum(), {hyper.free: batch})])
+    largest = []
+    for nodes in (_NODES, 8 * _NODES):
+        free = np.linspace(-_REACH, _REACH, nodes).reshape(-1, *([1] * len(hyper.free_shape)))
+        with np.errstate(all="ignore"):
+            values = np.broadcast_to(np.ravel(function(free)[0]), nodes)
+        if not np.isfinite(values).all():
+            raise refuse(potential.name, "is a Potential that cuts off values: give the prior ends")
+        largest.append(float(np.abs(np.diff(values)).max()))
+    if largest[1] > max(_STEP, 0.7 * largest[0]):
+        raise refuse(potential.name, "is a Potential with a step")
 
 
 def _frozen(model: pm.Model) -> pm.Model:

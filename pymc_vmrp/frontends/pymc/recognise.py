@@ -12,7 +12,7 @@ from pymc_vmrp.frontends.pymc.assemble import assemble
 from pymc_vmrp.frontends.pymc.graph import depends_on
 from pymc_vmrp.frontends.pymc.likelihood import find_likelihood
 from pymc_vmrp.frontends.pymc.predictor import find_predictors, transformed_latents
-from pymc_vmrp.frontends.pymc.proof import prove
+from pymc_vmrp.frontends.pymc.proof import Constant, prove
 from pymc_vmrp.frontends.pymc.reading import Parts, print_name, read
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import make_trials
@@ -33,14 +33,14 @@ class Recognised:
     glmm : GLMM
     translation : Translation
         The way between the variables of both.
-    log_constant : float
+    log_constant : Constant
         Log density of the pm.Model less that of the GLMM, each in its own variables but for the
         Jacobian between them.
     """
 
     glmm: GLMM
     translation: Translation
-    log_constant: float
+    log_constant: Constant
 
 
 def recognise_model(model: pm.Model) -> Recognised:

@@ -136,6 +136,7 @@ def recognise(
     what: str,
     function: Callable[..., FloatArray],
     relevant: Collection[int] | None = None,
+    rounding: float = 0.0,
 ) -> list[Scale | None]:
     """What a vector of positive or negative numbers F(θ) is proportional to; None for a constant.
 
@@ -149,6 +150,8 @@ def recognise(
         Values of all hyperparameters → F, shape (n,); nan for those that do not matter.
     relevant : collection of int, optional
         Hyperparameters that F may depend on, where it is known that it depends on no others.
+    rounding : float
+        Error of F's values, which makes small ones useless.
 
     Raises
     ------
@@ -162,8 +165,12 @@ def recognise(
         if relevant is not None and h not in relevant:
             continue
         with np.errstate(all="ignore"):
-            ratios = [function(theta) / base for theta in moved]
-        changed = np.any([np.abs(r - 1) > _SMALL for r in ratios], axis=0)
+            at_trials = [function(theta) for theta in moved]
+            ratios = [
+                np.where(np.abs(v) * _EXACT > 4 * rounding, v / base, np.nan) for v in at_trials
+            ]
+            small = np.maximum(_SMALL, 20 * rounding / np.abs(base))
+            changed = np.any([np.abs(r - 1) > small for r in ratios], axis=0)
         for i in np.flatnonzero(changed & ~np.isnan(base)):
             hyper = parts.hypers[h]
             found = out[i]

@@ -17,9 +17,10 @@ Derivatives = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 _STEPS = 10.0 ** np.arange(-4.0, 2.0)
 _AGREE = 1e-5  # relative, of the second derivatives by a step and by half of it
-_NODES, _FINER = 4001, 4
+_NODES, _FINER = 2001, 4
 _DEEP = 40.0  # below the largest log density, where kinks do not matter
-_MISSING = 0.02  # share of the change in slope that the curvature does not account for
+_ROUNDING = 1e-9  # of a step
+_MISSING = 0.005  # share of the change in slope that the curvature does not account for
 
 
 def differences(density: Density, eta: FloatArray, step: float) -> tuple[FloatArray, FloatArray]:
@@ -43,7 +44,7 @@ def best_step(density: Density, eta: FloatArray) -> float | None:
 
 
 def has_kinks(density: Density, derivatives: Derivatives, low: float, high: float) -> bool:
-    """Whether ∫ℓ″ falls short of the change in ℓ′ between two ends, however fine the grid.
+    """Whether ∫ℓ″ falls short of the change in ℓ′, or ∫ℓ′ of that in ℓ, however fine the grid.
 
     Parameters
     ----------
@@ -53,14 +54,14 @@ def has_kinks(density: Density, derivatives: Derivatives, low: float, high: floa
         The ends.
     """
     coarse, fine = (_missing(density, derivatives, low, high, n) for n in (_NODES, _FINER * _NODES))
-    kinked = (coarse > _MISSING) & (fine > _MISSING) & (fine > 0.7 * coarse)
-    return bool(kinked.any())
+    found = (coarse > _MISSING) & (fine > _MISSING) & (fine > 0.7 * coarse)
+    return bool(found.any())
 
 
 def _missing(
     density: Density, derivatives: Derivatives, low: float, high: float, nodes: int
 ) -> FloatArray:
-    """Share of the change in slope that is missing in the integral of the curvature, by row."""
+    """Share of the change that is missing in the integral of the derivative, shape (2, rows)."""
     eta = np.linspace(low, high, nodes)
     with np.errstate(all="ignore"):
         (slope, curvature), level = derivatives(eta), density(eta)
@@ -68,7 +69,19 @@ def _missing(
         # far below, where numbers lose their digits, nothing depends on them
         usable = np.isfinite(slope) & np.isfinite(curvature) & (level > top - _DEEP)
     pairs = usable[:, 1:] & usable[:, :-1]
-    steps = np.where(pairs, np.diff(slope, axis=1), 0.0)
-    areas = np.where(pairs, 0.5 * (curvature[:, 1:] + curvature[:, :-1]), 0.0) * (eta[1] - eta[0])
-    total = np.abs(steps).sum(axis=1)
-    return np.asarray(np.abs(steps - areas).sum(axis=1) / np.maximum(total, 1e-300))
+    return np.array(
+        [
+            _share(pairs, value, derivative, eta[1] - eta[0])
+            for value, derivative in ((slope, curvature), (level, slope))
+        ]
+    )
+
+
+def _share(
+    pairs: NDArray[np.bool_], value: FloatArray, derivative: FloatArray, step: float
+) -> FloatArray:
+    with np.errstate(all="ignore"):
+        steps = np.where(pairs, np.diff(value, axis=1), 0.0)
+        areas = np.where(pairs, 0.5 * step * (derivative[:, 1:] + derivative[:, :-1]), 0.0)
+    missing, total = np.abs(steps - areas).sum(axis=1), np.abs(steps).sum(axis=1)
+    return np.where(missing > _ROUNDING * np.abs(pairs).sum(axis=1), missing / (total + 1e-300), 0)

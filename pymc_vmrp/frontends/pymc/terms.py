@@ -164,7 +164,8 @@ def find_terms(parts: Parts, predictor: Predictor, trials: Trials) -> Terms:
         if not columns.touched.all():
             untouched.append((j, np.flatnonzero(~columns.touched)))
         scales = function.scales(columns)
-        found = recognise(parts, trials, latent.name, "a scale", scales, relevant)
+        rounding = 1e-16 * float(np.abs(predictor.offset).max(initial=0.0))
+        found = recognise(parts, trials, latent.name, "a scale", scales, relevant, rounding)
         constant = np.array([scale is None for scale in found]) & columns.touched
         if constant.any():
             part = _common_part(parts, j, columns, np.flatnonzero(constant))

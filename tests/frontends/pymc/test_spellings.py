@@ -124,6 +124,37 @@ def a_log_sigma():
     pm.Normal("y", eta(lambda: pt.exp(log_sd)), pt.exp(pm.Normal("log_sigma")), observed=Y)
 
 
+@sound("gaussian", "identity")
+def centred_on_a_large_scale():
+    mean = pm.Normal("mean", 1e7, 1e6)
+    u = pm.Normal("u", 0, pm.HalfNormal("sd", 1e6), shape=G)
+    pm.Normal("y", mean + u[GROUP], pm.HalfNormal("sigma", 1e6), observed=1e7 + 1e6 * Y)
+
+
+@refused("'y' has the distribution Normal, whose log density has kinks or steps")
+def a_rounded_predictor():
+    pm.Normal("y", pt.round(eta()), 1, observed=np.round(Y))
+
+
+@refused("'y' has the distribution Bernoulli, whose log density has kinks or steps")
+def a_threshold():
+    pm.Bernoulli("y", p=pt.switch(eta() > 0, 0.9, 0.1), observed=ANSWER)
+
+
+@refused("'limit' is a Potential with a step")
+def a_potential_with_a_step():
+    s = pm.HalfNormal("s", 1)
+    pm.Potential("limit", pt.switch(s > 0.9, 0.0, -100.0))
+    pm.Normal("y", eta(lambda: s), 1, observed=Y)
+
+
+@refused("'limit' is a Potential that cuts off values")
+def a_potential_that_cuts_off():
+    s = pm.HalfNormal("s", 1)
+    pm.Potential("limit", pt.switch(s > 0.3, 0.0, -np.inf))
+    pm.Normal("y", eta(lambda: s), 1, observed=Y)
+
+
 @refused("'y' has the distribution Poisson, whose log density has kinks")
 def a_clipped_predictor():
     pm.Poisson("y", pt.exp(pt.clip(eta(), -2, 2)), observed=COUNT)
