@@ -35,7 +35,8 @@ def check_model(glmm: GLMM) -> None:
     for group in glmm.groups:
         if isinstance(group.prior, LKJ):
             raise PriorError(
-                f"The prior of {group.name!r} is LKJ, which inference_method='gibbs' does not take."
+                f"The prior of {group.name!r} is LKJ, which the Gibbs sampler does not take: use "
+                "CAVI or NUTS."
             )
         if isinstance(group.prior, ImproperInverseWishart):
             raise PriorError(
