@@ -6,7 +6,7 @@ variable's distribution are evaluated at random η and compared with what the fa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,11 +102,17 @@ class View:
         size = (*self.eta.type.shape,)
         return np.random.default_rng(seed).uniform(-1.5, 1.5, size)
 
-    def etas(self) -> list[FloatArray]:
-        """Values at which functions of η are compared: near ones, and far ones on both sides."""
-        rng, size = np.random.default_rng(5), (*self.eta.type.shape,)
-        far = [rng.uniform(*ends, size) for ends in _FAR]
-        return [self.random_eta(2), self.random_eta(3), *far, *(-eta for eta in far)]
+    def etas(self) -> Iterator[FloatArray]:
+        """Values at which functions of η are compared: near ones, and far ones on both sides.
+
+        One at a time: each is as long as the data.
+        """
+        yield self.random_eta(2)
+        yield self.random_eta(3)
+        for sign in (1, -1):
+            for ends in _FAR:
+                size = (*self.eta.type.shape,)
+                yield sign * np.random.default_rng(5).uniform(*ends, size)
 
     def rows(self, eta: FloatArray) -> FloatArray:
         """η of each row."""
@@ -263,13 +269,15 @@ def _of_share(
     name: str,
     read: Callable[[list[FloatArray]], tuple[FloatArray, FloatArray | None]],
 ) -> Likelihood | None:
-    etas = view.etas()
-    found = [read(view.arguments(eta, view.trials.base)) for eta in etas]
-    trials = found[0][1]
+    trials = read(view.arguments(view.random_eta(2), view.trials.base))[1]
     for link in ("logit", "probit", "cloglog"):
         family = get_family(name, link)
-        expected = [family.inverse_link(view.rows(eta)) for eta in etas]
-        if all(_same(share, e) for (share, _), e in zip(found, expected, strict=True)):
+        if all(
+            _same(
+                read(view.arguments(eta, view.trials.base))[0], family.inverse_link(view.rows(eta))
+            )
+            for eta in view.etas()
+        ):
             n = None if trials is None else np.broadcast_to(trials, len(view.y)).astype(np.int64)
             return Likelihood(family, Rows(view.y.astype(np.int64, copy=False), n), view.element)
     return None
@@ -277,14 +285,24 @@ def _of_share(
 
 def _log_ratio(view: View, mean: Callable[[list[FloatArray]], FloatArray]) -> FloatArray | None:
     """Log of mean/e^η of each row where it does not depend on η; None where it does."""
-    with np.errstate(all="ignore"):
-        found = [
-            np.log(mean(view.arguments(eta, view.trials.base))) - view.rows(eta)
-            for eta in view.etas()
-        ]
-    if not np.isfinite(found[0]).all():  # an exposure of 0, for one
-        return None
-    return found[0] if all(_same(found[0], other) for other in found[1:]) else None
+
+    def ratio(eta: FloatArray) -> FloatArray:
+        with np.errstate(all="ignore"):
+            return np.log(mean(view.arguments(eta, view.trials.base))) - view.rows(eta)
+
+    return _if_constant(view, ratio)
+
+
+def _if_constant(view: View, function: Callable[[FloatArray], FloatArray]) -> FloatArray | None:
+    """A function's value where it is the same for all η, and finite; else None."""
+    first: FloatArray | None = None
+    for eta in view.etas():
+        value = function(eta)
+        if first is None:
+            first = value
+        if not np.isfinite(value).all() or not _same(first, value):
+            return None
+    return first
 
 
 def _known(offset: FloatArray) -> FloatArray | None:
@@ -332,8 +350,9 @@ def _beta_binomial(view: View) -> Likelihood | None:
 
 def _shift(view: View, at: int) -> FloatArray | None:
     """What is added to η in the argument of a location."""
-    found = [view.arguments(eta, view.trials.base)[at] - view.rows(eta) for eta in view.etas()]
-    return found[0] if all(_same(found[0], other) for other in found[1:]) else None
+    return _if_constant(
+        view, lambda eta: view.arguments(eta, view.trials.base)[at] - view.rows(eta)
+    )
 
 
 def _student(view: View) -> Likelihood | None:
@@ -391,9 +410,9 @@ def _of_hypers(
     view: View, read: Callable[[list[FloatArray]], FloatArray]
 ) -> tuple[Scale | None, FloatArray] | None:
     """A parameter as one function of the hyperparameters, times a number for each row."""
-    eta, *others = view.etas()
+    eta = view.random_eta(2)
     base = read(view.arguments(eta, view.trials.base))
-    if not all(_same(base, read(view.arguments(o, view.trials.base))) for o in others):
+    if not all(_same(base, read(view.arguments(o, view.trials.base))) for o in view.etas()):
         return None
     for moved in view.trials.theta:
         ratio = read(view.arguments(eta, moved[0])) / base
