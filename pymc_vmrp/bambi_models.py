@@ -81,7 +81,7 @@ def _started(
     """Options of ``bambi_model.fit()`` that start it at draws of an earlier fit."""
     from pymc_vmrp.frontends.bambi import restore_built
     from pymc_vmrp.frontends.bambi_draws import free_variables
-    from pymc_vmrp.mcmc.warm_start import sampler_options, start_from
+    from pymc_vmrp.mcmc.warm_start import start_from, started_options
 
     sampler = str(options.pop("inference_method", "pymc")).lower()
     if sampler not in _NUTS_SAMPLERS:
@@ -91,11 +91,7 @@ def _started(
         )
     restore_built(model)
     start = start_from(model.backend.model, free_variables(model, earlier), random_seed)
-    chains, cores = options.pop("chains", None), options.get("cores")
-    options = sampler_options(
-        start, chains, cores, random_seed, {**options, "nuts_sampler": sampler}
-    )
-    options = {"tune": start.tune, **options} | ({} if chains is None else {"chains": chains})
+    options = started_options(start, random_seed, {**options, "nuts_sampler": sampler})
     return _named_as_in_bambi(options)
 
 

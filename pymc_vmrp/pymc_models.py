@@ -132,12 +132,9 @@ def _sample_nuts(
 
     earlier = options.pop("warm_start", None)
     if earlier is not None:
-        from pymc_vmrp.mcmc.warm_start import sampler_options, start_from
+        from pymc_vmrp.mcmc.warm_start import start_from, started_options
 
-        start = start_from(model, earlier, random_seed)
-        chains, cores = options.pop("chains", None), options.get("cores")
-        options = sampler_options(start, chains, cores, random_seed, options)
-        options = {"tune": start.tune, **options} | ({} if chains is None else {"chains": chains})
+        options = started_options(start_from(model, earlier, random_seed), random_seed, options)
     sampled: xr.DataTree = pymc.sample(draws, random_seed=random_seed, model=model, **options)
     return sampled
 

@@ -212,6 +212,17 @@ def sampler_options(
         return out | {"step": pm.NUTS(potential=start.potential(), **of_step)}
 
 
+def started_options(
+    start: Start, random_seed: int | None, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """As :func:`sampler_options`, with ``tune`` and ``chains`` among the arguments."""
+    rest = {name: value for name, value in options.items() if name != "chains"}
+    chains = options.get("chains")
+    found = sampler_options(start, chains, options.get("cores"), random_seed, rest)
+    given = {} if chains is None else {"chains": chains}
+    return {"tune": start.tune, **found, **given}
+
+
 def _default_sampler(options: Mapping[str, Any]) -> str:
     """That of ``pm.sample``, as far as our starts leave the choice to it."""
     found = importlib.util.find_spec("nutpie") is not None
