@@ -87,7 +87,7 @@ class ToTree:
         used = {dim for dims, _ in variables.values() for dim in dims}
         coords = {k: v for k, v in self._coords.items() if k in used}
         raw = xr.DataTree.from_dict({"posterior": xr.Dataset(variables, coords=coords)})
-        sample: Draws = read_draws(self._glmm, raw, centred_intercept=True)
+        sample: Draws = read_draws(self._glmm, raw, centred_common=True)
         return datatree(self._glmm, sample, self._observations)
 
     def _own_dims(self, name: str, value: FloatArray) -> tuple[str, ...]:

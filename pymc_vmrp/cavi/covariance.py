@@ -63,8 +63,11 @@ class CovarianceFactor(Protocol):
         """Log q(Σ) for ``covariance`` of shape (draws, d, d)."""
         ...
 
-    def sigma_moments(self) -> tuple[FloatArray, FloatArray]:
-        """Mean and sd of each standard deviation σ_k, shape (d,) each (inf where undefined)."""
+    def sigma_moments(self, basis: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """Mean and sd of each standard deviation σ_k, shape (d,) each (inf where undefined).
+
+        With a ``basis`` M, shape (d, d), those of MΣM'.
+        """
         ...
 
 
@@ -136,10 +139,11 @@ class InverseWishartFactor:
         """See :class:`CovarianceFactor`."""
         return inverse_wishart_log_density(covariance, self.df, self.scale)
 
-    def sigma_moments(self) -> tuple[FloatArray, FloatArray]:
-        """See :class:`CovarianceFactor`; Σ_kk is inverse gamma with shape (df − d + 1)/2."""
+    def sigma_moments(self, basis: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """See :class:`CovarianceFactor`; m'Σm is inverse gamma with shape (df − d + 1)/2."""
         shape = 0.5 * (self.df - len(self.scale) + 1)
-        rate = 0.5 * np.diag(self.scale)
+        scale = self.scale if basis is None else basis @ self.scale @ basis.T
+        rate = 0.5 * np.diag(scale)
         if shape <= 0.5:
             return np.full(len(rate), np.inf), np.full(len(rate), np.inf)
         mean = np.sqrt(rate) * np.exp(gammaln(shape - 0.5) - gammaln(shape))
@@ -378,9 +382,9 @@ class GridFactor:
         )
         return np.asarray(log_t - np.log(2 * variance))
 
-    def sigma_moments(self) -> tuple[FloatArray, FloatArray]:
+    def sigma_moments(self, basis: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
         """See :class:`CovarianceFactor`."""
-        sigma = np.exp(self.t)
+        sigma = np.exp(self.t) * (1.0 if basis is None else abs(basis[0, 0]))
         mean = self._mass @ sigma
         return np.array([mean]), np.array([np.sqrt(self._mass @ (sigma - mean) ** 2)])
 

@@ -22,6 +22,7 @@ from pymc_vmrp.cavi.covariance import CovarianceFactor, update_covariance
 from pymc_vmrp.cavi.gaussian import Gaussian
 from pymc_vmrp.cavi.quadratic import Quadratic
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.written import centred_coefficients
 
 FloatArray = NDArray[np.float64]
 
@@ -175,25 +176,29 @@ def mean_shifts(glmm: GLMM) -> tuple[FloatArray, NDArray[np.int64]]:
     common = glmm.common
     first = np.cumsum([0, *(group.d for group in glmm.groups)])
     shifts, free = np.zeros((common.size, first[-1])), []
-    for j, a, column in _pairs(glmm):
-        free.append(first[j] + a)
-        shifts[column, first[j] + a] = 1.0
-        if common.intercept and column > 0:
-            shifts[0, first[j] + a] = common.center[column - 1]  # β₀ is at the predictors' mean
+    columns = _common_columns(glmm)
+    for j, group in enumerate(glmm.groups):
+        basis = np.eye(group.d) if group.basis is None else group.basis
+        counterparts = [columns.get((effect.expression, effect.label)) for effect in group.effects]
+        for a in range(group.d):
+            # what a unit of effect a is as written, and so what the common effects must make up
+            made_of = np.flatnonzero(basis[:, a])
+            if any(counterparts[b] is None for b in made_of):
+                continue
+            written = np.zeros(glmm.n_coefficients)
+            for b in made_of:
+                written[counterparts[b]] = basis[b, a]
+            shifts[:, first[j] + a] = centred_coefficients(glmm, written)[: common.size]
+            free.append(first[j] + a)
     return shifts, np.array(free, dtype=np.int64)
 
 
-def _pairs(glmm: GLMM) -> list[tuple[int, int, int]]:
-    """Term, effect and common coefficient of every effect that has a common counterpart."""
+def _common_columns(glmm: GLMM) -> dict[tuple[str, str | None], int]:
+    """Common coefficient of every common effect, by expression and label."""
     common = glmm.common
     columns: dict[tuple[str, str | None], int] = {("1", None): 0} if common.intercept else {}
     for term in common.terms:
         labels: Sequence[str | None] = term.labels or (None,)
         for k, label in enumerate(labels):
             columns[term.name, label] = int(common.intercept) + term.start + k
-    return [
-        (j, a, columns[effect.expression, effect.label])
-        for j, group in enumerate(glmm.groups)
-        for a, effect in enumerate(group.effects)
-        if (effect.expression, effect.label) in columns
-    ]
+    return columns

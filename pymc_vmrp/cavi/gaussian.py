@@ -16,6 +16,8 @@ from pymc_vmrp.cavi.sites import Sites
 
 FloatArray = NDArray[np.float64]
 
+_LARGEST_MARGINAL = 512  # coefficients whose covariance is formed at a time
+
 
 class Gaussian(Protocol):
     """A fitted q(β, u): its moments, its samples and its density."""
@@ -88,3 +90,16 @@ class Solver(Protocol):
         priors.
         """
         ...
+
+
+def level_covariances(gaussian: Gaussian, index: NDArray[np.int64]) -> FloatArray:
+    """V of the coefficients in each row of ``index``, shape (L, d): (L, d, d)."""
+    levels, d = index.shape
+    out = np.empty((levels, d, d))
+    step = max(1, _LARGEST_MARGINAL // d)
+    for low in range(0, levels, step):
+        part = index[low : low + step]
+        joint = gaussian.marginal_covariance(part.ravel())
+        every = np.arange(len(part))
+        out[low : low + step] = joint.reshape(len(part), d, len(part), d)[every, :, every]
+    return out

@@ -16,11 +16,12 @@ from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects, Observations
 from pymc_vmrp.glmm.variables import (
     Variables,
-    common_variables,
     coords,
     covariance_variables,
     parameter_variables,
+    written_common_variables,
 )
+from pymc_vmrp.glmm.written import written_coefficients
 from pymc_vmrp.results.idata import datatree
 
 if TYPE_CHECKING:
@@ -101,9 +102,9 @@ class Estimands:
     def _effects(self, draws: Draws, j: int) -> list[tuple[list[str], FloatArray]]:
         """Effects of block j, of some levels where there are many."""
         glmm, group = self.glmm, self.glmm.groups[j]
-        u = draws.coefficients[..., glmm.group_slice(j)]
         if group.title is not None:
             return []  # the coefficients of a basis say nothing by themselves
+        u = written_coefficients(glmm, draws.coefficients)[..., glmm.group_slice(j)]
         kept = _kept_levels(group, _sizes(self.observations, glmm.n_cells))
         u = u.reshape(*u.shape[:-1], -1, group.d)[..., kept, :]
         labels = [f"{group.factor}={group.levels[level]}" for level in kept]
@@ -183,10 +184,7 @@ def _kept_levels(group: GroupEffects, sizes: FloatArray) -> NDArray[np.int64]:
 
 
 def _common(glmm: GLMM, draws: Draws) -> Variables:
-    common = glmm.common
-    beta = draws.coefficients[..., : common.size]
-    intercept = common.reported_intercept(beta) if common.intercept else None
-    return common_variables(glmm, intercept, beta[..., int(common.intercept) :])
+    return written_common_variables(glmm, written_coefficients(glmm, draws.coefficients))
 
 
 def _hyperparameters(glmm: GLMM, draws: Draws) -> Variables:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,6 +19,12 @@ from pymc_vmrp.frontends.bambi_priors import (
     scale_prior,
 )
 from pymc_vmrp.frontends.calls import formula_environment
+from pymc_vmrp.frontends.centring import (
+    ColumnParts,
+    centring_basis,
+    column_parts,
+    column_scales,
+)
 from pymc_vmrp.frontends.checks import (
     abbreviate,
     check_columns,
@@ -131,14 +137,7 @@ def assemble(
     )
     check_identified(common, family, pooled.statistics)
     groups = tuple(
-        GroupEffects(
-            factor=block.factor.name,
-            effects=block.effects,
-            levels=block.factor.levels,
-            codes=codes,
-            values=values,
-            prior=_covariance_prior(block, checked, scale),
-        )
+        _group_effects(block, codes, values, counts, checked, center_predictors, scale)
         for block, codes, values in zip(encoder.blocks, rows.codes, rows.values, strict=False)
     )
     groups += _smooth_groups(encoder, rows, checked, scale)
@@ -153,6 +152,35 @@ def assemble(
         )
     known = known_argument(parsed.response, of_response, env)
     return Assembled(glmm, encoder, response.event, observations, known)
+
+
+def _group_effects(
+    block: Block,
+    codes: NDArray[np.int32],
+    values: FloatArray,
+    counts: FloatArray,
+    priors: dict[str, Any],
+    center_predictors: bool,
+    scale: float,
+) -> GroupEffects:
+    """A block, centred where it has an intercept to take up the centre."""
+    basis, scales = None, np.ones(1)
+    parts = column_parts(block.expressions)
+    if any(part.numeric for part in parts):
+        flat = values.reshape(-1, len(parts))  # of several memberships: one after the other
+        weights = np.repeat(counts, len(flat) // len(counts)).astype(float)
+        if center_predictors:
+            basis = centring_basis(flat, parts, weights)
+        scales = column_scales(flat, basis, parts, weights)
+    return GroupEffects(
+        factor=block.factor.name,
+        effects=block.effects,
+        levels=block.factor.levels,
+        codes=codes,
+        values=values if basis is None else values @ basis,
+        prior=_covariance_prior(block, priors, scale / scales),
+        basis=basis,
+    )
 
 
 def _smooth_groups(
@@ -275,12 +303,15 @@ def _prior_keys(block: Block) -> list[str]:
     return list(dict.fromkeys(f"{name}|{block.factor.name}" for name in names))
 
 
-def _covariance_prior(block: Block, priors: dict[str, Any], scale: float) -> CovariancePrior:
+def _covariance_prior(block: Block, priors: dict[str, Any], scales: FloatArray) -> CovariancePrior:
+    """The prior given, or one that follows ``scales``: of η per unit of each effect's column."""
     name, *effects = _prior_keys(block)
     given = [priors[key] for key in (name, *effects) if key in priors]
     if any(prior != given[0] for prior in given):
         raise PriorError(f"The effects of {name!r} share one covariance matrix: give one prior.")
-    default = priors.get("group_specific", HuangWand(nu=2, A=DEFAULT_A * scale))
+    sizes = tuple((DEFAULT_A * scales).tolist())
+    alike = len(set(sizes)) == 1
+    default = priors.get("group_specific", HuangWand(nu=2, A=sizes[0] if alike else sizes))
     prior: CovariancePrior = given[0] if given else default
     return _checked_for(prior, len(block.effects), len(block.factor.levels), name)
 
@@ -306,6 +337,12 @@ def _common_effects(
 
     By default the intercept's prior lies around ``centre``, and sds grow with ``scale``.
     """
+    basis = None
+    if center_predictors:
+        parts = _common_parts(encoder)
+        stated = _stated_columns(encoder.common_terms, priors)
+        basis = centring_basis(columns, parts, weights, stated, encoder.intercept)
+        columns = columns if basis is None else columns @ basis
     share = weights / weights.sum()
     means = share @ columns
     # column by column: the whole squared would be as large as the design
@@ -331,7 +368,31 @@ def _common_effects(
         prior_mean=prior_mean,
         prior_sd=prior_sd,
         mixtures=mixtures,
+        basis=basis,
     )
+
+
+def _common_parts(encoder: Encoder) -> list[ColumnParts]:
+    """The parts of every common column; the linear parts of smooths are what they are."""
+    parts = column_parts(encoder.terms)
+    of_smooths = encoder.common_terms[len(encoder.terms) :]
+    for k, term in enumerate(of_smooths, len(encoder.terms)):
+        own = frozenset({term.name})
+        parts += [
+            ColumnParts(k, frozenset({(term.name, i)}), own, plain=False)
+            for i in range(term.stop - term.start)
+        ]
+    return parts
+
+
+def _stated_columns(terms: Sequence[CommonTerm], priors: Mapping[str, Any]) -> set[int]:
+    """Columns with a prior that somebody wrote for the column as the formula has it."""
+    out: set[int] = set()
+    for term in terms:
+        prior = priors.get(term.name, priors.get("common"))
+        if prior is not None and not isinstance(prior, Flat):
+            out |= set(range(term.start, term.stop))
+    return out
 
 
 def _default_prior(term: CommonTerm, sds: FloatArray, scale: float) -> Normal:

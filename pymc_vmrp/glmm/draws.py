@@ -18,9 +18,9 @@ class Draws:
     Attributes
     ----------
     coefficients : ndarray, shape (draws, p)
-        ``[β, u]`` as laid out in the GLMM; the intercept is the centred one.
+        ``[β, u]`` as laid out in the GLMM, of its centred design.
     covariances : tuple of ndarray, each of shape (draws, d, d)
-        Σ_j of each group-specific block.
+        Σ_j of each group-specific block, of its centred design.
     parameters : ndarray, shape (draws, k)
         The free parameters φ of the likelihood, in the order of ``GLMM.free_parameters``.
     """

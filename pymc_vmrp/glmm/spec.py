@@ -148,7 +148,7 @@ class CommonEffects:
     Attributes
     ----------
     columns : ndarray, shape (N, k)
-        Design columns without the intercept, not centred.
+        Design columns without the intercept, before ``center`` is subtracted.
     terms : tuple of CommonTerm
     intercept : bool
         Whether there is an intercept; it comes first in β.
@@ -160,6 +160,9 @@ class CommonEffects:
         ``nan`` one in ``mixtures``.
     mixtures : tuple of Mixture
         Priors that are neither normal nor flat.
+    basis : ndarray, shape (k, k), or None
+        ``columns`` are the columns as the formula writes them times this matrix, and slopes as
+        written are this matrix times those of ``columns``. None for the identity.
     """
 
     columns: FloatArray
@@ -169,6 +172,7 @@ class CommonEffects:
     prior_mean: FloatArray
     prior_sd: FloatArray
     mixtures: tuple[Mixture, ...] = ()
+    basis: FloatArray | None = None
 
     @property
     def size(self) -> int:
@@ -257,6 +261,10 @@ class GroupEffects:
         Name of a block that is not written with a bar, such as the smooth ``s(x)``.
     report : Report, optional
         What results show in place of the effects.
+    basis : ndarray, shape (d, d), optional
+        ``values`` are what the formula writes times this matrix: centred, where the block has an
+        intercept. Effects as written are this matrix times those of ``values``, and their
+        covariance matrix is basis·Σ·basis'. ``prior`` holds for Σ. None for the identity.
     """
 
     factor: str
@@ -267,6 +275,7 @@ class GroupEffects:
     prior: CovariancePrior
     title: str | None = None
     report: Report | None = None
+    basis: FloatArray | None = None
 
     def __post_init__(self) -> None:
         # the compiled loops do not check bounds: a wrong width would scramble the fit
@@ -375,6 +384,11 @@ class GLMM:
     def group_slice(self, j: int) -> slice:
         """Where block j lies in the coefficient vector."""
         return slice(self.group_starts[j], self.group_starts[j] + self.groups[j].size)
+
+    def group_index(self, j: int) -> NDArray[np.int64]:
+        """Coefficient of each effect of each level of block j, shape (L, d)."""
+        where = self.group_slice(j)
+        return np.arange(where.start, where.stop).reshape(-1, self.groups[j].d)
 
     def __repr__(self) -> str:
         blocks = ", ".join(f"{g.name} ({len(g.levels)} levels)" for g in self.groups)

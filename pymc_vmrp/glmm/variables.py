@@ -13,6 +13,13 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, CommonTerm, GroupEffects
+from pymc_vmrp.glmm.written import (
+    centred_coefficients,
+    centred_covariance,
+    centred_effects,
+    written_coefficients,
+    written_covariance,
+)
 
 FloatArray = NDArray[np.float64]
 Variables = dict[str, tuple[tuple[str, ...], FloatArray]]
@@ -154,6 +161,13 @@ def horseshoe_names(common: CommonEffects) -> list[str]:
     return names
 
 
+def written_common_variables(glmm: GLMM, written: FloatArray) -> Variables:
+    """Name the intercept and slopes of coefficients as the formula writes them, shape (..., p)."""
+    common = glmm.common
+    slopes = written[..., int(common.intercept) : common.size]
+    return common_variables(glmm, written[..., 0] if common.intercept else None, slopes)
+
+
 def common_variables(glmm: GLMM, intercept: FloatArray | None, slopes: FloatArray) -> Variables:
     """Name the intercept, shape (...), and the slopes, shape (..., k)."""
     out: Variables = {}
@@ -198,7 +212,8 @@ def sigma_variables(glmm: GLMM, group: GroupEffects, sigma: FloatArray) -> Varia
 
 
 def covariance_variables(glmm: GLMM, group: GroupEffects, covariance: FloatArray) -> Variables:
-    """Name the standard deviations and correlations of Σ, shape (..., d, d)."""
+    """Name the standard deviations and correlations of Σ, shape (..., d, d), as written."""
+    covariance = written_covariance(group, covariance)
     sigma = np.sqrt(np.einsum("...kk->...k", covariance))
     out = sigma_variables(glmm, group, sigma)
     if group.d > 1:
@@ -220,17 +235,15 @@ def posterior_variables(
     ----------
     glmm : GLMM
     coefficients : ndarray, shape (..., p)
-        ``[β, u]`` with the centred intercept; the reported one is un-centred.
+        ``[β, u]`` of the centred design; named as the formula writes them.
     covariances : tuple of ndarray, each of shape (..., d, d)
     parameters : ndarray, shape (..., k)
         The likelihood's free parameters.
     """
-    common = glmm.common
-    beta = coefficients[..., : common.size]
-    intercept = common.reported_intercept(beta) if common.intercept else None
-    out = common_variables(glmm, intercept, beta[..., int(common.intercept) :])
+    written = written_coefficients(glmm, coefficients)
+    out = written_common_variables(glmm, written)
     for j, group in enumerate(glmm.groups):
-        effects = coefficients[..., glmm.group_slice(j)]
+        effects = written[..., glmm.group_slice(j)]
         shape = (*effects.shape[:-1], len(group.levels), group.d)
         out |= group_variables(glmm, group, effects.reshape(shape))
         out |= covariance_variables(glmm, group, covariances[j])
@@ -251,7 +264,7 @@ def parameters_from_variables(
 
 
 def coefficients_from_variables(
-    glmm: GLMM, variables: Mapping[str, FloatArray], centred_intercept: bool
+    glmm: GLMM, variables: Mapping[str, FloatArray], centred_common: bool
 ) -> FloatArray:
     """The coefficient vector, shape (..., p), from named variables; undoes the naming above.
 
@@ -260,20 +273,16 @@ def coefficients_from_variables(
     glmm : GLMM
     variables : mapping of str to ndarray
         Arrays with the sample dimensions first, then the variable's own in the order above.
-    centred_intercept : bool
-        Whether ``Intercept`` is the centred one (as inside a pm.Model) or the reported one.
+    centred_common : bool
+        Whether the common effects are those of the centred design (as inside a pm.Model) or as
+        the formula writes them.
     """
-    common = glmm.common
-    slopes = [
+    pieces = [
         variables[term.name][..., None] if term.labels is None else variables[term.name]
-        for term in common.terms
+        for term in glmm.common.terms
     ]
-    pieces = list(slopes)
-    if common.intercept:
-        intercept = variables["Intercept"]
-        if not centred_intercept and slopes:
-            intercept = intercept + np.concatenate(slopes, axis=-1) @ common.center
-        pieces.insert(0, intercept[..., None])
+    if glmm.common.intercept:
+        pieces.insert(0, variables["Intercept"][..., None])
     for group in glmm.groups:
         if group.report is not None:
             pieces.append(variables[group.name] @ group.report.backward.T)
@@ -284,13 +293,14 @@ def coefficients_from_variables(
             effects.append(value[..., None] if variable.dim is None else np.swapaxes(value, -1, -2))
         block = np.concatenate(effects, axis=-1)
         pieces.append(block.reshape(*block.shape[:-2], -1))
-    return np.concatenate(pieces, axis=-1)
+    written = np.concatenate(pieces, axis=-1)
+    return (centred_effects if centred_common else centred_coefficients)(glmm, written)
 
 
 def covariances_from_variables(
     glmm: GLMM, variables: Mapping[str, FloatArray]
 ) -> tuple[FloatArray, ...]:
-    """Σ_j of each block, shape (..., d, d), from named standard deviations and correlations."""
+    """Σ_j of each block in the centred design, shape (..., d, d), from what is named above."""
     out = []
     for group in glmm.groups:
         sigmas = []
@@ -303,5 +313,6 @@ def covariances_from_variables(
             rho = variables[correlation_name(group)]
             for i, (a, b) in enumerate(correlation_pairs(group)):
                 correlation[..., a, b] = correlation[..., b, a] = rho[..., i]
-        out.append(correlation * sigma[..., :, None] * sigma[..., None, :])
+        written = correlation * sigma[..., :, None] * sigma[..., None, :]
+        out.append(centred_covariance(group, written))
     return tuple(out)

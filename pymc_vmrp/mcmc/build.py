@@ -58,7 +58,9 @@ def build_pymc(glmm: GLMM) -> pm.Model:
 
     Names are Bambi's. As in Bambi, ``Intercept`` is the intercept at the centre of the predictors,
     group-specific effects are deterministics of standard normal ``..._offset`` variables, and the
-    levels of each dimension are coordinates. The response is observed per cell.
+    levels of each dimension are coordinates. Slopes of predictors in interactions are those at the
+    centre too; group-specific effects are as the formula writes them. The response is observed
+    per cell.
     """
     with pm.Model(coords=model_coords(glmm)) as model:
         effects = [
@@ -233,6 +235,8 @@ def _precision_root(group: GroupEffects, effect_dim: str) -> tuple[float, Any]:
 
 def _name_covariance(glmm: GLMM, group: GroupEffects, triangle: Any) -> None:
     inverse = pt.linalg.solve_triangular(triangle, pt.eye(group.d), lower=True)
+    if group.basis is not None:
+        inverse = pt.dot(inverse, group.basis.T)
     covariance = pt.dot(inverse.T, inverse)
     diagonal = np.arange(group.d)
     sigma = pt.sqrt(covariance[diagonal, diagonal])
@@ -247,6 +251,7 @@ def _name_covariance(glmm: GLMM, group: GroupEffects, triangle: Any) -> None:
 
 
 def _name_vector(glmm: GLMM, group: GroupEffects, u: Any) -> None:
+    u = u if group.basis is None else pt.dot(group.basis, u)
     for variable in effect_variables(glmm, group):
         if variable.dim is None:
             pm.Deterministic(variable.name, u[variable.start], dims=factor_dim(group))

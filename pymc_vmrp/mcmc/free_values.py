@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
-from pymc_vmrp.glmm.variables import effect_variables, posterior_variables
+from pymc_vmrp.glmm.variables import common_variables, effect_variables
 from pymc_vmrp.mcmc.coefficients import free_coefficients
 
 FloatArray = NDArray[np.float64]
@@ -19,14 +19,14 @@ FloatArray = NDArray[np.float64]
 def free_values(glmm: GLMM, draws: Draws, s: int) -> dict[str, FloatArray]:
     """Free variables of the pm.Model at draw ``s``; auxiliaries at their conditional mode."""
     theta = draws.coefficients[s]
-    covariances = tuple(c[s] for c in draws.covariances)
-    named = posterior_variables(glmm, theta, covariances, draws.parameters[s])
-    beta = {term.name: np.asarray(named[term.name][1]) for term in glmm.common.terms}
-    if glmm.common.intercept:
-        beta["Intercept"] = np.asarray(theta[0])  # the pm.Model's intercept is the centred one
-    values = free_coefficients(glmm.common, theta[: glmm.common.size], beta)
-    for parameter in glmm.free_parameters:
-        sigma = np.asarray(named[parameter.name][1])
+    common = glmm.common
+    # those of the pm.Model are those of the centred design
+    slopes = theta[int(common.intercept) : common.size]
+    named = common_variables(glmm, theta[0] if common.intercept else None, slopes)
+    beta = {name: np.asarray(value) for name, (_, value) in named.items()}
+    values = free_coefficients(common, theta[: common.size], beta)
+    for i, parameter in enumerate(glmm.free_parameters):
+        sigma = np.asarray(draws.parameters[s, i])
         if _on_variance(parameter.prior):
             values[f"{parameter.name}_variance"] = sigma**2
         else:

@@ -120,6 +120,6 @@ def _relabel(
     glmm: GLMM, observations: Observations, tree: xr.DataTree, log_likelihood: bool
 ) -> xr.DataTree:
     """The contract's DataTree: reported intercept, no offsets, one observation per respondent."""
-    sample = read_draws(glmm, tree, centred_intercept=True)
+    sample = read_draws(glmm, tree, centred_common=True)
     stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else None
     return datatree(glmm, sample, observations, stats, log_likelihood)

@@ -24,6 +24,7 @@ from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, DesignRows, GroupEffects, Observations
 from pymc_vmrp.glmm.spec import design_rows as code_rows
 from pymc_vmrp.glmm.variables import effect_variables
+from pymc_vmrp.glmm.written import written_coefficients, written_columns, written_values
 
 FloatArray = NDArray[np.float64]
 
@@ -152,13 +153,25 @@ class OwnRows:
         for part in slices(self.size, size):
             cells, index = np.unique(observations.cell[part], return_inverse=True)
             values = rows.values[cells]
-            values[:, : common.size] = _as_written(common, common.columns[cells])
+            raw = written_columns(self.glmm, common.columns[cells])
+            values[:, : common.size] = _with_intercept(common, raw)
+            self._write_groups(values)
             yield Chunk(
                 part,
                 DesignRows(rows.columns[cells], values),
                 index,
                 None if offset is None or not self.offset else offset[part],
             )
+
+    def _write_groups(self, values: FloatArray) -> None:
+        """Put what the formula writes in place of the centred values of blocks."""
+        at = self.glmm.common.size
+        for group in self.glmm.groups:
+            width = group.m * group.d
+            if group.basis is not None:
+                own = values[:, at : at + width].reshape(len(values), group.m, group.d)
+                values[:, at : at + width] = written_values(group, own).reshape(len(values), -1)
+            at += width
 
 
 @dataclass(frozen=True)
@@ -216,7 +229,7 @@ class NewRows:
             prepared = self.encoder.prepare(self.frame.iloc[part], self.what)
             encoded = self.encoder.encode(prepared, self.unseen, self.what)
             design = code_rows(
-                _as_written(self.glmm.common, encoded.common),
+                _with_intercept(self.glmm.common, encoded.common),
                 list(zip(encoded.codes, encoded.values, strict=True)),
                 coefficients.starts,
             )
@@ -299,8 +312,8 @@ def _restrict(
     )
 
 
-def _as_written(common: CommonEffects, columns: FloatArray) -> FloatArray:
-    """Common columns as the formula writes them: not centred, after the intercept's ones."""
+def _with_intercept(common: CommonEffects, columns: FloatArray) -> FloatArray:
+    """Common columns after the intercept's ones."""
     return np.column_stack([np.ones(len(columns)), columns]) if common.intercept else columns
 
 
@@ -314,7 +327,7 @@ def _coefficients(
 ) -> Coefficients:
     """Coefficients of some terms (None: all), with draws from N(0, Σ) for new levels."""
     common = glmm.common
-    beta = draws.coefficients[:, : common.size]
+    written = written_coefficients(glmm, draws.coefficients)
     names: list[str] = []
     owner: list[NDArray[np.int64]] = []
     pieces: list[FloatArray] = []
@@ -325,8 +338,8 @@ def _coefficients(
         pieces.append(values)
 
     if common.intercept:
-        add(INTERCEPT, common.reported_intercept(beta)[None])
-    slopes = beta[:, int(common.intercept) :]
+        add(INTERCEPT, written[:, :1].T)
+    slopes = written[:, int(common.intercept) : common.size]
     for term in common.terms:
         if common_terms is None or term.name in common_terms:
             add(term.name, slopes[:, term.start : term.stop].T)
@@ -335,10 +348,10 @@ def _coefficients(
     chosen = range(len(glmm.groups)) if blocks is None else blocks
     for j, new in zip(chosen, unseen, strict=True):
         group = glmm.groups[j]
-        effects = draws.coefficients[:, glmm.group_slice(j)].T
+        effects = written[:, glmm.group_slice(j)].T
         if new:
             drawn = draw_new_levels(draws.covariances[j], len(new), rng)
-            effects = np.concatenate([effects, drawn])
+            effects = np.concatenate([effects, _written_levels(group, drawn)])
         first = len(names)
         of_effect = np.repeat(
             np.arange(first, first + len(effect_variables(glmm, group))),
@@ -352,6 +365,14 @@ def _coefficients(
     values = np.concatenate(pieces) if pieces else np.empty((0, len(draws)))
     owners = np.concatenate(owner) if owner else np.empty(0, dtype=np.int64)
     return Coefficients(np.ascontiguousarray(values), tuple(starts), tuple(names), owners)
+
+
+def _written_levels(group: GroupEffects, effects: FloatArray) -> FloatArray:
+    """Effects of some levels, shape (levels · d, draws), as the formula writes them."""
+    if group.basis is None:
+        return effects
+    by_level = effects.reshape(-1, group.d, effects.shape[1])
+    return np.einsum("ab,lbs->las", group.basis, by_level).reshape(effects.shape)
 
 
 def draw_new_levels(covariances: FloatArray, levels: int, rng: np.random.Generator) -> FloatArray:

@@ -17,7 +17,6 @@ from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.glmm.variables import (
     Variables,
     coefficients_from_variables,
-    common_variables,
     coords,
     covariances_from_variables,
     factor_dim,
@@ -26,7 +25,9 @@ from pymc_vmrp.glmm.variables import (
     parameters_from_variables,
     posterior_variables,
     sigma_variables,
+    written_common_variables,
 )
+from pymc_vmrp.glmm.written import written_coefficients
 from pymc_vmrp.results.posterior import VariationalPosterior
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def datatree(
     return tree
 
 
-def read_draws(glmm: GLMM, tree: xr.DataTree, centred_intercept: bool = False) -> Draws:
+def read_draws(glmm: GLMM, tree: xr.DataTree, centred_common: bool = False) -> Draws:
     """Draws of shape (chain, draw, ...) from a DataTree's posterior.
 
     Raises
@@ -160,7 +161,7 @@ def read_draws(glmm: GLMM, tree: xr.DataTree, centred_intercept: bool = False) -
                 )
         variables[name] = value.transpose("chain", "draw", *dims).to_numpy()
     return Draws(
-        coefficients_from_variables(glmm, variables, centred_intercept),
+        coefficients_from_variables(glmm, variables, centred_common),
         covariances_from_variables(glmm, variables),
         parameters_from_variables(glmm, variables, shape),
     )
@@ -279,20 +280,12 @@ def add_fit(
 
 def moments(posterior: VariationalPosterior | MixturePosterior) -> tuple[Variables, Variables]:
     """Mean and sd of q for each coefficient and standard deviation, without Monte Carlo error."""
-    glmm, common = posterior.glmm, posterior.glmm.common
-    k = common.size
-    covariance = posterior.common_covariance()
-    both: list[Variables] = []
+    glmm = posterior.glmm
     sigma, phi = posterior.sigma_moments(), posterior.parameter_moments()
-    for which, vector in enumerate((posterior.mean(), posterior.sd())):
-        beta = vector[:k]
-        intercept = None
-        if common.intercept:
-            contrast = np.concatenate([[1.0], -common.center])
-            intercept = np.asarray(
-                contrast @ beta if which == 0 else np.sqrt(contrast @ covariance @ contrast)
-            )
-        named = common_variables(glmm, intercept, beta[int(common.intercept) :])
+    vectors = (written_coefficients(glmm, posterior.mean()), _written_sd(posterior))
+    both: list[Variables] = []
+    for which, vector in enumerate(vectors):
+        named = written_common_variables(glmm, vector)
         for j, group in enumerate(glmm.groups):
             effects = vector[glmm.group_slice(j)].reshape(-1, group.d)
             if which == 1 and group.report is not None:
@@ -306,10 +299,31 @@ def moments(posterior: VariationalPosterior | MixturePosterior) -> tuple[Variabl
     return both[0], both[1]
 
 
+def _written_sd(posterior: VariationalPosterior | MixturePosterior) -> FloatArray:
+    """Posterior sd of every coefficient as the formula writes it, shape (p,)."""
+    glmm = posterior.glmm
+    k = glmm.common.size
+    sd = posterior.sd().copy()
+    # each column of a map that is linear is what it makes of a unit vector
+    units = np.zeros((k, glmm.n_coefficients))
+    units[:, :k] = np.eye(k)
+    contrasts = written_coefficients(glmm, units)[:, :k].T
+    sd[:k] = _sds(contrasts, posterior.common_covariance())
+    for j, group in enumerate(glmm.groups):
+        if group.basis is not None:
+            variances = _sds(group.basis, posterior.level_covariances(j))
+            sd[glmm.group_slice(j)] = variances.ravel()
+    return sd
+
+
+def _sds(contrasts: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Sds of linear combinations, shape (..., K), of what has this covariance, (..., d, d)."""
+    return np.sqrt(np.einsum("kl,...lm,km->...k", contrasts, covariance, contrasts))
+
+
 def _reported_sd(posterior: VariationalPosterior | MixturePosterior, j: int) -> FloatArray:
     """Sds of the combinations of effects that results show of block j."""
     glmm = posterior.glmm
     report, where = glmm.groups[j].report, glmm.group_slice(j)
     assert report is not None
-    covariance = posterior.covariance(np.arange(where.start, where.stop))
-    return np.sqrt(np.einsum("kl,lm,km->k", report.forward, covariance, report.forward))
+    return _sds(report.forward, posterior.covariance(np.arange(where.start, where.stop)))

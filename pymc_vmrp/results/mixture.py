@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.cavi.conditional import Theta
+from pymc_vmrp.cavi.gaussian import level_covariances
 from pymc_vmrp.cavi.integrate import IntegratedFit
 from pymc_vmrp.cavi.weights import systematic_counts
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.written import written_covariance
 
 FloatArray = NDArray[np.float64]
 
@@ -77,7 +79,7 @@ class MixturePosterior:
         return _Moments(centre + first, np.sqrt(second - first**2), common)
 
     def mean(self) -> FloatArray:
-        """E[β, u], shape (p,); the intercept is the centred one."""
+        """E[β, u], shape (p,), of the centred design."""
         return self._moments.mean
 
     def sd(self) -> FloatArray:
@@ -101,9 +103,23 @@ class MixturePosterior:
         return second - np.outer(first, first)
 
     def sigma_moments(self) -> list[tuple[FloatArray, FloatArray]]:
-        """Mean and sd of each term's standard deviations, shape (d,) each."""
-        variances = [np.diagonal(c, axis1=1, axis2=2) for c in self.fit.theta.covariances]
-        return [self._mean_and_sd(np.sqrt(v)) for v in variances]
+        """Mean and sd of each term's standard deviations, shape (d,) each, as written."""
+        pairs = zip(self.glmm.groups, self.fit.theta.covariances, strict=True)
+        written = [written_covariance(group, c) for group, c in pairs]
+        return [self._mean_and_sd(np.sqrt(np.einsum("skk->sk", c))) for c in written]
+
+    def level_covariances(self, j: int) -> FloatArray:
+        """Posterior covariance of the effects of each level of block j, shape (L, d, d)."""
+        index = self.glmm.group_index(j)
+        centre = self.mean()[index]
+        total = np.zeros((*index.shape, index.shape[1]))
+        with one_blas_thread():
+            for i, weight in enumerate(self.weights):
+                gaussian = self.fit.gaussian(i)
+                moved = gaussian.mean[index] - centre
+                own = level_covariances(gaussian, index)
+                total += weight * (moved[:, :, None] * moved[:, None] + own)
+        return total
 
     def parameter_moments(self) -> tuple[FloatArray, FloatArray] | None:
         """Mean and sd of φ, shape (k,) each; None where there is none."""

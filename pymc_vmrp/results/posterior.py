@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.cavi.augment import augment
 from pymc_vmrp.cavi.blas import one_blas_thread
+from pymc_vmrp.cavi.gaussian import level_covariances
 from pymc_vmrp.cavi.run import Fit
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
@@ -43,7 +44,7 @@ class VariationalPosterior:
         return self.fit.converged
 
     def mean(self) -> FloatArray:
-        """E[β, u], shape (p,); the intercept is the centred one."""
+        """E[β, u], shape (p,), of the centred design."""
         return self.fit.state.gaussian.mean
 
     def sd(self) -> FloatArray:
@@ -60,8 +61,15 @@ class VariationalPosterior:
         return self.fit.state.gaussian.marginal_covariance(index)
 
     def sigma_moments(self) -> list[tuple[FloatArray, FloatArray]]:
-        """Mean and sd of each term's standard deviations, shape (d,) each."""
-        return [factor.sigma_moments() for factor in self.fit.state.factors]
+        """Mean and sd of each term's standard deviations, shape (d,) each, as written."""
+        return [
+            factor.sigma_moments(group.basis)
+            for group, factor in zip(self.glmm.groups, self.fit.state.factors, strict=True)
+        ]
+
+    def level_covariances(self, j: int) -> FloatArray:
+        """Posterior covariance of the effects of each level of block j, shape (L, d, d)."""
+        return level_covariances(self.fit.state.gaussian, self.glmm.group_index(j))
 
     def parameter_moments(self) -> tuple[FloatArray, FloatArray] | None:
         """Mean and sd of φ, shape (k,) each; None where there is none."""

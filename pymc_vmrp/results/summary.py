@@ -18,12 +18,13 @@ from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.variables import (
-    common_variables,
     coords,
     correlation_pairs,
     covariance_variables,
     parameter_variables,
+    written_common_variables,
 )
+from pymc_vmrp.glmm.written import written_coefficients, written_covariance
 from pymc_vmrp.results.idata import read_draws
 
 if TYPE_CHECKING:
@@ -76,9 +77,10 @@ def ranef(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Data
     """
     draws = _flat_draws(model, idata)
     glmm = model.glmm
+    written = written_coefficients(glmm, draws.coefficients)
     tables = []
     for j, group in enumerate(glmm.groups):
-        effects, levels = draws.coefficients[:, glmm.group_slice(j)], group.levels
+        effects, levels = written[:, glmm.group_slice(j)], group.levels
         if group.report is not None:
             effects, levels = effects @ group.report.forward.T, group.report.labels
         elif group.title is not None:
@@ -108,7 +110,8 @@ def varcorr(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Da
     """
     draws = _flat_draws(model, idata)
     index, columns = [], []
-    for group, covariance in zip(model.glmm.groups, draws.covariances, strict=True):
+    for group, centred in zip(model.glmm.groups, draws.covariances, strict=True):
+        covariance = written_covariance(group, centred)
         sd = np.sqrt(np.einsum("skk->sk", covariance))
         names = [effect.name for effect in group.effects]
         index += [(group.factor, f"sd({name})") for name in names]
@@ -222,10 +225,7 @@ def _flat_draws(model: Model, idata: xr.DataTree) -> Draws:
 
 
 def _fixef(glmm: GLMM, draws: Draws, ci_prob: float) -> pd.DataFrame:
-    common = glmm.common
-    beta = draws.coefficients[:, : common.size]
-    intercept = common.reported_intercept(beta) if common.intercept else None
-    named = common_variables(glmm, intercept, beta[:, int(common.intercept) :])
+    named = written_common_variables(glmm, written_coefficients(glmm, draws.coefficients))
     return _described(glmm, named, ci_prob)
 
 

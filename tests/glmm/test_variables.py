@@ -24,7 +24,7 @@ def test_naming_and_unnaming_are_inverse(survey):
         covariances.append(root @ np.swapaxes(root, 1, 2))
     variables = posterior_variables(glmm, theta, tuple(covariances), np.empty((3, 0)))
     named = {k: v for k, (_, v) in variables.items()}
-    back = coefficients_from_variables(glmm, named, centred_intercept=False)
+    back = coefficients_from_variables(glmm, named, centred_common=False)
     np.testing.assert_allclose(back, theta)
     for a, b in zip(covariances_from_variables(glmm, named), covariances, strict=True):
         np.testing.assert_allclose(a, b)

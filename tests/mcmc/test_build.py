@@ -105,6 +105,8 @@ def log_density_in_pymc_coordinates(glmm, named):
         u = np.concatenate([np.atleast_2d(named[v.name]) for v in effect_variables(glmm, group)])
         if group.report is not None:
             u = u @ group.report.backward.T
+        if group.basis is not None:  # named as the formula writes them
+            u = np.linalg.solve(group.basis, u)
         coefficients.append(u.T.ravel())
         if group.d == 1:
             sigma = float(np.ravel(named[f"{group.name}_sigma"])[0])
