@@ -15,7 +15,7 @@ from pymc_vmrp.cavi.coordinates import Coordinates
 from pymc_vmrp.cavi.factor import SingularPrecision
 from pymc_vmrp.cavi.factorize import factorized_solver
 from pymc_vmrp.cavi.nodes import first_bound
-from pymc_vmrp.cavi.sweep import Point, Setup, State, start, sweep, under_bound
+from pymc_vmrp.cavi.sweep import Point, Setup, State, starts, sweep, under_bound
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM
 
@@ -109,14 +109,29 @@ def run(
     setup = Setup(glmm, solver, first_bound(glmm, options.bound), options.expansion)
     # a step too far overflows; its ELBO is then no number, and the step is rejected
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-        state = sweep(setup, start(setup, first_mean))
+        fit = _best(setup, starts(setup, first_mean), options, callback)
+    return replace(fit, seconds=time.perf_counter() - began, factorization=options.factorization)
+
+
+def _best(
+    setup: Setup, points: Sequence[Point], options: Options, callback: Callback | None
+) -> Fit:
+    """The fit from each start that has the highest ELBO; an interrupted one ends the search."""
+    best: Fit | None = None
+    for point in points:
+        state = sweep(setup, point)
         if not np.isfinite(state.elbo):
             raise VmrpError(
                 "The ELBO is not a number at the start: some predictors or priors are of an "
                 "extreme scale. Rescale them, for example with scale(x)."
             )
         fit = _through_bounds(setup, state, options, callback)
-    return replace(fit, seconds=time.perf_counter() - began, factorization=options.factorization)
+        if best is None or fit.state.elbo > best.state.elbo:
+            best = fit
+        if fit.interrupted:
+            break
+    assert best is not None
+    return best
 
 
 def _through_bounds(setup: Setup, state: State, options: Options, callback: Callback | None) -> Fit:

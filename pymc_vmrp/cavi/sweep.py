@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pymc_vmrp.cavi.covariance import CovarianceFactor, update_covariance
 from pymc_vmrp.cavi.elbo import evidence_lower_bound
 from pymc_vmrp.cavi.expand import recentre, translate
+from pymc_vmrp.cavi.first_precisions import first_precisions
 from pymc_vmrp.cavi.gaussian import Gaussian, Solver
 from pymc_vmrp.cavi.mixtures import expected_scales, prior_precision, starting_scales
 from pymc_vmrp.cavi.parameters import ParameterFactor
@@ -88,16 +89,17 @@ class State:
     elbo: float
 
 
-def start(setup: Setup, mean: FloatArray | None = None) -> Point:
-    """Where the first sweep starts: moderate effects, and marginals of η as the family likes.
+def starts(setup: Setup, mean: FloatArray | None = None) -> list[Point]:
+    """Where first sweeps start: moderate effects, and marginals of η as the family likes.
 
-    ``mean`` of η, its offset included, takes the place of the family's.
+    ``mean`` of η, its offset included, takes the place of the family's. There are several where
+    optima are known to lie apart.
     """
     glmm = setup.glmm
     liked, variance = glmm.family.start(glmm.response.statistics)
     mean = liked if mean is None else mean
     scale = float(np.sqrt(variance.mean())) if glmm.family.scaled else 1.0
-    precisions = tuple(np.eye(group.d) / (_START_SD * scale) ** 2 for group in glmm.groups)
+    precisions = first_precisions(glmm, _START_SD * scale)
     if glmm.response.offset is not None:
         mean = mean - glmm.response.offset
     sites = setup.bound.evaluate(glmm, mean, variance).sites
@@ -106,7 +108,8 @@ def start(setup: Setup, mean: FloatArray | None = None) -> Point:
         sites = Sites(sites.precision + hold, sites.shift + hold * mean)
     if not glmm.family.log_concave:  # far from the data such sites would leave q improper
         sites = sites.log_concave(mean)
-    return Point(precisions, sites, starting_scales(glmm.common))
+    scales = starting_scales(glmm.common)
+    return [Point(start, sites, scales) for start in precisions]
 
 
 def sweep(setup: Setup, point: Point) -> State:

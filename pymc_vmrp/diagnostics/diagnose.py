@@ -46,6 +46,7 @@ _CARE_SHIFT, _CARE_LOG_RATIO = 0.1, float(np.log(1.1))
 _MOST_SHIFT, _MOST_LOG_RATIO = 0.3, float(np.log(1.25))
 _MOST_RHAT, _WORST_RHAT, _LEAST_ESS = 1.01, 1.05, 400
 _SMALLEST_P, _CARE_Z, _NO_Z = 0.01, 3.0, 5.0
+_BETTER = 1.0  # nats by which the ELBO of another fit is higher
 _SHARE_OF_BAD_K = 0.01  # of the rows, whose leave-one-out estimates cannot be trusted
 _MOST_OF_LOO = 4e7  # numbers of a matrix of log likelihoods
 
@@ -142,7 +143,8 @@ def diagnose(
 
     - convergence: the fit's own report (CAVI), R̂ below 1.01 and bulk ESS above 400 (MCMC;
       Vehtari et al. 2021).
-    - other optima: fits that start elsewhere end at another mean, with an ELBO not far below.
+    - other optima: fits that start elsewhere end at another mean, with an ELBO not far below, or
+      have one that is more than a nat above the fit's.
     - k̂ of the weights p/q, at most min(1 − 1/log₁₀S, 0.7) (Vehtari et al. 2024; Yao et al. 2018).
       In high dimension k̂ is large for fits that are good enough; a large one is a note, and a
       small one says that q as a whole is near the posterior.
@@ -165,7 +167,7 @@ def diagnose(
     table = pd.DataFrame({"estimand": own.names, "kind": own.kinds}).set_index("estimand")
     found = list(_convergence(idata))
     if "fit" in idata.children and restarts:
-        found.append(_optima(model, rng, restarts))
+        found.append(_optima(model, idata, rng, restarts))
     ratio = _ratios(idata)
     if ratio is not None:
         table["pareto_k"] = estimand_k(ratio, flat)
@@ -229,8 +231,15 @@ def _convergence(idata: xr.DataTree) -> Iterator[_Found]:
             )  # fmt: skip
 
 
-def _optima(model: Model, rng: np.random.Generator, restarts: int) -> _Found:
+def _optima(model: Model, idata: xr.DataTree, rng: np.random.Generator, restarts: int) -> _Found:
     optima = other_optima(model.glmm, rng, restarts)
+    better = optima.best - _own_bound(idata)
+    if better > _BETTER:
+        return _Found(
+            "other optima", "ELBO above the fit's", better, _BETTER, NO_TRUST,
+            f"A fit from elsewhere has an ELBO that is {better:.1f} higher: this one has missed "
+            "the better optimum. Fit again, with centred predictors.",
+        )  # fmt: skip
     if not optima.several:
         meaning = f"{optima.starts} fits from elsewhere end at the same optimum."
         if optima.others:
@@ -245,6 +254,16 @@ def _optima(model: Model, rng: np.random.Generator, restarts: int) -> _Found:
         "with many chains."
     )
     return _Found("other optima", "fits", float(optima.others), 0.0, NO_TRUST, meaning)
+
+
+def _own_bound(idata: xr.DataTree) -> float:
+    """The fit's log evidence or ELBO; inf where it is no bound of the kind that restarts have."""
+    attrs = idata["fit"].attrs
+    if attrs.get("bound", "quadrature") != "quadrature":
+        return np.inf
+    if attrs.get("factorization", "joint") != "joint":
+        return np.inf
+    return float(idata["fit"]["elbo"].to_numpy()[-1])
 
 
 def _ratios(idata: xr.DataTree) -> FloatArray | None:

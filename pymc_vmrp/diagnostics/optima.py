@@ -33,11 +33,14 @@ class Optima:
         How many of them ended elsewhere, where a coefficient's mean is more than one sd away.
     gain : float
         Largest ELBO of those less that of the first fit; -inf where there are none.
+    best : float
+        Largest ELBO of all.
     """
 
     starts: int
     others: int
     gain: float
+    best: float
 
     @property
     def several(self) -> bool:
@@ -71,7 +74,8 @@ def other_optima(
         fit for fit in found if np.max(np.abs(fit.state.gaussian.mean - here) / sd) > _APART
     ]
     gains = [fit.state.elbo - first.state.elbo for fit in elsewhere]
-    return Optima(len(found), len(elsewhere), max(gains, default=-np.inf))
+    best = max(fit.state.elbo for fit in [first, *found])
+    return Optima(len(found), len(elsewhere), max(gains, default=-np.inf), best)
 
 
 def _fit_from(glmm: GLMM, options: Options, mean: FloatArray) -> Fit | None:

@@ -45,7 +45,11 @@ from pymc_vmrp.frontends.design import (
 from pymc_vmrp.frontends.effects import Block
 from pymc_vmrp.frontends.family_parameters import family_parameters, response_scale
 from pymc_vmrp.frontends.formula import ParsedFormula
-from pymc_vmrp.frontends.identify import check_identified, warn_of_single_answers
+from pymc_vmrp.frontends.identify import (
+    check_identified,
+    warn_of_far_zeros,
+    warn_of_single_answers,
+)
 from pymc_vmrp.frontends.pooling import cell_keys, check_offset, pool_rows
 from pymc_vmrp.frontends.response import (
     KnownArgument,
@@ -143,6 +147,7 @@ def assemble(
     groups += _smooth_groups(encoder, rows, checked, scale)
     if family.pools and family.response in ("binary", "proportion"):
         warn_of_single_answers(groups, counts)
+    warn_of_far_zeros(groups, np.asarray(counts, dtype=float))
     glmm = GLMM(family, pooled, common, groups, parameters)
     clash = repeated_name(glmm)
     if clash is not None:

@@ -24,7 +24,11 @@ from pymc_vmrp.frontends.bambi_priors import coefficient_prior, effect_priors
 from pymc_vmrp.frontends.checks import check_weights
 from pymc_vmrp.frontends.coefficient_priors import GivenPrior, prior_arrays
 from pymc_vmrp.frontends.family_parameters import family_parameters, response_scale
-from pymc_vmrp.frontends.identify import check_identified, warn_of_single_answers
+from pymc_vmrp.frontends.identify import (
+    check_identified,
+    warn_of_far_zeros,
+    warn_of_single_answers,
+)
 from pymc_vmrp.frontends.pooling import cell_keys, check_offset, pool_rows
 from pymc_vmrp.frontends.response import check_values
 from pymc_vmrp.glmm.cells import Cells, collapse
@@ -122,10 +126,10 @@ def read_bambi(model: Any) -> BambiSpec:
     common = _common_effects(model, component, terms, cells)
     check_identified(common, family, response.statistics)
     groups = tuple(block for bar in bars for block in _blocks(bar, cells))
+    counts = cells.sum(rows.weighted(rows.ones if trials is None else trials))
+    warn_of_far_zeros(groups, np.asarray(counts, dtype=float))
     if family.pools and family.response in ("binary", "proportion"):
-        warn_of_single_answers(
-            groups, cells.sum(rows.weighted(rows.ones if trials is None else trials))
-        )
+        warn_of_single_answers(groups, counts)
     scale = response_scale(family, Rows(y, trials, weights, offset))
     priors = {key: one.prior for key, one in model.marginal_parameters.items()}
     with _naming_the_remedy():

@@ -11,16 +11,19 @@ from scipy.linalg import qr
 from scipy.optimize import linprog
 from scipy.special import expit
 
-from pymc_vmrp.errors import DataError
+from pymc_vmrp.errors import DataError, PriorWarning
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.cells import collapse
 from pymc_vmrp.glmm.families.family import Family, Statistics
-from pymc_vmrp.glmm.spec import CommonEffects, GroupEffects
+from pymc_vmrp.glmm.spec import CommonEffects, Effect, GroupEffects, same_levels
 
 FloatArray = NDArray[np.float64]
 
 _NEWTON_STEPS = 12
 _LARGEST_PREDICTOR = 15.0  # beyond it, probabilities lose their digits
+
+_FAR_ZERO = 10.0  # sds of a predictor from its mean
+_ROUNDING = 1e-9  # relative: what differs by less is constant
 
 _REMEDY = "give them proper priors (such as Normal(0, 2.5)) or leave some out"
 
@@ -42,6 +45,38 @@ def warn_of_single_answers(groups: tuple[GroupEffects, ...], trials: FloatArray)
                 UserWarning,
                 stacklevel=4,
             )
+
+
+def warn_of_far_zeros(groups: tuple[GroupEffects, ...], trials: FloatArray) -> None:
+    """Warn of slopes that vary independently of intercepts at a far zero of their predictor.
+
+    Independence there means that no two groups cross near the data: slopes that differ between
+    groups then need huge intercepts, which the prior holds to be next to impossible.
+    """
+    share = trials / trials.sum()
+    for together in same_levels(groups):
+        blocks = [groups[j] for j in together if groups[j].m == 1]
+        ones = [group for group in blocks if group.d == 1 and np.ptp(group.values) == 0]
+        for group in blocks if ones else []:
+            if any(effect.expression == "1" for effect in group.effects) and group.d > 1:
+                continue
+            for effect, column in zip(group.effects, group.values.T, strict=True):
+                mean = float(share @ column)
+                sd = float(np.sqrt(share @ (column - mean) ** 2))
+                if abs(mean) > _FAR_ZERO * sd > _ROUNDING * abs(mean):
+                    _warn_of_far_zero(group, effect, abs(mean) / sd)
+
+
+def _warn_of_far_zero(group: GroupEffects, effect: Effect, sds: float) -> None:
+    name = group.title if group.title is not None else f"{effect.name}|{group.factor}"
+    warnings.warn(
+        f"the slopes {name!r} are independent of the intercepts of the same groups where their "
+        f"predictor is 0, which lies {sds:,.0f} sds away from its mean: as if slopes that differ "
+        "were unlikely. Subtract the mean from the predictor first, or use correlated effects, "
+        "such as (x|g) of a vmrp.Model.",
+        PriorWarning,
+        stacklevel=5,
+    )
 
 
 def check_identified(common: CommonEffects, family: Family, statistics: Statistics) -> None:

@@ -10,7 +10,7 @@ effect.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -318,6 +318,15 @@ class GroupEffects:
     def size(self) -> int:
         """Number of coefficients, L·d."""
         return len(self.levels) * self.d
+
+
+def same_levels(groups: Sequence[GroupEffects]) -> list[list[int]]:
+    """Positions of the blocks whose effects vary over the same levels in every cell."""
+    found: dict[object, list[int]] = {}
+    for j, group in enumerate(groups):
+        key = j if group.m > 1 else group.codes.tobytes()
+        found.setdefault(key, []).append(j)
+    return list(found.values())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pymc_vmrp.cavi.coordinates import Coordinates
 from pymc_vmrp.cavi.dense import DenseSolver
-from pymc_vmrp.cavi.sweep import Setup, start, sweep
+from pymc_vmrp.cavi.sweep import Setup, starts, sweep
 from tests.cavi.designs import BOUNDS, random_glmm, with_mixtures
 
 
@@ -18,7 +18,7 @@ from tests.cavi.designs import BOUNDS, random_glmm, with_mixtures
 def test_round_trip(seed, bound):
     glmm, bound = with_mixtures(random_glmm(seed), seed), BOUNDS[bound]
     setup = Setup(glmm, DenseSolver(glmm), bound)
-    state = sweep(setup, start(setup))
+    state = sweep(setup, starts(setup)[0])
     coordinates = Coordinates(glmm, bound, np.sqrt(state.variance))
     z = coordinates.encode(state.image)
     assert z.shape == (coordinates.size,)
@@ -35,7 +35,7 @@ def test_change_predicts_what_the_next_sweep_does_to_the_mean(bound):
     """With the covariances held, the mean of η moves as V X'δ says, to first order."""
     glmm, bound = random_glmm(5), BOUNDS[bound]
     setup = Setup(glmm, DenseSolver(glmm), bound)
-    state = sweep(setup, start(setup))
+    state = sweep(setup, starts(setup)[0])
     for _ in range(4):
         state = sweep(setup, state.target)
     held = type(state.point)(state.point.precisions, state.target.sites)

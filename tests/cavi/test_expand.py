@@ -15,7 +15,7 @@ from pymc_vmrp.cavi.accelerate import ACCELERATORS
 from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.expand import EXPANSIONS, _Expanded, recentre, translate
 from pymc_vmrp.cavi.run import Options, run
-from pymc_vmrp.cavi.sweep import Setup, start, sweep
+from pymc_vmrp.cavi.sweep import Setup, starts, sweep
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart, covariance_log_density
 from pymc_vmrp.glmm.scale_priors import HalfNormal
 from tests.cavi.designs import BOUNDS, random_glmm
@@ -23,7 +23,7 @@ from tests.cavi.designs import BOUNDS, random_glmm
 
 def a_state(glmm, sweeps=2, bound="polya-gamma"):
     setup = Setup(glmm, DenseSolver(glmm, expand=True), BOUNDS[bound])
-    state = sweep(setup, start(setup))
+    state = sweep(setup, starts(setup)[0])
     for _ in range(sweeps):
         state = sweep(setup, state.target)
     return state

@@ -13,7 +13,7 @@ import pymc_vmrp as vmrp
 from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.mixtures import expected_scales, prior_precision
 from pymc_vmrp.cavi.run import Options, run
-from pymc_vmrp.cavi.sweep import Setup, start, sweep
+from pymc_vmrp.cavi.sweep import Setup, starts, sweep
 from pymc_vmrp.glmm.log_joint import log_joint
 from tests.cavi.designs import BOUNDS, random_glmm, with_mixtures
 
@@ -32,7 +32,7 @@ seeds = st.integers(0, 10**6)
 def test_plain_sweeps_never_lower_the_elbo(seed):
     glmm = with_mixtures(random_glmm(seed), seed)
     setup = Setup(glmm, DenseSolver(glmm), BOUNDS["polya-gamma"])
-    state = sweep(setup, start(setup))
+    state = sweep(setup, starts(setup)[0])
     trace = [state.elbo]
     for _ in range(25):
         state = sweep(setup, state.target)

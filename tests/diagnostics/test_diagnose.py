@@ -48,6 +48,14 @@ def test_too_few_iterations_are_not_to_be_trusted(model):
     assert "max_iter" in found.reasons[0]
 
 
+def test_a_fit_that_missed_a_better_optimum_is_not_to_be_trusted(model, sound):
+    worse = sound.copy(deep=True)
+    worse["fit"]["elbo"] = worse["fit"]["elbo"] - 30.0  # as if it had ended elsewhere
+    found = vmrp.diagnose(model, worse, mcmc=False, loo=False, restarts=2, random_seed=1)
+    assert found.verdict == "do not trust"
+    assert "ELBO that is" in " ".join(found.reasons)
+
+
 def test_understated_sds_are_found(model):
     idata = model.fit(500, random_seed=1, factorization="strong")
     found = vmrp.diagnose(model, idata, random_seed=1, restarts=0)

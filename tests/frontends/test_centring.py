@@ -68,3 +68,80 @@ def test_a_shift_of_a_million_sds_changes_nothing(data, formula):
     moved = fitted(formula, data.assign(x=data["x"] + 1e6), family=family)
     assert np.max(np.abs(moved[0] - mean) / sd) < 0.02
     np.testing.assert_allclose(moved[1], sd, rtol=0.02)
+
+
+# the columns of a smooth's basis are what they are up to their sign
+@pytest.mark.parametrize("formula", [f for f in FORMULAS if "s(" not in f])
+def test_every_engine_reads_the_same_model_wherever_zero_lies(data, formula):
+    """CAVI, Gibbs, and the pm.Model are functions of the GLMM: so it must not move."""
+    one = vmrp.Model(formula, data, family="gaussian").glmm
+    other = vmrp.Model(formula, data.assign(x=data["x"] - 300), family="gaussian").glmm
+    np.testing.assert_allclose(other.rows.values, one.rows.values, atol=1e-7)
+    np.testing.assert_allclose(other.common.prior_sd, one.common.prior_sd, rtol=1e-7)
+    for moved, group in zip(other.groups, one.groups, strict=True):
+        if isinstance(group.prior, vmrp.HuangWand):
+            scales = moved.prior.scales(group.d), group.prior.scales(group.d)
+            np.testing.assert_allclose(*scales, rtol=1e-7)
+
+
+def test_what_is_reported_is_what_the_formula_writes(data):
+    """u_0 + u_x·x and Σ in the formula's coordinates, by hand from the centred ones."""
+    far = data.assign(x=data["x"] + 20)
+    model = vmrp.Model("y ~ x + (x|g)", far, family="gaussian")
+    q = model.approximate(hyperparameters="mean_field")
+    idata = model.fit(hyperparameters="mean_field", draws=200, random_seed=1)
+    posterior = idata.posterior.dataset
+    eta = (
+        posterior["Intercept"].to_numpy()[0][:, None]
+        + posterior["x"].to_numpy()[0][:, None] * far["x"].to_numpy()
+        + posterior["1|g"].sel(g__factor_dim=far["g"].to_numpy()).to_numpy()[0]
+        + posterior["x|g"].sel(g__factor_dim=far["g"].to_numpy()).to_numpy()[0]
+        * far["x"].to_numpy()
+    )
+    predicted = model.predict(idata, inplace=False).posterior["mu"].to_numpy()[0]
+    np.testing.assert_allclose(predicted, eta, atol=1e-9)
+    new = model.predict(idata, data=far, inplace=False).posterior["mu"].to_numpy()[0]
+    np.testing.assert_allclose(new, eta, atol=1e-9)
+
+    draws = q.sample(4000, 2)
+    u = draws.coefficients[:, model.glmm.group_slice(0)].reshape(4000, -1, 2)
+    mean = far["x"].mean()
+    intercepts = u[..., 0] - mean * u[..., 1]
+    sd = idata["fit/sd"].dataset
+    np.testing.assert_allclose(sd["1|g"], intercepts.std(0), rtol=0.06)
+    np.testing.assert_allclose(sd["x|g"], u[..., 1].std(0), rtol=0.06)
+    contrast = np.array([1.0, -mean])
+    sigma = np.sqrt(contrast @ draws.covariances[0] @ contrast)
+    assert float(idata["fit/mean"].dataset["1|g_sigma"]) == pytest.approx(sigma.mean(), rel=0.05)
+    assert float(posterior["1|g_sigma"].mean()) == pytest.approx(sigma.mean(), rel=0.1)
+
+
+def test_priors_that_were_given_for_slopes_hold_as_written(data):
+    """x·z is measured from its margins only where no one has stated a prior of one of them."""
+    free = vmrp.Model("y ~ x*z", data, family="gaussian")
+    stated = vmrp.Model("y ~ x*z", data, family="gaussian", priors={"x": vmrp.Normal(0, 1)})
+    assert free.glmm.common.basis is not None
+    assert stated.glmm.common.basis is None
+
+
+def test_models_stay_as_written_where_that_is_asked_for(data):
+    model = vmrp.Model("y ~ x*z + (x|g)", data, family="gaussian", center_predictors=False)
+    assert model.glmm.common.basis is None
+    assert model.glmm.groups[0].basis is None
+    np.testing.assert_array_equal(model.glmm.common.center, 0)
+
+
+def test_a_varying_slope_has_a_prior_in_units_of_its_predictor(data):
+    one = vmrp.Model("y ~ x + (0 + x|g)", data, family="gaussian").glmm.groups[0].prior
+    other = vmrp.Model("y ~ x + (0 + x|g)", data.assign(x=data["x"] * 1e-6), family="gaussian")
+    np.testing.assert_allclose(other.glmm.groups[0].prior.A, one.A * 1e6, rtol=1e-9)
+
+
+def test_independent_slopes_far_from_zero_are_warned_of(data):
+    far = data.assign(x=data["x"] + 50)
+    with pytest.warns(vmrp.PriorWarning, match="'x|g'.*sds away"):
+        vmrp.Model("y ~ x + (x||g)", far, family="gaussian")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vmrp.Model("y ~ x + (x|g)", far, family="gaussian")
+        vmrp.Model("y ~ x + (x||g)", data, family="gaussian")

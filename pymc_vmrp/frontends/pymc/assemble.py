@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from pymc_vmrp.frontends.identify import check_identified
+from pymc_vmrp.frontends.identify import check_identified, warn_of_far_zeros
 from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate
 from pymc_vmrp.frontends.pymc.latents import Latent
 from pymc_vmrp.frontends.pymc.likelihood import Likelihood
@@ -94,6 +94,7 @@ def assemble(parts: Parts, terms: Terms, likelihood: Likelihood) -> Assembled:
         offset=None if kept is None else kept[cells.first],
     )
     check_identified(common, family, response.statistics)
+    warn_of_far_zeros(tuple(groups), cells.counts().astype(float))
     glmm = GLMM(family, response, common, tuple(groups), likelihood.parameters)
     return Assembled(glmm, places)
 
