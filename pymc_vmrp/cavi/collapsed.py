@@ -41,6 +41,7 @@ from pymc_vmrp.cavi.collapsed_pairs import (
 from pymc_vmrp.cavi.conjugate import conjugate_gradients
 from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.factor import factor_and_invert, singular
+from pymc_vmrp.cavi.gaussian import covariances_by_chunks
 from pymc_vmrp.cavi.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.cavi.sites import Sites
 from pymc_vmrp.glmm.spec import GLMM
@@ -306,6 +307,10 @@ class CollapsedGaussian:
             self._add_eliminated(self.parts.eliminated, r, same, own)
         out[np.ix_(rest, rest)] = own
         return out
+
+    def level_covariances(self, index: IntArray) -> FloatArray:
+        """See :class:`Gaussian`."""
+        return covariances_by_chunks(self, index)
 
     def _add_eliminated(
         self,

@@ -53,6 +53,11 @@ class DenseGaussian:
         high, low = np.maximum.outer(index, index), np.minimum.outer(index, index)
         return self.covariance[high, low]
 
+    def level_covariances(self, index: NDArray[np.int64]) -> FloatArray:
+        """See :class:`Gaussian`."""
+        row, column = index[:, :, None], index[:, None, :]
+        return self.covariance[np.maximum(row, column), np.minimum(row, column)]
+
     def row_moments(self) -> tuple[FloatArray, FloatArray]:
         """See :class:`Gaussian`."""
         rows, variance = self.solver.glmm.rows, np.empty(self.solver.glmm.n_cells)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,7 @@ FloatArray = NDArray[np.float64]
 
 
 _RIDGE = 1e-13  # relative, of effects that are collinear
+_DISTINCT = 1e-12  # smallest eigenvalue of correlations of columns that are not copies
 _FAR = 0.95  # correlation of what effects are multiplied by: a mean of three sds
 
 
@@ -25,22 +28,47 @@ def first_precisions(glmm: GLMM, size: float) -> list[tuple[FloatArray, ...]]:
     """
     starts: list[list[FloatArray]] = [[np.empty(0)] * len(glmm.groups) for _ in range(2)]
     far = False
+    for j, group in enumerate(glmm.groups):
+        if group.m == len(group.levels):  # the effects of a basis are of one size
+            starts[0][j] = starts[1][j] = np.eye(group.d) / size**2
     for together in same_levels(glmm.groups):
-        blocks = [glmm.groups[j] for j in together]
-        if blocks[0].m == len(blocks[0].levels):  # the effects of a basis are of one size
-            starts[0][together[0]] = starts[1][together[0]] = np.eye(blocks[0].d) / size**2
-            continue
-        z = np.column_stack([b.member_values.reshape(-1, b.d) for b in blocks])
-        moment = z.T @ z / glmm.n_cells
-        units = np.sqrt(np.diag(moment))
-        units[units == 0] = 1.0
-        correlation = moment / np.outer(units, units)
-        far = far or bool(np.abs(np.tril(correlation, -1)).max() > _FAR)
-        covariance = np.linalg.inv(correlation + _RIDGE * np.eye(len(units)))
-        ends = np.cumsum([block.d for block in blocks])
-        for j, block, end in zip(together, blocks, ends, strict=True):
-            own = slice(end - block.d, end)
-            scales = np.outer(units[own], units[own]) / size**2
-            starts[0][j] = np.linalg.inv(covariance[own, own]) * scales
-            starts[1][j] = np.eye(block.d) * scales
+        blocks = [j for j in together if not starts[0][j].size]
+        while blocks:
+            moment = _moment(glmm, blocks)
+            units = np.sqrt(np.where(np.diag(moment) > 0, np.diag(moment), 1.0))
+            correlation = moment / np.outer(units, units)
+            kept = _independent(glmm, blocks, correlation)
+            columns = np.concatenate([np.full(glmm.groups[j].d, j in kept) for j in blocks])
+            inner = correlation[np.ix_(columns, columns)] + _RIDGE * np.eye(columns.sum())
+            far = far or bool(np.abs(np.tril(inner, -1)).max() > _FAR)
+            covariance, at = np.linalg.inv(inner), 0
+            for j in kept:
+                own = slice(at, at + glmm.groups[j].d)
+                scales = np.outer(units[columns][own], units[columns][own]) / size**2
+                starts[0][j] = np.linalg.inv(covariance[own, own]) * scales
+                starts[1][j] = np.eye(glmm.groups[j].d) * scales
+                at = own.stop
+            blocks = [j for j in blocks if j not in kept]
     return [tuple(start) for start in (starts if far else starts[:1])]
+
+
+def _moment(glmm: GLMM, blocks: Sequence[int]) -> FloatArray:
+    """Mean of zz' over the cells, z what a cell multiplies the effects of these blocks by."""
+    groups = [glmm.groups[j] for j in blocks]
+    z = np.column_stack([group.member_values.reshape(-1, group.d) for group in groups])
+    return np.asarray(z.T @ z / glmm.n_cells)
+
+
+def _independent(glmm: GLMM, blocks: Sequence[int], correlation: FloatArray) -> list[int]:
+    """The first of the blocks, and those after it that add columns of their own."""
+    kept: list[int] = []
+    columns: list[int] = []
+    at = 0
+    for j in blocks:
+        own = list(range(at, at + glmm.groups[j].d))
+        at += glmm.groups[j].d
+        tried = correlation[np.ix_(columns + own, columns + own)]
+        if not kept or np.linalg.eigvalsh(tried)[0] > _DISTINCT:
+            kept.append(j)
+            columns += own
+    return kept

@@ -40,6 +40,13 @@ class Gaussian(Protocol):
         """V[index, index], shape (k, k)."""
         ...
 
+    def level_covariances(self, index: NDArray[np.int64]) -> FloatArray:
+        """V of the coefficients in each row of ``index``, shape (L, d): shape (L, d, d).
+
+        Those of a row are the effects of one level.
+        """
+        ...
+
     def row_moments(self) -> tuple[FloatArray, FloatArray]:
         """Mean and variance of η in each cell, shape (N,) each."""
         ...
@@ -92,8 +99,8 @@ class Solver(Protocol):
         ...
 
 
-def level_covariances(gaussian: Gaussian, index: NDArray[np.int64]) -> FloatArray:
-    """V of the coefficients in each row of ``index``, shape (L, d): (L, d, d)."""
+def covariances_by_chunks(gaussian: Gaussian, index: NDArray[np.int64]) -> FloatArray:
+    """``gaussian.level_covariances(index)`` from its marginal covariances."""
     levels, d = index.shape
     out = np.empty((levels, d, d))
     step = max(1, _LARGEST_MARGINAL // d)

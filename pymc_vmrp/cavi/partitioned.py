@@ -42,6 +42,7 @@ IntArray = NDArray[np.int64]
 _CHUNK_MEMORY = 2**27  # bytes of what all chunks add up for the border: two matrices each
 _LARGEST_BY_LOOPS = 128  # coefficients of a block; LAPACK factors larger ones faster
 _DRAWS = 128  # taken through the blocks at a time
+_LARGEST_GATHER = 2**21  # entries of the covariance of the border, gathered at a time
 
 
 @dataclass(frozen=True)
@@ -412,6 +413,29 @@ class PartitionedGaussian:
             same = np.flatnonzero(block == b)
             covariance[k, same] = inverse[inside, place[same] - layout.starts[b]]
         return covariance + loadings @ self.border_covariance @ loadings.T
+
+    def level_covariances(self, index: IntArray) -> FloatArray:
+        """See :class:`Gaussian`; levels whose blocks touch as much of the border at a time."""
+        arrow, solver = self.arrow, self.arrow.solver
+        layout, n_own = solver.layout, solver.layout.n_own
+        place = np.argsort(layout.permutation)[index]
+        if len(index) == 0 or place[0, 0] >= n_own:  # a term is in the border or in the blocks
+            return self.border_covariance[(place - n_own)[:, :, None], (place - n_own)[:, None, :]]
+        block = np.searchsorted(layout.starts, place[:, 0], side="right") - 1
+        inside = place - layout.starts[block][:, None]
+        sizes, touched = layout.sizes[block], layout.touched_sizes[block]
+        row = solver.matrix_starts[block][:, None] + inside * sizes[:, None]
+        out = arrow.inverses[row[:, :, None] + inside[:, None, :]]
+        cross = solver.cross_starts[block][:, None] + inside * touched[:, None]
+        for t in np.unique(touched):
+            same = np.flatnonzero(touched == t)
+            for chunk in np.array_split(same, 1 + same.size * int(t) ** 2 // _LARGEST_GATHER):
+                within = np.arange(t)
+                loadings = arrow.crosses[cross[chunk][:, :, None] + within]
+                border = layout.touched[layout.touched_starts[block[chunk]][:, None] + within]
+                own = self.border_covariance[border[:, :, None], border[:, None, :]]
+                out[chunk] += loadings @ own @ np.swapaxes(loadings, 1, 2)
+        return out
 
     def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
         """See :class:`Gaussian`."""

@@ -128,6 +128,14 @@ class ProductGaussian:
             out[np.ix_(inside, inside)] = own
         return out
 
+    def level_covariances(self, index: IntArray) -> FloatArray:
+        """See :class:`Gaussian`; the effects of a level are in one part."""
+        out = np.zeros((*index.shape, index.shape[1]))
+        for part, where in self._each():
+            inside = (index[:, 0] >= where.start) & (index[:, 0] < where.stop)
+            out[inside] = part.level_covariances(index[inside] - where.start)
+        return out
+
     def row_moments(self) -> tuple[FloatArray, FloatArray]:
         """See :class:`Gaussian`; moments of independent sums add up."""
         moments = [part.row_moments() for part in self.parts]

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.cavi.conditional import Theta
-from pymc_vmrp.cavi.gaussian import level_covariances
 from pymc_vmrp.cavi.integrate import IntegratedFit
 from pymc_vmrp.cavi.weights import systematic_counts
 from pymc_vmrp.glmm.draws import Draws
@@ -117,7 +116,7 @@ class MixturePosterior:
             for i, weight in enumerate(self.weights):
                 gaussian = self.fit.gaussian(i)
                 moved = gaussian.mean[index] - centre
-                own = level_covariances(gaussian, index)
+                own = gaussian.level_covariances(index)
                 total += weight * (moved[:, :, None] * moved[:, None] + own)
         return total
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.cavi.augment import augment
 from pymc_vmrp.cavi.blas import one_blas_thread
-from pymc_vmrp.cavi.gaussian import level_covariances
 from pymc_vmrp.cavi.run import Fit
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
@@ -69,7 +68,7 @@ class VariationalPosterior:
 
     def level_covariances(self, j: int) -> FloatArray:
         """Posterior covariance of the effects of each level of block j, shape (L, d, d)."""
-        return level_covariances(self.fit.state.gaussian, self.glmm.group_index(j))
+        return self.fit.state.gaussian.level_covariances(self.glmm.group_index(j))
 
     def parameter_moments(self) -> tuple[FloatArray, FloatArray] | None:
         """Mean and sd of φ, shape (k,) each; None where there is none."""

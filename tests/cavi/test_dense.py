@@ -37,6 +37,10 @@ def test_moments(problem):
     np.testing.assert_allclose(
         gaussian.marginal_covariance(index), covariance[np.ix_(index, index)]
     )
+    levels = np.array([[0, 4], [17, 3]])
+    np.testing.assert_allclose(
+        gaussian.level_covariances(levels), [covariance[np.ix_(i, i)] for i in levels]
+    )
     gradient = np.cos(np.arange(len(x)))
     np.testing.assert_allclose(gaussian.row_response(gradient), x @ covariance @ x.T @ gradient)
     assert gaussian.log_det_precision == pytest.approx(-np.linalg.slogdet(covariance)[1])

@@ -129,6 +129,10 @@ def test_moments_are_those_of_dense_matrices(factorization, kept, seed):
     np.testing.assert_allclose(
         q.marginal_covariance(index), covariance[np.ix_(index, index)], **TIGHT
     )
+    for j in range(len(glmm.groups)):
+        levels = glmm.group_index(j)
+        expected = covariance[levels[:, :, None], levels[:, None, :]]
+        np.testing.assert_allclose(q.level_covariances(levels), expected, **TIGHT)
     gradient = np.sin(np.arange(glmm.n_cells))
     response = x @ np.linalg.solve(matrix, x.T @ gradient)
     np.testing.assert_allclose(q.row_response(gradient), response, rtol=1e-4, atol=1e-4)

@@ -56,6 +56,10 @@ def test_every_partition_gives_what_the_dense_solver_gives(seed):
         np.testing.assert_allclose(q.row_response(gradient), dense.row_response(gradient), **TIGHT)
         for j in range(len(glmm.groups)):
             np.testing.assert_allclose(q.second_moment(j), dense.second_moment(j), **TIGHT)
+            levels = glmm.group_index(j)
+            np.testing.assert_allclose(
+                q.level_covariances(levels), dense.level_covariances(levels), **TIGHT
+            )
         np.testing.assert_allclose(q.log_density(points), dense.log_density(points), **TIGHT)
         for name in ("curvature", "slope"):
             ours, theirs = (getattr(g.quadratic(), name) for g in (q, dense))
