@@ -68,11 +68,14 @@ class Model:
         alone); a smooth's or random walk's name such as ``"s(x)"``, or ``"smooths"`` for all of
         them (priors on one sd). ``bambi.Prior`` objects will do as well. Defaults:
         Normal(0, 2.5/sd(x)) for slopes, Normal(0, 2.5) for the intercept, HuangWand(2, 5) for
-        group-specific terms, HuangWand(2, 1) for smooths and random walks.
+        varying intercepts and HuangWand(2, 5/sd(x)) for varying slopes, HuangWand(2, 1) for
+        smooths and random walks.
     center_predictors : bool
-        Whether the intercept's prior holds at the mean of the predictors, as in Bambi and
-        rstanarm. The intercept that results report is that of the formula as written. Means and
-        sds weigh each trial equally, so that counted and one-per-row data give the same model.
+        Whether priors hold at the mean of the predictors, as the intercept's does in Bambi and
+        rstanarm: the intercept's, that of the covariance matrix of correlated effects, and default
+        priors of interactions. Then results do not depend on where the zero of a predictor lies.
+        What they report is as the formula is written. Means and sds weigh each trial equally, so
+        that counted and one-per-row data give the same model.
     dropna : bool
         Whether rows with missing values in the model's columns are left out, with a warning that
         counts them. By default they are an error.
