@@ -106,6 +106,11 @@ def ghitza_gelman_formula(number: int) -> str:
 
 
 def ghitza_gelman_model(number: int, survey: pd.DataFrame) -> vmrp.Model:
-    """Model 1, 4, 7 or 9, with every Σ ~ InverseWishart(d + 1, I) and flat β."""
-    formula = ghitza_gelman_formula(number)
-    return vmrp.Model(formula, survey, family="binomial", priors=GHITZA_GELMAN_PRIORS)
+    """Model 1, 4, 7 or 9, with every Σ ~ InverseWishart(d + 1, I) as written, and flat β."""
+    return vmrp.Model(
+        ghitza_gelman_formula(number),
+        survey,
+        family="binomial",
+        priors=GHITZA_GELMAN_PRIORS,
+        center_predictors=False,
+    )
