@@ -26,6 +26,7 @@ from pymc_vmrp.frontends.calls import (
     formulae_errors,
 )
 from pymc_vmrp.frontends.checks import check_columns, check_name, kind_of, tidy_column
+from pymc_vmrp.frontends.coding import code_terms
 from pymc_vmrp.frontends.columns import (
     check_known_levels,
     column_labels,
@@ -368,12 +369,8 @@ def _columns_of(term: Term, data: pd.DataFrame, names: Names) -> list[str]:
 
 def _evaluate_common(common: TermSet, frame: pd.DataFrame, names: Names) -> tuple[list[Term], bool]:
     intercept = any(isinstance(term, Intercept) for term in common.common_terms)
-    if not any(isinstance(term, Term) for term in common.common_terms):
-        return [], intercept
-    with formulae_errors("the common part", "data"):
-        common.eval(frame, names)
-    terms = [term for term in common.common_terms if isinstance(term, Term)]
-    return terms, intercept
+    terms = code_terms(common.common_terms, frame, names)
+    return [term for term in terms if isinstance(term, Term)], intercept
 
 
 def _common_terms(terms: Sequence[Term]) -> tuple[CommonTerm, ...]:

@@ -6,6 +6,7 @@ of the calling code, which can be neither copied nor saved.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,16 @@ class FormulaCall(Call):  # type: ignore[misc]
             self.kind = "categoric"
         elif _is_numeric(value):
             self.kind = "numeric"
+        elif np.ndim(value) == 0 and isinstance(value, (int, float, str, np.generic)):
+            raise FormulaError(
+                f"{self.name} is the same for all rows, which is no predictor: write center(x) or "
+                "scale(x), which remember what they learn from the data, or compute a column "
+                "beforehand."
+            )
         else:
             raise FormulaError(
-                f"{self.name} gives {type(value).__name__}, where a formula needs a column of "
-                "numbers or text"
+                f"{self.name} gives {_kind_in_words(value)}, where a formula needs a column of "
+                "real numbers or text."
             )
         self._intermediate_data = value
 
@@ -97,6 +104,11 @@ def _is_numeric(value: Any) -> bool:
     )
 
 
+def _kind_in_words(value: Any) -> str:
+    dtype = getattr(value, "dtype", None)
+    return type(value).__name__ if dtype is None else f"values of type {dtype}"
+
+
 def _labels(value: Any) -> Any:
     return value.data if isinstance(value, CategoricalBox) else value
 
@@ -111,6 +123,13 @@ def structure(node: Any) -> Any:
     if isinstance(node, LazyVariable):
         return ("name", node.name)
     return ("value", type(node.value).__name__, node.value)
+
+
+def identity(component: Any) -> Hashable:
+    """What tells components of terms apart: calls may read alike and differ."""
+    if isinstance(component, FormulaCall):
+        return structure(component.call)
+    return ("column", component.name)
 
 
 class _CallResolver(CallResolver):  # type: ignore[misc]
