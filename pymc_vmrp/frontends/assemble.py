@@ -26,6 +26,7 @@ from pymc_vmrp.frontends.checks import (
     check_weights,
     drop_or_refuse_missing,
     storable_labels,
+    without_weightless,
 )
 from pymc_vmrp.frontends.coefficient_priors import GivenPrior, prior_arrays
 from pymc_vmrp.frontends.design import (
@@ -105,10 +106,12 @@ def assemble(
     of_response = response_columns(parsed, frame, names)
     columns = [*of_response, *predictors, *_weight_columns(weights, frame)]
     _check_response_is_no_predictor(parsed, predictors)
+    if weights is not None:
+        frame = without_weightless(frame, weights)
     frame = drop_or_refuse_missing(frame, list(dict.fromkeys(columns)), "data", dropna)
     check_name(parsed.response.name)
-    response = read_response(parsed.response, frame, names, family)
     row_weights = None if weights is None else check_weights(frame[weights], "data")
+    response = read_response(parsed.response, frame, names, family, row_weights)
     keys = cell_keys(family, response.y, response.trials)
     counted = Rows(response.y, response.trials, row_weights, None, response.sd)
     trials = counted.ones if response.trials is None else counted.weighted(response.trials)

@@ -41,9 +41,15 @@ def bind_names(
 
 
 def evaluate_calls(
-    parsed: ParsedFormula, frame: pd.DataFrame, names: Names
+    parsed: ParsedFormula,
+    frame: pd.DataFrame,
+    names: Names,
+    weights: NDArray[np.float64] | None = None,
 ) -> list[tuple[str, FormulaCall, Any]]:
-    """Evaluate every call on all rows, so that stateful ones learn from all of them."""
+    """Evaluate every call on all rows, so that stateful ones learn from all of them.
+
+    ``weights`` say how often each row counts for them.
+    """
     calls = []
     for name, term in predictor_terms(parsed):
         for component in term.components:
@@ -57,7 +63,7 @@ def evaluate_calls(
                     )
                 continue
             with formulae_errors(name, "data"):
-                component.set_type(frame, names)
+                component.set_type(frame, names, weights)
             if component.kind == "offset" and not parsed.is_offset(term):
                 raise FormulaError(
                     "offset(...) stands by itself, not inside a group-specific term."

@@ -25,7 +25,7 @@ from pymc_vmrp.frontends.calls import (
     evaluate_calls,
     formulae_errors,
 )
-from pymc_vmrp.frontends.checks import check_columns, check_name, kind_of, tidy_column
+from pymc_vmrp.frontends.checks import check_columns, check_name
 from pymc_vmrp.frontends.coding import code_terms
 from pymc_vmrp.frontends.columns import (
     check_known_levels,
@@ -45,6 +45,7 @@ from pymc_vmrp.frontends.smooths import (
     smooth_codes,
     smooth_values,
 )
+from pymc_vmrp.frontends.tidy import is_labelled, kind_of, tidy_column
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
 from pymc_vmrp.glmm.spec import CommonTerm
@@ -195,13 +196,15 @@ def fit_encoder(
     absorbs_offset : bool
         Whether rows of a cell may differ in their offset.
     weights : ndarray, shape (rows,), optional
-        How much each row counts where smooths are centred and scaled, such as its trials.
+        How often each row counts, such as its trials, where smooths are centred and scaled, and
+        for what transformations such as scale(x) learn.
     """
     needed = needed_columns(parsed, data, names)
     frame = pd.DataFrame(
         {name: tidy_column(data[name], "data") for name in needed}, index=data.index, copy=False
     )
-    calls = evaluate_calls(parsed, frame, names)
+    _check_labels_group(parsed, data, names)
+    calls = evaluate_calls(parsed, frame, names, weights)
     roles = _column_roles(parsed, frame, names)
     offset_calls = tuple(term.components[0] for term in parsed.offsets)
     offset = _sum_of_offsets(calls, offset_calls)
@@ -254,6 +257,23 @@ def _encoded_rows(
     return EncodedRows(
         common, (*codes, *smooth_codes(smooths)), (*values, *smooth_values(smooths)), offset
     )
+
+
+def _check_labels_group(parsed: ParsedFormula, data: pd.DataFrame, names: Names) -> None:
+    """Refuse dates and the like where they are more than labels of groups."""
+    groups = [bar.factor for bar in parsed.bars]
+    groups += [term for smooth in parsed.smooths for term in smooth.terms]
+    for name, term in predictor_terms(parsed):
+        plain = all(isinstance(component, Variable) for component in term.components)
+        if plain and any(term is group for group in groups):
+            continue
+        for column in _columns_of(term, data, names):
+            if is_labelled(data[column]):
+                raise DataError(
+                    f"Column {column!r} of data holds {data[column].dtype} values, which can name "
+                    f"groups as in (1|{column}), but cannot be a number or a category in the term "
+                    f"{name!r}: compute numbers from it, or make it text."
+                )
 
 
 def _sum_of_offsets(

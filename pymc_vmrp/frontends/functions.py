@@ -12,28 +12,29 @@ import numpy as np
 from formulae import categorical
 from formulae import transforms as formulae
 
-from pymc_vmrp.frontends.transforms import BSpline, Center, Poly, Scale
+from pymc_vmrp.frontends.categories import Binary, Categories, SumCategories, TreatmentCategories
+from pymc_vmrp.frontends.transforms import BSpline, Center, Poly, Scale, offset
 
 PROPORTION = ("p", "prop", "proportion")  # of a response alone
 
 # what a formula names without a module; classes with a state learn from the data
 FUNCTIONS: Mapping[str, Any] = {
-    "B": formulae.binary,
-    "binary": formulae.binary,
+    "B": Binary,
+    "binary": Binary,
     "bs": BSpline,
-    "C": formulae.C,
+    "C": Categories,
     "center": Center,
     "I": formulae.I,
-    "offset": formulae.offset,
+    "offset": offset,
     "p": formulae.proportion,
     "poly": Poly,
     "prop": formulae.proportion,
     "proportion": formulae.proportion,
-    "S": formulae.S,
+    "S": SumCategories,
     "scale": Scale,
     "standardize": Scale,
     "Sum": categorical.Sum,
-    "T": formulae.T,
+    "T": TreatmentCategories,
     "Treatment": categorical.Treatment,
 }
 

@@ -43,10 +43,12 @@ class FormulaCall(Call):  # type: ignore[misc]
         """What the call evaluates to; transformations that learn do so the first time."""
         return evaluate(self.call, data, self.env, weights)
 
-    def set_type(self, data: pd.DataFrame, names: Names) -> None:
+    def set_type(
+        self, data: pd.DataFrame, names: Names, weights: NDArray[np.float64] | None = None
+    ) -> None:
         """Evaluate the call and see what kind of values it has."""
         self.env = names
-        self.set_value(self.values(data), len(data))
+        self.set_value(self.values(data, weights), len(data))
 
     def set_value(self, value: Any, n: int) -> None:
         """Take what the call evaluated to on n rows."""

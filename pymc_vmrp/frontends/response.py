@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.calls import formulae_errors
-from pymc_vmrp.frontends.checks import abbreviate, check_columns, tidy_column
+from pymc_vmrp.frontends.checks import abbreviate, check_columns, is_real
 from pymc_vmrp.frontends.evaluate import evaluate
 from pymc_vmrp.frontends.functions import PROPORTION
 from pymc_vmrp.frontends.names import Names
+from pymc_vmrp.frontends.tidy import tidy_column
 from pymc_vmrp.glmm.codes import encode_column, look_up
 from pymc_vmrp.glmm.families.family import Family
 
@@ -68,8 +69,17 @@ def proportion_arguments(term: Term) -> tuple[Any, Any]:
     return named["successes"], named["trials"]
 
 
-def read_response(term: Term, data: pd.DataFrame, names: Names, family: Family) -> ResponseRows:
+def read_response(
+    term: Term,
+    data: pd.DataFrame,
+    names: Names,
+    family: Family,
+    weights: FloatArray | None = None,
+) -> ResponseRows:
     """Evaluate the response for every row.
+
+    ``weights`` are those of the rows where the response is transformed by what it learns, as
+    scale(y) does.
 
     Raises
     ------
@@ -99,9 +109,9 @@ def read_response(term: Term, data: pd.DataFrame, names: Names, family: Family) 
             )
         return _read_known_sd(term, data, names)
     return (
-        _read_binary(term, data, names)
+        _read_binary(term, data, weights)
         if kind == "binary"
-        else _read_number(term, data, names, kind)
+        else _read_number(term, data, weights, kind)
     )
 
 
@@ -123,13 +133,15 @@ def has_known_sd(term: Term) -> bool:
     return isinstance(component, Call) and component.call.callee == "se"
 
 
-def _read_number(term: Term, data: pd.DataFrame, names: Names, kind: str) -> ResponseRows:
+def _read_number(
+    term: Term, data: pd.DataFrame, weights: FloatArray | None, kind: str
+) -> ResponseRows:
     """Real, positive or whole numbers."""
     component = term.components[0]
     name = str(component.name)
     if isinstance(component, Call):
         with formulae_errors(name, "data"):
-            raw = component.values(data)
+            raw = component.values(data, weights)
         if np.ndim(raw) != 1 or len(raw) != len(data):
             raise DataError(f"The response {name!r} does not evaluate to one value per row.")
         column = pd.Series(np.asarray(raw), index=data.index, name=name)
@@ -165,8 +177,17 @@ def check_values(name: str, y: FloatArray, kind: str) -> None:
         raise DataError(f"The response {name!r} is the same in every row: nothing to estimate.")
 
 
+def _plain_numbers(column: pd.Series) -> pd.Series:
+    """Whole or decimal numbers that came as objects, as numpy's."""
+    numbers = ("decimal", "integer", "floating", "mixed-integer-float")
+    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in numbers:
+        return pd.to_numeric(column)
+    return column
+
+
 def _finite_numbers(column: pd.Series, what: str) -> FloatArray:
-    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
+    column = _plain_numbers(column)
+    if not is_real(column.dtype):
         raise DataError(f"{what} must be numbers, not {column.dtype}.")
     if column.isna().any():
         raise DataError(f"{what} has missing values.")
@@ -252,11 +273,11 @@ def known_argument(term: Term, columns: Collection[str], names: Names) -> KnownA
     return KnownArgument(str(term.name), kind, argument, tuple(sorted(read & set(columns))), names)
 
 
-def _read_binary(term: Term, data: pd.DataFrame, names: Names) -> ResponseRows:
+def _read_binary(term: Term, data: pd.DataFrame, weights: FloatArray | None) -> ResponseRows:
     component = term.components[0]
     if isinstance(component, Call):
         name, reference = str(component.name), None
-        result = component.values(data)
+        result = component.values(data, weights)
         if np.ndim(result) != 1 or len(result) != len(data):
             raise DataError(f"The response {name!r} does not evaluate to one value per row.")
         values = pd.Series(np.asarray(result), index=data.index, name=name)
@@ -338,7 +359,8 @@ def _counts(
 ) -> FloatArray:
     raw = evaluate(argument, data, names)
     series = pd.Series(raw if np.ndim(raw) else np.full(len(data), raw), index=None)
-    if not pd.api.types.is_numeric_dtype(series):
+    series = _plain_numbers(series)
+    if not is_real(series.dtype):
         raise DataError(f"The {role} of {response!r} must be numbers, not {series.dtype}.")
     if series.isna().any():
         raise DataError(f"The {role} of {response!r} have missing values.")

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.bases import SMALLEST, Basis, fit_basis, random_walk
 from pymc_vmrp.frontends.calls import check_finite, formulae_errors
-from pymc_vmrp.frontends.checks import abbreviate, check_name, kind_of
+from pymc_vmrp.frontends.checks import abbreviate, check_name
 from pymc_vmrp.frontends.factors import Factor, encode_factor, fit_factor, unseen_keys
 from pymc_vmrp.frontends.special import SmoothCall
+from pymc_vmrp.frontends.tidy import kind_of
 from pymc_vmrp.glmm.codes import Codes
 from pymc_vmrp.glmm.spec import CommonTerm, Report
 

@@ -8,12 +8,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from formulae.transforms import BSpline as FormulaeBSpline
+from formulae.transforms import Offset
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError
 
 FloatArray = NDArray[np.float64]
+
+
+def offset(x: Any) -> Offset:
+    """``offset(x)``: a known part of the linear predictor."""
+    return Offset(pd.Series(x) if isinstance(x, np.ndarray) and x.ndim == 1 else x)
 
 
 class Center:
