@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from pymc_vmrp.errors import DataError, FormulaError
-from pymc_vmrp.glmm.codes import look_up, occurring, ranks
 
 _RESERVED = ("Intercept", "chain", "draw", "step", "__obs__")  # names in the DataTree
 
@@ -18,7 +17,7 @@ _RESERVED = ("Intercept", "chain", "draw", "step", "__obs__")  # names in the Da
 def check_frame(data: object, what: str) -> pd.DataFrame:
     """Return ``data`` if it is a non-empty data frame with unique string column names."""
     if not isinstance(data, pd.DataFrame):
-        raise DataError(f"{what} must be a pandas DataFrame, not {type(data).__name__}.")
+        raise DataError(f"{what} must be a pandas DataFrame, not {_type_in_words(data)}.")
     strange = [column for column in data.columns if not isinstance(column, str)]
     if strange:
         raise DataError(
@@ -31,6 +30,22 @@ def check_frame(data: object, what: str) -> pd.DataFrame:
     if len(data) == 0:
         raise DataError(f"{what} has no rows.")
     return data
+
+
+def _type_in_words(data: object) -> str:
+    """A type with its module, and how to make a pandas DataFrame of it."""
+    kind = type(data)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    for method, remedy in (
+        ("to_pandas", "to_pandas()"),
+        ("to_dataframe", "to_dataframe().reset_index()"),
+        ("to_frame", "to_frame()"),
+        ("df", "df()"),  # of DuckDB's relations
+        ("execute", "execute()"),  # of Ibis' tables
+    ):
+        if hasattr(data, method):
+            return f"{name}: convert it with data.{remedy}"
+    return f"{name}: make it one with pandas.DataFrame(...)"
 
 
 def check_columns(
@@ -81,76 +96,23 @@ def drop_or_refuse_missing(
     return kept
 
 
-def tidy_column(column: pd.Series, what: str) -> pd.Series:
-    """One predictor as a plain numeric, string or categorical column.
-
-    Nullable numbers become numpy numbers, categories that do not occur are removed, and infinite
-    values or types that cannot be a predictor are refused.
-    """
-    name = column.name
-    dtype = column.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        return _without_unused_categories(column)
-    if isinstance(dtype, pd.StringDtype):
-        return column
-    if pd.api.types.is_bool_dtype(dtype):
-        return column.astype(bool)
-    if pd.api.types.is_complex_dtype(dtype):
-        raise DataError(f"Column {name!r} of {what} is complex: use real numbers.")
-    if pd.api.types.is_numeric_dtype(dtype):
-        # one width for all: products of small integers would overflow, and new data may differ
-        unsigned = pd.api.types.is_unsigned_integer_dtype(dtype)
-        integer = pd.api.types.is_integer_dtype(dtype) and not (
-            unsigned and int(column.max()) > np.iinfo(np.int64).max
-        )
-        column = column.astype(np.int64 if integer else np.float64)
-        if not integer and not np.isfinite(column.to_numpy()).all():
-            raise DataError(f"Column {name!r} of {what} has infinite values: correct or drop them.")
-        return column
-    kind = pd.api.types.infer_dtype(column, skipna=True)
-    if kind == "boolean":
-        return column.astype(bool)
-    if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
-        numbers = pd.to_numeric(column)
-        if pd.api.types.is_numeric_dtype(numbers):
-            return tidy_column(numbers, what)
-    if kind == "string":
-        return column
-    raise DataError(
-        f"Column {name!r} of {what} holds {kind} values, which cannot be a predictor: make it "
-        "numbers, strings or a pandas categorical."
+def is_real(dtype: object) -> bool:
+    """Whether a column of this dtype holds real numbers; true/false are none."""
+    return (
+        pd.api.types.is_numeric_dtype(dtype)
+        and not pd.api.types.is_bool_dtype(dtype)
+        and not pd.api.types.is_complex_dtype(dtype)
     )
-
-
-def _without_unused_categories(column: pd.Series) -> pd.Series:
-    """What ``column.cat.remove_unused_categories()`` gives, without sorting the rows."""
-    codes, dtype = column.array.codes, column.dtype
-    used = occurring(codes, len(dtype.categories))
-    if used.all():
-        return column
-    position = np.append(ranks(used), -1)  # the last stands for a missing value
-    values = pd.Categorical.from_codes(
-        look_up(position, codes),
-        dtype=pd.CategoricalDtype(dtype.categories[used], dtype.ordered),
-    )
-    return pd.Series(values, index=column.index, name=column.name)
-
-
-def kind_of(column: pd.Series) -> str:
-    """What a tidy column holds: "numbers", "true/false" or "text" (of categories, theirs)."""
-    dtype = column.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        return kind_of(pd.Series(dtype.categories))
-    if pd.api.types.is_bool_dtype(dtype):
-        return "true/false"
-    return "numbers" if pd.api.types.is_numeric_dtype(dtype) else "text"
 
 
 def check_weights(weights: pd.Series, what: str) -> np.ndarray:
     """Weights as floats: finite, not negative, not all zero."""
     name = weights.name
-    if pd.api.types.is_bool_dtype(weights) or not pd.api.types.is_numeric_dtype(weights):
-        raise DataError(f"The weights column {name!r} of {what} must be numeric.")
+    if not is_real(weights.dtype):
+        raise DataError(
+            f"The weights column {name!r} of {what} must be numeric (real numbers), "
+            f"not {weights.dtype}."
+        )
     if weights.isna().any():
         raise DataError(f"The weights column {name!r} of {what} has missing values.")
     values = weights.to_numpy(dtype=float)
@@ -164,6 +126,15 @@ def check_weights(weights: pd.Series, what: str) -> np.ndarray:
     if not (values > 0).any():
         raise DataError(f"The weights column {name!r} of {what} is zero in every row.")
     return values
+
+
+def without_weightless(data: pd.DataFrame, weights: str) -> pd.DataFrame:
+    """The rows whose weight is not zero: a weight of zero says that there is no such row."""
+    column = data[weights]
+    if not is_real(column.dtype):
+        return data  # and refused later
+    zero = (column == 0).fillna(False).to_numpy(dtype=bool)
+    return data if zero.all() or not zero.any() else data.loc[~zero]
 
 
 def storable_labels(labels: pd.Index) -> np.ndarray:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from formulae.environment import Environment
-from formulae.terms.terms import Intercept
+from formulae.terms.terms import Intercept, Term
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.calls import check_finite, formulae_errors
 from pymc_vmrp.frontends.checks import check_name
+from pymc_vmrp.frontends.coding import code_terms
 from pymc_vmrp.frontends.columns import check_known_levels, column_labels, gather, two_dimensional
 from pymc_vmrp.frontends.factors import Factor, encode_factor, fit_factor, unseen_keys
 from pymc_vmrp.frontends.formula import Bar, expression_name
 from pymc_vmrp.frontends.members import Members, fit_members, members_values
+from pymc_vmrp.frontends.names import Names
 from pymc_vmrp.frontends.special import MemberTerm
 from pymc_vmrp.glmm.codes import Codes
 from pymc_vmrp.glmm.spec import Effect
@@ -38,7 +38,7 @@ class Block:
 
 
 def fit_blocks(
-    bars: Sequence[Bar], frame: pd.DataFrame, coded: Mapping[str, Codes], env: Environment
+    bars: Sequence[Bar], frame: pd.DataFrame, coded: Mapping[str, Codes], names: Names
 ) -> tuple[list[Block], list[IntArray], list[FloatArray]]:
     """Learn the blocks from one row per cell; codes and values of each as well."""
     fitted: dict[str, tuple[Factor, IntArray]] = {}
@@ -46,20 +46,22 @@ def fit_blocks(
     codes: list[IntArray] = []
     values: list[FloatArray] = []
     for bar in bars:
-        expressions, effects, columns = _fit_effects(bar, bars, frame, env)
         name = bar.factor.name
         check_name(name)
-        factor: Factor | Members
-        if isinstance(bar.factor, MemberTerm):
-            factor, code, shares = fit_members(bar.factor, coded)
-            code, columns = members_values(code, shares, columns)
-        else:
-            if name not in fitted:
-                fitted[name] = fit_factor(bar.factor, frame, coded)
-            factor, code = fitted[name]
-        blocks.append(Block(factor, expressions, effects))
-        codes.append(code)
-        values.append(columns)
+        terms = code_terms(bar.expressions, frame, names, f"|{name}")
+        for expressions in [tuple(terms)] if bar.correlated else [(term,) for term in terms]:
+            effects, columns = _effects(expressions, bar.factor, _has_intercept(bars, name), frame)
+            factor: Factor | Members
+            if isinstance(bar.factor, MemberTerm):
+                factor, code, shares = fit_members(bar.factor, coded)
+                code, columns = members_values(code, shares, columns)
+            else:
+                if name not in fitted:
+                    fitted[name] = fit_factor(bar.factor, frame, coded)
+                factor, code = fitted[name]
+            blocks.append(Block(factor, expressions, effects))
+            codes.append(code)
+            values.append(columns)
     return blocks, codes, values
 
 
@@ -94,44 +96,50 @@ def encode_blocks(
     return codes, values
 
 
-def _fit_effects(
-    bar: Bar, bars: Sequence[Bar], frame: pd.DataFrame, env: Environment
-) -> tuple[tuple[Any, ...], tuple[Effect, ...], FloatArray]:
-    """The evaluated expressions left of a bar, their effects, and the columns of these."""
-    # As in formulae and Bambi: with an intercept over the same factor, categories are contrasts.
-    has_intercept = any(
+def _has_intercept(bars: Sequence[Bar], factor: str) -> bool:
+    """Whether an intercept varies over this factor, in whichever bar."""
+    return any(
         isinstance(expression, Intercept)
-        for other in bars
-        if other.factor.name == bar.factor.name
-        for expression in other.expressions
+        for bar in bars
+        if bar.factor.name == factor
+        for expression in bar.expressions
     )
+
+
+def _effects(
+    expressions: Sequence[Any], factor: Any, has_intercept: bool, frame: pd.DataFrame
+) -> tuple[tuple[Effect, ...], FloatArray]:
+    """The effects of evaluated expressions that vary together, and their columns."""
     effects: list[Effect] = []
-    expressions = tuple(copy.deepcopy(bar.expressions))  # (c|g + h) codes c for each factor
     for expression in expressions:
         name = expression_name(expression)
         check_name(name)
         if isinstance(expression, Intercept):
             effects.append(Effect("1"))
             continue
-        with formulae_errors(f"{name}|{bar.factor.name}", "data"):
-            expression.set_type(frame, env)
-            expression.set_data(not has_intercept)
         width = two_dimensional(expression.data, len(frame)).shape[1]
         if width == 0:
-            raise _constant_effect(name, bar)
+            raise _constant_effect(name, factor)
         labels = column_labels(expression, width)
         effects.extend(Effect(name, label) for label in labels or (None,))
+    crossed = {e.name for e in expressions if isinstance(e, Term) and _is_crossed(e)}
     values = gather(expressions, len(frame))
-    if has_intercept:
-        for effect, column in zip(effects, values.T, strict=True):
-            if effect.expression != "1" and column.min() == column.max():
-                raise _constant_effect(effect.expression, bar)
-    return expressions, tuple(effects), values
+    for effect, column in zip(effects, values.T, strict=True):
+        low, high = column.min(), column.max()
+        # levels that never meet give a column of zeros, whose effects their prior describes
+        never = low == high == 0 and effect.expression in crossed
+        if has_intercept and effect.expression != "1" and low == high and not never:
+            raise _constant_effect(effect.expression, factor)
+    return tuple(effects), values
 
 
-def _constant_effect(name: str, bar: Bar) -> DataError:
+def _is_crossed(term: Term) -> bool:
+    return sum(component.kind == "categoric" for component in term.components) > 1
+
+
+def _constant_effect(name: str, factor: Term) -> DataError:
     return DataError(
-        f"{name!r} in ({name}|{bar.factor.name}) is constant, or has only one level: its "
+        f"{name!r} in ({name}|{factor.name}) is constant, or has only one level: its "
         "effects cannot be told from the intercepts. Leave it out."
     )
 

@@ -7,18 +7,20 @@ is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from formulae.parser import Parser
-from formulae.resolver import Resolver
-from formulae.scanner import Scanner
+from formulae.parser import ParseError, Parser
+from formulae.resolver import ResolverError
+from formulae.scanner import ScanError, Scanner
 from formulae.terms.call import Call
+from formulae.terms.call_resolver import CallResolverError
 from formulae.terms.terms import Intercept, NegatedIntercept, Response, Term
 from formulae.terms.terms import Model as TermSet
 
 from pymc_vmrp.errors import FormulaError
+from pymc_vmrp.frontends.resolve import identity, resolve
 from pymc_vmrp.frontends.special import (
     SmoothCall,
     contains_members,
@@ -34,7 +36,7 @@ _EXAMPLE = "write for example 'y ~ x + (1|group)'"
 
 @dataclass(frozen=True)
 class Bar:
-    """One ``(expressions | factor)``, after ``*``, ``/`` and ``+`` on the right are expanded.
+    """One ``(expressions | factor)``, after ``*``, ``/`` and ``+`` are expanded.
 
     Attributes
     ----------
@@ -82,7 +84,7 @@ def parse_formula(formula: str) -> ParsedFormula:
         tree = _parse(formula)
         if getattr(getattr(tree, "operator", None), "kind", None) != "TILDE":
             raise FormulaError(f"The formula {formula!r} has no response: {_EXAMPLE}.")
-        response = Response(Resolver(tree.left).resolve()).term
+        response = Response(resolve(tree.left)).term
         if not isinstance(response.components[0].name, str):
             raise FormulaError(f"The response of {formula!r} is a number: {_EXAMPLE}.")
         _check_powers(tree.right)
@@ -91,11 +93,18 @@ def parse_formula(formula: str) -> ParsedFormula:
         raise
     except Exception as error:  # formulae raises many types; the user needs one
         raise FormulaError(
-            f"The formula {formula!r} cannot be read ({error or type(error).__name__}): {_EXAMPLE}."
+            f"The formula {formula!r} cannot be read ({_reason(error)}): {_EXAMPLE}."
         ) from error
     _check_duplicates(bars)
     _check_offsets(common)
     return ParsedFormula(formula, response, common, tuple(bars), tuple(offsets), tuple(smooths))
+
+
+def _reason(error: Exception) -> str:
+    """What formulae says; errors of its own code say nothing to a user."""
+    if not isinstance(error, (ParseError, ScanError, ResolverError, CallResolverError)):
+        return "an operator or a number stands where it has no meaning"
+    return str(error).encode("utf-8", "backslashreplace").decode()
 
 
 def is_offset(component: Any) -> bool:
@@ -108,7 +117,7 @@ def _offset(node: Any) -> Term | None:
     node = _strip(node)
     if type(node).__name__ != "Call" or node.callee.name.lexeme != "offset":
         return None
-    term: Term = Resolver(node).resolve()
+    term: Term = resolve(node)
     return term
 
 
@@ -196,14 +205,31 @@ def _sum(start: TermSet, addends: list[tuple[int, Any]]) -> TermSet:
     """Add and subtract terms one by one; 0 takes an intercept away, and − 0 gives it back."""
     total = start
     for sign, node in addends:
-        term = Resolver(node).resolve()
+        term = resolve(node)
         if sign > 0:
             total = total + term
         elif isinstance(term, NegatedIntercept):
             total = total + Intercept()
         else:
-            total = total - term
+            for one in getattr(term, "common_terms", [term]):
+                _take_away(total, one)
     return total
+
+
+def _take_away(total: TermSet, term: Any) -> None:
+    """Remove a term from a sum; one that is not there may be misspelt."""
+    same = [other for other in total.common_terms if _components(other) == _components(term)]
+    if not same and isinstance(term, Term):
+        raise FormulaError(
+            f"{term.name!r} is subtracted, but is not among the terms before it "
+            f"({', '.join(repr(expression_name(t)) for t in total.common_terms)}): leave it out."
+        )
+    total.common_terms = [other for other in total.common_terms if other not in same]
+
+
+def _components(term: Any) -> frozenset[Hashable]:
+    """What tells terms apart: the intercept has no components, and their order is of no matter."""
+    return frozenset(map(identity, getattr(term, "components", ())))
 
 
 def _addends(node: Any, sign: int = 1) -> list[tuple[int, Any]]:
@@ -227,6 +253,13 @@ def _check_powers(node: Any) -> None:
         and type(_strip(node.left)).__name__ in ("Variable", "QuotedName", "Call")
     ):
         raise FormulaError("Write I(x**2) for a power of a column: x**2 means x itself here.")
+    if operator is not None and operator.kind == "STAR_STAR":
+        power = getattr(_strip(node.right), "value", None)
+        if not isinstance(power, int) or isinstance(power, bool) or power < 1:
+            raise FormulaError(
+                "The power of a sum of terms must be a whole number, as in (x + z)**2 for x, z and "
+                "x:z: write I((x + z)**1.5) for the power of a sum of columns."
+            )
     for name in ("left", "right", "expression"):
         if getattr(node, name, None) is not None and type(node).__name__ != "Call":
             _check_powers(getattr(node, name))
@@ -262,16 +295,13 @@ def _bars(node: Any) -> list[Bar]:
         factors = read_members(node.right)
     else:
         _check_no_special(node.right)
-        factors = Resolver(node.right).resolve()
+        factors = resolve(node.right)
     terms = factors.common_terms if isinstance(factors, TermSet) else [factors]
     bars = []
     for factor in terms:
         if not isinstance(factor, Term):
             raise FormulaError("The right of | must name grouping columns, as in (1|group).")
-        if correlated:
-            bars.append(Bar(tuple(expressions), factor, True))
-        else:
-            bars.extend(Bar((expression,), factor, False) for expression in expressions)
+        bars.append(Bar(tuple(expressions), factor, correlated))
     return bars
 
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.bases import SMALLEST, Basis, fit_basis, random_walk
 from pymc_vmrp.frontends.calls import check_finite, formulae_errors
-from pymc_vmrp.frontends.checks import abbreviate, check_name, kind_of
+from pymc_vmrp.frontends.checks import abbreviate, check_name
 from pymc_vmrp.frontends.factors import Factor, encode_factor, fit_factor, unseen_keys
 from pymc_vmrp.frontends.special import SmoothCall
+from pymc_vmrp.frontends.tidy import kind_of
 from pymc_vmrp.glmm.codes import Codes
 from pymc_vmrp.glmm.spec import CommonTerm, Report
 
@@ -166,9 +167,7 @@ def _numbers(call: SmoothCall, frame: pd.DataFrame, what: str) -> FloatArray:
     component = call.x.components[0]
     with formulae_errors(call.name, what):
         values = (
-            frame[component.name]
-            if isinstance(component, Variable)
-            else component.call.eval(frame, component.env)
+            frame[component.name] if isinstance(component, Variable) else component.values(frame)
         )
     series = pd.Series(values) if np.ndim(values) == 1 else None
     if series is None or kind_of(series) != "numbers" or series.dtype == "category":

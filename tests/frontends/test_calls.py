@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd  # noqa: F401 - the formulas use it
+import pandas as pd
 import pytest
 
 import pymc_vmrp as vmrp
@@ -44,7 +44,6 @@ def test_transformations_that_forget_are_refused(survey):
         "I(z - np.mean(z))",  # z differs in every row, so that no rows collapse
         "pd.qcut(x, 4)",
         "(1|pd.cut(x, 3))",
-        "binary(educ)",
     ],
 )
 def test_other_transformations_that_forget(survey, term):
@@ -65,3 +64,71 @@ def test_calls_without_a_value_in_some_rows(survey):
     for formula in ("y ~ pd.cut(x, bins)", "y ~ (1|pd.cut(x, bins))"):
         with pytest.raises(vmrp.DataError, match=r"pd.cut\(x, bins\).*no value in"):
             vmrp.Model(formula, survey)
+
+
+LEVELS = ["HS", "College"]
+
+
+@pytest.mark.parametrize(
+    ("call", "labels"),
+    [
+        ("C(educ, levels=LEVELS)", ("College",)),
+        ("C(educ)", ("HS",)),
+        ("T(educ, 'HS')", ("College",)),
+        ("C(educ, Treatment('HS'))", ("College",)),
+        ("S(educ)", ("College",)),
+        ("S(educ, levels=LEVELS)", ("HS",)),
+        ("C(ordered)", ("College",)),
+        ("binary(educ)", None),
+        ("binary(educ, 'HS')", None),
+    ],
+)
+def test_categories_are_remembered(survey, call, labels):
+    ordered = pd.Categorical(survey["educ"], LEVELS, ordered=True)
+    data = survey.assign(ordered=ordered)
+    model = vmrp.Model(f"y ~ {call} + ({call}|state)", data)
+    assert model.glmm.common.terms[0].labels == labels
+    encoder = model.encoder
+    whole = encoder.encode(encoder.prepare(data, "data"), [()], "data")
+    for rows in (data.head(1), data.tail(3)):  # a row has one of the levels only
+        part = encoder.encode(encoder.prepare(rows, "new"), [()], "new")
+        position = data.index.get_indexer(rows.index)
+        np.testing.assert_array_equal(part.common, whole.common[position])
+        np.testing.assert_array_equal(part.values[0], whole.values[0][position])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("C(educ, 'HS')", r"Treatment\('HS'\)"),
+        ("C(educ, levels=STATES)", "levels= must name each level"),
+        ("binary(educ, 'PhD')", "no value is 'PhD'"),
+        ("np.mean(x)", "same for all rows"),
+        ("poly(x, 0)", "whole number"),
+        ("poly(male, 2)", "3 distinct values, and there are 2"),
+        ("bs(x, df=2)", "too small"),
+        ("scale(one)", "same in every row"),
+        ("scale(educ)", "scale"),
+    ],
+)
+def test_arguments_that_make_no_sense(survey, call, message):
+    STATES = list("ABC")  # noqa: F841 - the formula finds it
+    with pytest.raises(vmrp.VmrpError, match=message):
+        vmrp.Model(f"y ~ {call} + (1|state)", survey.assign(one=1.0))
+
+
+def test_learned_transformations_agree_with_formulae(survey):
+    import formulae
+
+    design = formulae.design_matrices(
+        "0 + poly(x, 3) + bs(x, df=5) + scale(x) + center(x) + poly(x, 2, raw=True)", survey
+    )
+    formula = "y ~ 0 + poly(x, 3) + bs(x, df=5) + scale(x) + center(x) + poly(x, 2, raw=True)"
+    encoder = vmrp.Model(formula, survey).encoder
+    rows = encoder.encode(encoder.prepare(survey, "data"), [], "data")
+    np.testing.assert_allclose(rows.common, np.asarray(design.common), atol=1e-10)
+
+
+def test_calls_that_read_alike_are_told_apart(survey):
+    model = vmrp.Model("y ~ scale(np.abs(x)) + scale(x) + np.abs(scale(x))", survey)
+    assert len(model.glmm.common.terms) == 3

@@ -33,11 +33,12 @@ FORMULAS = [
     "y ~ x*z + (x|g)",
     "y ~ x*c + (x + c|g)",
     "y ~ 0 + c + x + (0 + c + x|g)",
-    "y ~ x + I(x**2) + (x|g)",
+    "y ~ x + I(x**2) + (x + I(x**2)|g)",
     "y ~ x + (x*z|g)",
     "y ~ x + (c + x:c|g)",
     "y ~ s(x) + (x|c/g)",
-    "y ~ poly(x, 2) + (1|g)",
+    "y ~ poly(x, 2) + (poly(x, 2)|g)",
+    "y ~ c/x + (c/x|g)",
 ]
 
 

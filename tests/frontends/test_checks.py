@@ -11,10 +11,9 @@ from pymc_vmrp.frontends.checks import (
     abbreviate,
     check_columns,
     check_weights,
-    kind_of,
     storable_labels,
-    tidy_column,
 )
+from pymc_vmrp.frontends.tidy import kind_of, tidy_column
 
 
 @pytest.mark.parametrize(
@@ -41,7 +40,7 @@ def test_integers_are_of_one_width(dtype):
     assert tidy_column(pd.Series([1, 2], dtype=dtype, name="c"), "data").dtype == np.int64
 
 
-@pytest.mark.parametrize("values", [[1j, 2], [np.inf, 1], [{}, {}], pd.to_timedelta([1, 2])])
+@pytest.mark.parametrize("values", [[1j, 2], [np.inf, 1], [{}, {}]])
 def test_refused_columns(values):
     with pytest.raises(vmrp.DataError, match="'c'"):
         tidy_column(pd.Series(values, name="c"), "data")

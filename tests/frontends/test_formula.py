@@ -27,8 +27,8 @@ def bars(formula):
         ("y ~ (1 + x|g)", [("1+x", "g", True)]),
         ("y ~ (0 + x|g)", [("x", "g", True)]),
         ("y ~ (x - 1|g)", [("x", "g", True)]),
-        ("y ~ (1 + x||g)", [("1", "g", False), ("x", "g", False)]),
-        ("y ~ (x || g)", [("1", "g", False), ("x", "g", False)]),
+        ("y ~ (1 + x||g)", [("1+x", "g", False)]),
+        ("y ~ (x || g)", [("1+x", "g", False)]),
         (
             "y ~ (1 + x|a*b)",
             [("1+x", "a", True), ("1+x", "b", True), ("1+x", "a:b", True)],
