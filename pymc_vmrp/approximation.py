@@ -8,7 +8,7 @@ from dataclasses import replace
 from inspect import signature
 from typing import Any
 
-from pymc_vmrp.arguments import check_choice, check_count, check_positive
+from pymc_vmrp.arguments import check_choice, check_count, check_positive, names_of
 from pymc_vmrp.cavi import choose
 from pymc_vmrp.cavi.accelerate import ACCELERATORS
 from pymc_vmrp.cavi.choose import SOLVERS, choose_solver
@@ -31,6 +31,8 @@ HYPERPARAMETERS = ("auto", "mean_field", "integrated")
 _MOST_OPERATIONS = 2.5e7  # multiplications of one of them
 _OPERATIONS_A_NODE, _NODES = 20, 40  # of a likelihood without expectations in closed form
 _MOST_COORDINATES = 20  # of the hyperparameters
+_LARGEST_TOL = 1.0  # a change of one sd a sweep is no convergence
+_LARGEST_THETA_ESS = 1e5  # each draw of θ is a fit at least
 _COPIES_OF_DRAWS = 2.6  # at the peak of a fit, measured with 200,000 coefficients
 
 
@@ -119,9 +121,10 @@ def _check_options(glmm: GLMM, options: Options, hyperparameters: str, theta_ess
     check_choice("expansion", options.expansion, EXPANSIONS)
     check_choice("factorization", options.factorization, FACTORIZATIONS)
     check_choice("hyperparameters", hyperparameters, HYPERPARAMETERS)
-    check_positive("tol", options.tol)
+    check_positive("tol", options.tol, _LARGEST_TOL)
     check_count("max_iter", options.max_iter)
-    check_positive("theta_ess", theta_ess)
+    check_positive("theta_ess", theta_ess, _LARGEST_THETA_ESS)
+    names_of("kept", options.kept, "a sequence of names of terms")
     needy = _needs_integration(glmm)
     if needy is not None and hyperparameters == "mean_field":
         raise VmrpError(

@@ -151,6 +151,8 @@ def check_weights(weights: pd.Series, what: str) -> np.ndarray:
     name = weights.name
     if pd.api.types.is_bool_dtype(weights) or not pd.api.types.is_numeric_dtype(weights):
         raise DataError(f"The weights column {name!r} of {what} must be numeric.")
+    if pd.api.types.is_complex_dtype(weights):
+        raise DataError(f"The weights column {name!r} of {what} is complex: use real numbers.")
     if weights.isna().any():
         raise DataError(f"The weights column {name!r} of {what} has missing values.")
     values = weights.to_numpy(dtype=float)
