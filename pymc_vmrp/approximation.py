@@ -19,7 +19,6 @@ from pymc_vmrp.cavi.nodes import BOUNDS
 from pymc_vmrp.cavi.run import Options, run
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
-from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.progress import sweep_progress
 from pymc_vmrp.results.mixture import MixturePosterior
@@ -96,7 +95,7 @@ def complete_options(glmm: GLMM, given: Mapping[str, Any]) -> dict[str, Any]:
 def _integrates(glmm: GLMM, options: Options, hyperparameters: str) -> bool:
     if hyperparameters == "mean_field" or not (glmm.groups or glmm.free_parameters):
         return False
-    if hyperparameters == "integrated" or _needs_integration(glmm) is not None:
+    if hyperparameters == "integrated":
         return True
     return _refusal(glmm, options) is None and _is_quick(glmm, options)
 
@@ -125,13 +124,7 @@ def _check_options(glmm: GLMM, options: Options, hyperparameters: str, theta_ess
     check_count("max_iter", options.max_iter)
     check_positive("theta_ess", theta_ess, _LARGEST_THETA_ESS)
     names_of("kept", options.kept, "a sequence of names of terms")
-    needy = _needs_integration(glmm)
-    if needy is not None and hyperparameters == "mean_field":
-        raise VmrpError(
-            f"The prior of {needy!r} is LKJ, which is not conjugate: it needs "
-            "hyperparameters='integrated'."
-        )
-    integrated = hyperparameters == "integrated" or needy is not None
+    integrated = hyperparameters == "integrated"
     if integrated and (glmm.groups or glmm.free_parameters):
         refusal = _refusal(glmm, options)
         if refusal is not None:
@@ -180,11 +173,6 @@ def _integrated(
             "them, compare with inference_method='nuts'."
         )
     return posterior
-
-
-def _needs_integration(glmm: GLMM) -> str | None:
-    """A term whose prior of Σ has no mean-field update; None where all have."""
-    return next((group.name for group in glmm.groups if isinstance(group.prior, LKJ)), None)
 
 
 def _refusal(glmm: GLMM, options: Options) -> str | None:

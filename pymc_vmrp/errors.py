@@ -22,7 +22,7 @@ class ModelError(VmrpError):
 
 
 class PriorWarning(UserWarning):
-    """A prior is accepted for comparison, but the posterior under it is improper."""
+    """A prior is accepted, but the posterior under it is improper, or mostly the prior."""
 
 
 class SamplingWarning(UserWarning):

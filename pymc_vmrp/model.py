@@ -48,7 +48,8 @@ class Model:
         (:class:`Normal`, :class:`Flat` or ``"flat"``, :class:`StudentT`, :class:`Cauchy`,
         :class:`Laplace`, :class:`Horseshoe`); a group-specific term's name such as
         ``"1|state"``, or ``"group_specific"`` for all of them (:class:`HuangWand`,
-        :class:`InverseWishart`; for terms with one effect also :class:`HalfStudentT`,
+        :class:`InverseWishart`, :class:`LKJ` with any priors on sds; for terms with one effect also
+        :class:`HalfStudentT`,
         :class:`HalfCauchy`, :class:`HalfNormal`, :class:`Exponential`, :class:`Uniform`,
         :class:`Gamma`, :class:`InverseGamma`, :class:`LogNormal`), or the name of one of vglmer's:
         ``"mean_exists"``, and the improper ``"jeffreys"``, ``"limit"`` and ``"uniform"`` (for CAVI
@@ -367,6 +368,38 @@ class Model:
             self, idata, kind, data, inplace, include_group_specific, sample_new_groups,
             random_seed, exclude=exclude, terms=terms, progressbar=progressbar,
         )  # fmt: skip
+
+    def prior_predictive(
+        self, draws: int = 500, random_seed: int | np.random.Generator | None = None
+    ) -> xr.DataTree:
+        """Draws of the parameters from their prior, and of responses to the model's own rows.
+
+        Parameters
+        ----------
+        draws : int
+        random_seed : int or Generator, optional
+
+        Returns
+        -------
+        DataTree
+            As of Bambi: ``prior`` with the variables of a posterior and the mean response of each
+            row (``p`` or ``mu``; ``Intercept`` is that of the formula as written, as in
+            posteriors), ``prior_predictive`` with responses, and ``observed_data``.
+
+        Raises
+        ------
+        PriorError
+            Where priors are flat (it names the terms), or so wide that responses exceed the largest
+            number.
+
+        Examples
+        --------
+        >>> prior = model.prior_predictive(random_seed=1)  # doctest: +SKIP
+        >>> az.plot_ppc_dist(prior, group="prior_predictive")  # doctest: +SKIP
+        """
+        from pymc_vmrp.prediction.prior import prior_predictive
+
+        return prior_predictive(self, draws, random_seed)
 
     def summary(self, idata: xr.DataTree, ci_prob: float = 0.9) -> pd.DataFrame:
         """Common effects, variance components and the likelihood's parameters, in one table.

@@ -28,6 +28,7 @@ from pymc_vmrp.glmm.scale_priors import (
 )
 from pymc_vmrp.glmm.spec import GLMM, FamilyParameter, GroupEffects
 from pymc_vmrp.glmm.variables import (
+    EffectVariable,
     coords,
     correlation_dim,
     correlation_name,
@@ -77,7 +78,8 @@ def model_coords(glmm: GLMM) -> dict[str, Any]:
         Where a prior is improper: then there is no such model.
     """
     for group in glmm.groups:
-        if isinstance(group.prior, LKJ | ScaleDensity):
+        priors = group.prior.scales(group.d) if isinstance(group.prior, LKJ) else [group.prior]
+        if any(isinstance(prior, ScaleDensity) for prior in priors):
             raise PriorError(f"The prior of {group.name!r} comes from a pm.Model: use that.")
         if isinstance(group.prior, ImproperInverseWishart):
             raise PriorError(
@@ -195,6 +197,9 @@ def _sigma(name: str, prior: Any, dim: str | None, transform: Any = None) -> Any
 def _vector_effects(glmm: GLMM, group: GroupEffects) -> Any:
     """Correlated effects: u = T⁻ᵀz."""
     dims = (_effect_dim(group), factor_dim(group))
+    if isinstance(group.prior, LKJ):
+        root = lkj_root(glmm, group, group.prior)
+        return pt.dot(root, pm.Normal(f"{group.name}_offset", 0, 1, dims=dims))
     triangle = precision_triangle(glmm, group)
     offset = pm.Normal(f"{group.name}_offset", 0, 1, dims=dims)
     return pt.linalg.solve_triangular(triangle.T, offset, lower=False)
@@ -205,7 +210,11 @@ def precision_triangle(glmm: GLMM, group: GroupEffects) -> Any:
 
     Σ⁻¹ ~ Wishart(df, S⁻¹) has T = chol(S⁻¹)B with B_ii² ~ χ²(df − i) and standard normals below,
     which holds for any real df (Bartlett 1933; Odell & Feiveson 1966). Σ is named on the way.
+    Under an LKJ prior T is upper triangular, and the inverse of its transpose Σ's lower root.
     """
+    if isinstance(group.prior, LKJ):
+        root = lkj_root(glmm, group, group.prior)
+        return pt.linalg.solve_triangular(root, pt.eye(group.d), lower=True).T
     d, base, effect_dim = group.d, group.name, _effect_dim(group)
     df, root = _precision_root(group, effect_dim)
     chi2 = pm.Gamma(f"{base}_chi2", alpha=(df - np.arange(d)) / 2, beta=0.5, dims=effect_dim)
@@ -217,6 +226,42 @@ def precision_triangle(glmm: GLMM, group: GroupEffects) -> Any:
     triangle = root[:, None] * bartlett if root.ndim == 1 else pt.dot(root, bartlett)
     _name_covariance(glmm, group, triangle)
     return triangle
+
+
+def lkj_root(glmm: GLMM, group: GroupEffects, prior: LKJ) -> Any:
+    """C of Σ = CC', in the pm.Model of the context: sds, and partial correlations by beta laws."""
+    d, scales = group.d, prior.scales(group.d)
+    sigma = pt.concatenate(
+        [pt.atleast_1d(_sigmas(v, scales[v.start : v.stop])) for v in effect_variables(glmm, group)]
+    )
+    shapes = prior.partial_shapes(d)
+    beta = pm.Beta(f"{group.name}_partial", shapes, shapes, dims=correlation_dim(group))
+    z = 2 * beta - 1
+    rows, at = [], 0
+    for i in range(d):
+        left, row = pt.as_tensor(np.ones(())), []
+        for _ in range(i):
+            row.append(z[at] * pt.sqrt(left))
+            left, at = left * (1 - z[at] ** 2), at + 1
+        zeros = [pt.as_tensor(np.zeros(()))] * (d - i - 1)
+        rows.append(pt.stack([*row, pt.sqrt(left), *zeros]))
+    factor = pt.stack(rows)
+    correlation = pt.dot(factor, factor.T)
+    rho = [correlation[a, b] for a, b in correlation_pairs(group)]
+    pm.Deterministic(correlation_name(group), pt.stack(rho), dims=correlation_dim(group))
+    return sigma[:, None] * factor
+
+
+def _sigmas(variable: EffectVariable, priors: Sequence[Any]) -> Any:
+    """The standard deviations of one variable's effects, each under its own prior."""
+    name = f"{variable.name}_sigma"
+    if all(prior == priors[0] for prior in priors):
+        return _sigma(name, priors[0], variable.dim)
+    parts = [
+        _sigma(f"{variable.name}[{label}]_sigma", prior, None)
+        for label, prior in zip(variable.labels, priors, strict=True)
+    ]
+    return pm.Deterministic(name, pt.stack(parts), dims=variable.dim)
 
 
 def _precision_root(group: GroupEffects, effect_dim: str) -> tuple[float, Any]:

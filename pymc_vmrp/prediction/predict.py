@@ -104,7 +104,7 @@ def predict(
     draws = read_draws(glmm, idata)
     chains, n_draws = draws.coefficients.shape[:2]
     frame = None if data is None else check_frame(data, "data")
-    size = min(max(1, _BLOCK // (chains * n_draws)), _MOST_ROWS)
+    size = rows_at_a_time(chains * n_draws)
     rows: Rows
     if frame is None:
         rows = OwnRows(glmm, model.observations, OFFSET in request.kept)
@@ -112,7 +112,7 @@ def predict(
         rows = new_rows(glmm, model.encoder, frame, "data", size, request.kept)
         if not sample_new_groups:
             refuse_unseen(rows)
-    _check_memory(request, rows.size, draws)
+    check_memory(request, rows.size, draws)
     known = None
     if request.responses and model.known_argument is not None:
         known = (
@@ -120,13 +120,18 @@ def predict(
             if frame is None
             else model.known_argument.read(frame, "data")
         )
-    predicted = _predict_rows(
+    predicted = predict_rows(
         model, rows, draws.flat(), known, request, size, np.random.default_rng(random_seed),
         progressbar,
     )  # fmt: skip
     if predicted.overflow is not None:
         warnings.warn(predicted.overflow, UserWarning, stacklevel=3)
     return _store(model, idata, predicted, rows.labels, inplace)
+
+
+def rows_at_a_time(n_draws: int) -> int:
+    """How many rows to predict for together."""
+    return min(max(1, _BLOCK // n_draws), _MOST_ROWS)
 
 
 # --- what takes part ---------------------------------------------------------------------------
@@ -175,7 +180,7 @@ def _check_names(glmm: GLMM, request: Request) -> None:
         )
 
 
-def _check_memory(request: Request, n_rows: int, draws: Draws) -> None:
+def check_memory(request: Request, n_rows: int, draws: Draws) -> None:
     """Refuse before the work what would run out of memory during it."""
     n = int(np.prod(draws.coefficients.shape[:2]))
     contributions = 1 + len(request.kept) if request.contributions else 0
@@ -205,7 +210,7 @@ class Predicted:
     overflow: str | None = None
 
 
-def _predict_rows(
+def predict_rows(
     model: Model,
     rows: Rows,
     draws: Draws,
@@ -215,6 +220,7 @@ def _predict_rows(
     rng: np.random.Generator,
     progressbar: bool | None,
 ) -> Predicted:
+    """Predict rows, some at a time; ``draws`` have one sample dimension."""
     glmm = model.glmm
     family = glmm.family
     coefficients = rows.coefficients(draws, rng)

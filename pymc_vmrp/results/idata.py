@@ -108,14 +108,21 @@ def datatree(
     if log_prior:
         densities = log_prior_variables(glmm, draws)
         groups["log_prior"] = named_dataset(densities, coords(glmm), sample_coords)
-    rows = observations.rows
-    groups["observed_data"] = xr.Dataset(
-        {observations.name: ("__obs__", _plain_numbers(rows.y))}, coords=row_coords
-    )
+    groups["observed_data"] = observed_data(observations)
     groups["constant_data"] = constant_data(glmm, observations)
     tree = build_tree(groups)
     tree.attrs["data_digest"] = data_digest(glmm)
     return tree
+
+
+def observed_data(observations: Observations) -> xr.Dataset:
+    """The response of each row."""
+    import xarray as xr
+
+    return xr.Dataset(
+        {observations.name: ("__obs__", _plain_numbers(observations.rows.y))},
+        coords={"__obs__": observations.index},
+    )
 
 
 def constant_data(glmm: GLMM, observations: Observations) -> xr.Dataset:
