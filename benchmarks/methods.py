@@ -22,7 +22,7 @@ from benchmarks.contention import Clock, quiet
 from benchmarks.fitted import Fitted, Settings, Unavailable
 from benchmarks.isolate import Row
 from pymc_vmrp.diagnostics.importance import log_ratios, smoothed_weights
-from pymc_vmrp.model import INFERENCE_METHODS
+from pymc_vmrp.fitting import INFERENCE_METHODS
 
 _WARM_RUNS = 3
 

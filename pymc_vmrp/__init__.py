@@ -14,6 +14,7 @@ from pymc_vmrp.errors import (
     VmrpError,
 )
 from pymc_vmrp.glmm.horseshoe import Horseshoe
+from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.priors import (
     Flat,
     HuangWand,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from pymc_vmrp.simulation import Simulation, simulate
 
 __all__ = [
+    "LKJ",
     "Calibration",
     "Cauchy",
     "ConvergenceWarning",

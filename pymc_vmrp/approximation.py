@@ -8,7 +8,7 @@ from dataclasses import replace
 from inspect import signature
 from typing import Any
 
-from pymc_vmrp.arguments import check_choice, check_count, check_positive
+from pymc_vmrp.arguments import check_choice, check_count, check_positive, names_of
 from pymc_vmrp.cavi import choose
 from pymc_vmrp.cavi.accelerate import ACCELERATORS
 from pymc_vmrp.cavi.choose import SOLVERS, choose_solver
@@ -19,7 +19,6 @@ from pymc_vmrp.cavi.nodes import BOUNDS
 from pymc_vmrp.cavi.run import Options, run
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
-from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.progress import sweep_progress
 from pymc_vmrp.results.mixture import MixturePosterior
@@ -31,6 +30,8 @@ HYPERPARAMETERS = ("auto", "mean_field", "integrated")
 _MOST_OPERATIONS = 2.5e7  # multiplications of one of them
 _OPERATIONS_A_NODE, _NODES = 20, 40  # of a likelihood without expectations in closed form
 _MOST_COORDINATES = 20  # of the hyperparameters
+_LARGEST_TOL = 1.0  # a change of one sd a sweep is no convergence
+_LARGEST_THETA_ESS = 1e5  # each draw of θ is a fit at least
 _COPIES_OF_DRAWS = 2.6  # at the peak of a fit, measured with 200,000 coefficients
 
 
@@ -94,7 +95,7 @@ def complete_options(glmm: GLMM, given: Mapping[str, Any]) -> dict[str, Any]:
 def _integrates(glmm: GLMM, options: Options, hyperparameters: str) -> bool:
     if hyperparameters == "mean_field" or not (glmm.groups or glmm.free_parameters):
         return False
-    if hyperparameters == "integrated" or _needs_integration(glmm) is not None:
+    if hyperparameters == "integrated":
         return True
     return _refusal(glmm, options) is None and _is_quick(glmm, options)
 
@@ -119,16 +120,11 @@ def _check_options(glmm: GLMM, options: Options, hyperparameters: str, theta_ess
     check_choice("expansion", options.expansion, EXPANSIONS)
     check_choice("factorization", options.factorization, FACTORIZATIONS)
     check_choice("hyperparameters", hyperparameters, HYPERPARAMETERS)
-    check_positive("tol", options.tol)
+    check_positive("tol", options.tol, _LARGEST_TOL)
     check_count("max_iter", options.max_iter)
-    check_positive("theta_ess", theta_ess)
-    needy = _needs_integration(glmm)
-    if needy is not None and hyperparameters == "mean_field":
-        raise VmrpError(
-            f"The prior of {needy!r} is LKJ, which is not conjugate: it needs "
-            "hyperparameters='integrated'."
-        )
-    integrated = hyperparameters == "integrated" or needy is not None
+    check_positive("theta_ess", theta_ess, _LARGEST_THETA_ESS)
+    names_of("kept", options.kept, "a sequence of names of terms")
+    integrated = hyperparameters == "integrated"
     if integrated and (glmm.groups or glmm.free_parameters):
         refusal = _refusal(glmm, options)
         if refusal is not None:
@@ -177,11 +173,6 @@ def _integrated(
             "them, compare with inference_method='nuts'."
         )
     return posterior
-
-
-def _needs_integration(glmm: GLMM) -> str | None:
-    """A term whose prior of Σ has no mean-field update; None where all have."""
-    return next((group.name for group in glmm.groups if isinstance(group.prior, LKJ)), None)
 
 
 def _refusal(glmm: GLMM, options: Options) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pymc_vmrp.arguments import check_choice, check_count
+from pymc_vmrp.arguments import check_choice, check_count, check_seed
 from pymc_vmrp.door_options import METHODS, split_options
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.draws import Draws
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pymc_vmrp.frontends.bambi import BambiSpec
 
 _NUTS_SAMPLERS = ("pymc", "nutpie", "numpyro", "blackjax")
-_OWN_ARGUMENTS = ("progressbar", "log_likelihood", "include_response_params")
+_OWN_ARGUMENTS = ("progressbar", "log_likelihood", "log_prior", "include_response_params")
 
 
 def fit_bambi(
@@ -33,13 +33,12 @@ def fit_bambi(
     check_count("draws", draws)
     if method == "nuts":
         return _sample_nuts(model, draws, random_seed, dict(options))
-    if random_seed is not None:
-        check_count("random_seed", random_seed, least=0)
+    check_seed(random_seed)
     own, rest = split_options("a Bambi model", method, options, _OWN_ARGUMENTS, "bambi_model.fit()")
-    log_likelihood = own.get("log_likelihood", False)
+    kept = {name: bool(own.get(name, False)) for name in ("log_likelihood", "log_prior")}
     spec = read_bambi(model)
     fit = _fit_cavi if method == "cavi" else _fit_gibbs
-    tree = fit(spec, draws, random_seed, own.get("progressbar"), log_likelihood, rest)
+    tree = fit(spec, draws, random_seed, own.get("progressbar"), kept, rest)
     restore_built(model)
     tree.attrs |= {
         "formula": str(model.formula.main),
@@ -100,7 +99,7 @@ def _fit_cavi(
     draws: int,
     random_seed: int | None,
     progressbar: bool | None,
-    log_likelihood: bool,
+    kept: Mapping[str, bool],
     options: Mapping[str, Any],
 ) -> xr.DataTree:
     from pymc_vmrp.approximation import approximate, check_memory_of_draws, complete_options
@@ -108,7 +107,7 @@ def _fit_cavi(
     from pymc_vmrp.results.idata import add_fit, moments, with_chain
     from pymc_vmrp.results.layout import relabelled, unseen_moments
 
-    check_memory_of_draws(spec.glmm, draws, spec.observations if log_likelihood else None)
+    check_memory_of_draws(spec.glmm, draws, spec.observations if kept["log_likelihood"] else None)
     complete = complete_options(spec.glmm, {**options, "progressbar": progressbar})
     posterior = approximate(spec.glmm, **complete)
     rng = np.random.default_rng(random_seed)
@@ -117,7 +116,7 @@ def _fit_cavi(
         "lp": posterior.log_joint(sample)[None],
         "log_q": posterior.log_density(sample)[None],
     }
-    tree = _datatree(spec, with_chain(sample), stats, rng, log_likelihood)
+    tree = _datatree(spec, with_chain(sample), stats, rng, **kept)
     mean, sd = moments(posterior)
     no_rows = unseen_moments(spec.layout, mean, sd)
     reported = [
@@ -134,7 +133,7 @@ def _fit_gibbs(
     draws: int,
     random_seed: int | None,
     progressbar: bool | None,
-    log_likelihood: bool,
+    kept: Mapping[str, bool],
     options: Mapping[str, Any],
 ) -> xr.DataTree:
     from pymc_vmrp.approximation import check_memory_of_draws
@@ -144,14 +143,14 @@ def _fit_gibbs(
     given = {"chains": DEFAULT_CHAINS, "tune": DEFAULT_TUNE, "thin": 1, "cores": 1, **options}
     check_count("chains", given["chains"])
     total = draws * given["chains"]
-    check_memory_of_draws(spec.glmm, total, spec.observations if log_likelihood else None)
+    check_memory_of_draws(spec.glmm, total, spec.observations if kept["log_likelihood"] else None)
     chains = sample_gibbs(
         spec.glmm, spec.observations, draws=draws, random_seed=random_seed, warm_start=None,
         progressbar=progressbar, log_likelihood=False, **given,
     )  # fmt: skip
     stats = {"lp": chains["sample_stats"]["lp"].to_numpy()}
     rng = np.random.default_rng(random_seed)
-    tree = _datatree(spec, read_draws(spec.glmm, chains), stats, rng, log_likelihood)
+    tree = _datatree(spec, read_draws(spec.glmm, chains), stats, rng, **kept)
     tree.attrs |= {k: v for k, v in chains.attrs.items() if k not in tree.attrs}
     return tree
 
@@ -161,13 +160,22 @@ def _datatree(
     draws: Draws,
     stats: Mapping[str, Any],
     rng: np.random.Generator,
+    *,
     log_likelihood: bool,
+    log_prior: bool,
 ) -> xr.DataTree:
     """Draws of shape (chain, draw, ...) as Bambi lays them out."""
     import xarray as xr
 
-    from pymc_vmrp.results.idata import build_tree, data_digest, log_likelihood_of_rows
+    from pymc_vmrp.results.idata import (
+        build_tree,
+        constant_data,
+        data_digest,
+        log_likelihood_of_rows,
+        named_dataset,
+    )
     from pymc_vmrp.results.layout import draw_unseen, relabelled, unseen_log_density
+    from pymc_vmrp.results.log_prior import log_prior_variables
 
     glmm, layout, observations = spec.glmm, spec.layout, spec.observations
     named = posterior_variables(glmm, draws.coefficients, draws.covariances, draws.parameters)
@@ -194,9 +202,13 @@ def _datatree(
             {observations.name: ((*sample_dims, "__obs__"), values)},
             coords={**sample_coords, **row_coords},
         )
+    if log_prior:
+        densities = relabelled(layout, log_prior_variables(glmm, draws), {}, partly=True)
+        groups["log_prior"] = named_dataset(densities, layout.coords, sample_coords)
     groups["observed_data"] = xr.Dataset(
         {observations.name: ("__obs__", observations.rows.y)}, coords=row_coords
     )
+    groups["constant_data"] = constant_data(glmm, observations)
     tree = build_tree(groups, layout.interface)
     tree.attrs["data_digest"] = data_digest(glmm)
     return tree

@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pymc_vmrp.arguments import check_model, check_text
+from pymc_vmrp.cavi import choose
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_frame, storable_labels
 from pymc_vmrp.frontends.smooths import Smooth, linear_name
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.results.idata import build_tree, read_draws
 
 if TYPE_CHECKING:
@@ -49,9 +52,20 @@ def smooth_effects(model: Model, idata: xr.DataTree, term: str, data: pd.DataFra
     """
     import xarray as xr
 
+    check_model("smooth_effects(model, idata, term, data)", model)
+    check_text("term", term, "the name of a smooth, such as 's(x)'")
     frame = check_frame(data, "data")
     draws = read_draws(model.glmm, idata)
-    effects = draws.coefficients @ smooth_design(model, term, frame).T
+    _check_memory(len(frame), draws)
+    design = smooth_design(model, term, frame)
+    with np.errstate(over="ignore", invalid="ignore"):
+        effects = draws.coefficients @ design.T
+    bad = ~np.isfinite(effects).all((0, 1))
+    if bad.any():
+        raise DataError(
+            f"{term!r} is beyond the largest number in row {frame.index[bad][0]} of data: correct "
+            "its columns there."
+        )
     dataset = xr.Dataset(
         {term: (("chain", "draw", "__obs__"), effects)},
         coords={
@@ -61,6 +75,17 @@ def smooth_effects(model: Model, idata: xr.DataTree, term: str, data: pd.DataFra
         },
     )
     return build_tree({"posterior": dataset})
+
+
+def _check_memory(n_rows: int, draws: Draws) -> None:
+    """Refuse before the work what would run out of memory during it."""
+    n = int(np.prod(draws.coefficients.shape[:2]))
+    needed = 8.0 * n_rows * (2 * n + draws.coefficients.shape[-1])
+    if needed > choose.physical_memory():
+        raise DataError(
+            f"Effects on {n_rows:,} rows with {n:,} draws need about {needed / 2**30:,.0f} GB of "
+            "memory. Pass fewer rows, one for each value of the predictor, or take fewer draws."
+        )
 
 
 def smooth_design(model: Model, term: str, data: pd.DataFrame) -> FloatArray:

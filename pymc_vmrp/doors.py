@@ -36,10 +36,13 @@ def fit(
     random_seed : int, optional
     **options
         For "cavi" what :meth:`pymc_vmrp.Model.approximate` takes, for "gibbs" ``tune``,
-        ``chains``, ``cores`` and ``thin``; ``progressbar``; ``log_likelihood`` (whether to add
-        that of each row); for Bambi models ``include_response_params``. For "nuts" what
-        ``pm.sample()`` or ``bambi_model.fit()`` takes, and ``warm_start``, an earlier fit of the
-        model: NUTS starts at its draws, with their variances as its mass matrix.
+        ``chains``, ``cores`` and ``thin``; ``progressbar``; ``log_likelihood`` and ``log_prior``
+        (whether to add the log density of each row, and of each parameter, which
+        ``az.psense_summary`` reads; of a pm.Model as ``pm.compute_log_prior`` does), which
+        ``idata_kwargs`` may hold as in ``pm.sample``; for Bambi models
+        ``include_response_params``. For "nuts" what ``pm.sample()`` or ``bambi_model.fit()``
+        takes, and ``warm_start``, an earlier fit of the model: NUTS starts at its draws, with their
+        variances as its mass matrix.
 
     Returns
     -------

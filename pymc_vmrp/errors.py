@@ -22,7 +22,7 @@ class ModelError(VmrpError):
 
 
 class PriorWarning(UserWarning):
-    """A prior is accepted, but what it implies is improper, or hardly what was meant."""
+    """A prior is accepted, but its posterior is improper, or it is hardly what was meant."""
 
 
 class SamplingWarning(UserWarning):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pymc_vmrp.arguments import check_count
-from pymc_vmrp.errors import VmrpError
+from pymc_vmrp.arguments import check_flag, check_progressbar, check_text
+from pymc_vmrp.fitting import INFERENCE_METHODS
 from pymc_vmrp.glmm.families import get_family
 from pymc_vmrp.glmm.families.family import Family
 from pymc_vmrp.glmm.spec import GLMM
@@ -24,20 +24,7 @@ if TYPE_CHECKING:
     from pymc_vmrp.results.mixture import MixturePosterior
     from pymc_vmrp.results.posterior import VariationalPosterior
 
-INFERENCE_METHODS = ("cavi", "gibbs", "nuts", "advi", "fullrank_advi", "pathfinder")
-
-CAVI_ARGUMENTS = (
-    "bound",
-    "tol",
-    "max_iter",
-    "solver",
-    "accelerate",
-    "expansion",
-    "factorization",
-    "kept",
-    "hyperparameters",
-    "theta_ess",
-)
+__all__ = ["INFERENCE_METHODS", "Model"]
 
 
 class Model:
@@ -61,7 +48,8 @@ class Model:
         (:class:`Normal`, :class:`Flat` or ``"flat"``, :class:`StudentT`, :class:`Cauchy`,
         :class:`Laplace`, :class:`Horseshoe`); a group-specific term's name such as
         ``"1|state"``, or ``"group_specific"`` for all of them (:class:`HuangWand`,
-        :class:`InverseWishart`; for terms with one effect also :class:`HalfStudentT`,
+        :class:`InverseWishart`, :class:`LKJ` with any priors on sds; for terms with one effect also
+        :class:`HalfStudentT`,
         :class:`HalfCauchy`, :class:`HalfNormal`, :class:`Exponential`, :class:`Uniform`,
         :class:`Gamma`, :class:`InverseGamma`, :class:`LogNormal`), or the name of one of vglmer's:
         ``"mean_exists"``, and the improper ``"jeffreys"``, ``"limit"`` and ``"uniform"`` (for CAVI
@@ -131,6 +119,9 @@ class Model:
         from pymc_vmrp.frontends.names import capture
 
         names = capture(environment, 1)
+        check_text("formula", formula, "text such as 'y ~ x + (1|g)'")
+        check_flag("center_predictors", center_predictors)
+        check_flag("dropna", dropna)
         parsed = parse_formula(formula)
         chosen = get_family(family, link)
         self._assembled = assemble(
@@ -236,6 +227,7 @@ class Model:
         """
         from pymc_vmrp.approximation import approximate
 
+        check_progressbar(progressbar)
         return approximate(
             self.glmm, bound=bound, tol=tol, max_iter=max_iter, solver=solver,
             accelerate=accelerate, expansion=expansion, hyperparameters=hyperparameters,
@@ -253,6 +245,7 @@ class Model:
         random_seed: int | None = None,
         warm_start: xr.DataTree | VariationalPosterior | MixturePosterior | None = None,
         log_likelihood: bool = False,
+        log_prior: bool = False,
         progressbar: bool | None = None,
         **kwargs: Any,
     ) -> xr.DataTree:
@@ -261,7 +254,8 @@ class Model:
         Parameters
         ----------
         draws : int
-            Draws per chain (one chain for every method but NUTS and Gibbs).
+            Draws per chain. Draws of every method but NUTS and Gibbs are independent, and make up
+            one chain: ``tune``, ``chains`` and ``cores`` are errors there.
         tune : int, optional
             Tuning steps of NUTS (1000 by default, or with ``warm_start`` 200 in whitened
             coordinates and 500 in others), or iterations of Gibbs before the first draw (500 by
@@ -280,6 +274,10 @@ class Model:
             Gibbs: a fit from whose draws the chains start.
         log_likelihood : bool
             Whether to add the log likelihood of each respondent (draws × rows numbers).
+        log_prior : bool
+            Whether to add the log prior density of the hyperparameters and the common effects, as
+            ``az.psense_summary`` needs it (with ``log_likelihood=True``) to tell how much the
+            prior matters.
         progressbar : bool, optional
             None shows a bar for every method but CAVI and Gibbs, and there once the work has taken
             two seconds.
@@ -294,85 +292,18 @@ class Model:
         -------
         DataTree
             Groups ``posterior`` (Bambi's names, the intercept un-centred), ``sample_stats``,
-            ``observed_data``, ``constant_data``; for CAVI ``fit`` with the ELBO and q's moments.
+            ``observed_data``, ``constant_data``; for CAVI ``fit`` with the ELBO and q's moments;
+            ``log_likelihood`` and ``log_prior`` on request.
             Attributes of NUTS: ``divergences``, ``max_rhat``, ``min_ess``, ``n_steps`` (leapfrog
             steps of all draws), ``coordinates``, ``tune`` and ``sampling_seconds``.
         """
-        if inference_method not in INFERENCE_METHODS:
-            raise VmrpError(
-                f"inference_method={inference_method!r} is not known; choose one of "
-                f"{', '.join(INFERENCE_METHODS)}."
-            )
-        check_count("draws", draws)
-        if random_seed is not None:
-            check_count("random_seed", random_seed, least=0)
-        if warm_start is not None and inference_method not in ("nuts", "gibbs"):
-            raise VmrpError("warm_start= is for inference_method='nuts' and 'gibbs'.")
-        if inference_method == "cavi":
-            from pymc_vmrp.results.idata import variational_datatree
+        from pymc_vmrp.fitting import fit_model
 
-            unknown = set(kwargs) - set(CAVI_ARGUMENTS)
-            if unknown:
-                raise VmrpError(
-                    f"fit() has no argument {sorted(unknown)[0]!r} for inference_method='cavi'; "
-                    f"besides its own it takes {', '.join(CAVI_ARGUMENTS)}."
-                )
-            self._check_memory_of_draws(draws, log_likelihood)
-            posterior = self.approximate(progressbar=progressbar, **kwargs)
-            return self._signed(
-                variational_datatree(
-                    posterior, self.observations, draws, random_seed, log_likelihood
-                ),
-                inference_method,
-            )
-        if inference_method == "gibbs":
-            from pymc_vmrp.sampling import DEFAULT_CHAINS, DEFAULT_TUNE, sample_gibbs
-
-            thin = kwargs.pop("thin", 1)
-            if kwargs:
-                raise VmrpError(
-                    f"fit() has no argument {sorted(kwargs)[0]!r} for inference_method='gibbs'; "
-                    "besides its own it takes thin."
-                )
-            chains = DEFAULT_CHAINS if chains is None else chains
-            check_count("chains", chains)
-            self._check_memory_of_draws(draws * chains, log_likelihood)
-            tree = sample_gibbs(
-                self.glmm, self.observations, draws=draws,
-                tune=DEFAULT_TUNE if tune is None else tune, chains=chains, thin=thin,
-                cores=1 if cores is None else cores, random_seed=random_seed,
-                warm_start=warm_start, progressbar=progressbar, log_likelihood=log_likelihood,
-            )  # fmt: skip
-            return self._signed(tree, inference_method)
-        from pymc_vmrp.mcmc.sample import fit_pymc_variational, sample_nuts
-
-        progressbar = True if progressbar is None else progressbar
-        if inference_method == "nuts":
-            tree = sample_nuts(
-                self.glmm,
-                self.observations,
-                draws=draws,
-                tune=tune,
-                chains=chains,
-                cores=cores,
-                random_seed=random_seed,
-                warm_start=warm_start,
-                progressbar=progressbar,
-                log_likelihood=log_likelihood,
-                **kwargs,
-            )
-        else:
-            tree = fit_pymc_variational(
-                self.glmm,
-                self.observations,
-                inference_method,
-                draws=draws,
-                random_seed=random_seed,
-                progressbar=progressbar,
-                log_likelihood=log_likelihood,
-                **kwargs,
-            )
-        return self._signed(tree, inference_method)
+        return fit_model(
+            self, draws, tune, inference_method=inference_method, chains=chains, cores=cores,
+            random_seed=random_seed, warm_start=warm_start, log_likelihood=log_likelihood,
+            log_prior=log_prior, progressbar=progressbar, options=kwargs,
+        )  # fmt: skip
 
     def predict(
         self,
@@ -446,6 +377,38 @@ class Model:
             random_seed, exclude=exclude, terms=terms, progressbar=progressbar,
         )  # fmt: skip
 
+    def prior_predictive(
+        self, draws: int = 500, random_seed: int | np.random.Generator | None = None
+    ) -> xr.DataTree:
+        """Draws of the parameters from their prior, and of responses to the model's own rows.
+
+        Parameters
+        ----------
+        draws : int
+        random_seed : int or Generator, optional
+
+        Returns
+        -------
+        DataTree
+            As of Bambi: ``prior`` with the variables of a posterior and the mean response of each
+            row (``p`` or ``mu``; ``Intercept`` is that of the formula as written, as in
+            posteriors), ``prior_predictive`` with responses, and ``observed_data``.
+
+        Raises
+        ------
+        PriorError
+            Where priors are flat (it names the terms), or so wide that responses exceed the largest
+            number.
+
+        Examples
+        --------
+        >>> prior = model.prior_predictive(random_seed=1)  # doctest: +SKIP
+        >>> az.plot_ppc_dist(prior, group="prior_predictive")  # doctest: +SKIP
+        """
+        from pymc_vmrp.prediction.prior import prior_predictive
+
+        return prior_predictive(self, draws, random_seed)
+
     def summary(self, idata: xr.DataTree, ci_prob: float = 0.9) -> pd.DataFrame:
         """Common effects, variance components and the likelihood's parameters, in one table.
 
@@ -470,23 +433,6 @@ class Model:
         from pymc_vmrp.results.summary import summary
 
         return summary(self, idata, ci_prob)
-
-    def _check_memory_of_draws(self, draws: int, log_likelihood: bool) -> None:
-        from pymc_vmrp.approximation import check_memory_of_draws
-
-        check_memory_of_draws(self.glmm, draws, self.observations if log_likelihood else None)
-
-    def _signed(self, tree: xr.DataTree, inference_method: str) -> xr.DataTree:
-        """Note on a result which model it belongs to, so that a saved one can be used again."""
-        tree.attrs |= {
-            "formula": self.formula,
-            "family": self.family,
-            "link": self.link,
-            "inference_method": inference_method,
-        }
-        if self.weights is not None:
-            tree.attrs["weights"] = self.weights
-        return tree
 
     def to_pymc(self) -> pm.Model:
         """The same model as a ``pm.Model``: the same joint density, on cells, non-centred.

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from pymc_vmrp.arguments import names_of
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.results.compare import compare
+from pymc_vmrp.results.idata import posterior_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,6 +43,8 @@ def plot_compare(
         Three panels: posterior means with ±1.645 sd, shift in sds of ``b``, sd ratio. Up to 60
         elements have a row each; more are shown by variable, and the means as a scatter plot.
     """
+    if names_of("labels", labels, "two names") is None or len(labels) != 2:
+        raise DataError(f"labels must be two names, not {labels!r}.")
     return draw_comparison(compare(a, b, var_names), labels)
 
 
@@ -132,7 +136,10 @@ def plot_estimates(
     """
     from matplotlib.figure import Figure
 
-    draws = estimates["posterior"]["estimate"]
+    posterior = posterior_dataset(estimates, "estimates")
+    if "estimate" not in posterior:
+        raise DataError("estimates must be what poststratify() returned: it has no 'estimate'.")
+    draws = posterior["estimate"]
     dims = [str(dim) for dim in draws.dims if dim not in ("chain", "draw")]
     if len(dims) != 1:
         raise DataError(f"plot_estimates needs estimates by one column, not by {dims or 'none'}.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pymc_vmrp.arguments import check_choice, check_count
+from pymc_vmrp.arguments import check_choice, check_count, check_seed
 from pymc_vmrp.door_options import METHODS, split_options
 from pymc_vmrp.errors import VmrpError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pymc_vmrp.frontends.pymc.recognise import Recognised
     from pymc_vmrp.glmm.draws import Draws
 
-_OWN_ARGUMENTS = ("progressbar", "log_likelihood")
+_OWN_ARGUMENTS = ("progressbar", "log_likelihood", "log_prior")
 _COPIES_OF_VARIABLES = 2.0  # at the peak
 
 
@@ -32,8 +32,7 @@ def fit_pymc(
     """
     check_choice("method", method, METHODS)
     check_count("draws", draws)
-    if random_seed is not None:
-        check_count("random_seed", random_seed, least=0)
+    check_seed(random_seed)
     if method == "nuts":
         return _sample_nuts(model, draws, random_seed, dict(options))
     from pymc_vmrp.frontends.pymc.recognise import recognise_model
@@ -43,12 +42,13 @@ def fit_pymc(
     fit = _fit_cavi if method == "cavi" else _fit_gibbs
     tree = fit(recognised, draws, random_seed, own.get("progressbar"), rest)
     tree.attrs["inference_method"] = method
-    if own.get("log_likelihood", False):
-        import pymc
+    import pymc
 
-        pymc.compute_log_likelihood(
-            tree, model=model, progressbar=own.get("progressbar") is not False
-        )
+    shown = own.get("progressbar") is not False
+    if own.get("log_likelihood", False):
+        pymc.compute_log_likelihood(tree, model=model, progressbar=shown)
+    if own.get("log_prior", False):
+        pymc.compute_log_prior(tree, model=model, progressbar=shown)
     return tree
 
 

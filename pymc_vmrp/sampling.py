@@ -42,13 +42,14 @@ def sample_gibbs(
     warm_start: WarmStart | None,
     progressbar: bool | None,
     log_likelihood: bool,
+    log_prior: bool = False,
 ) -> xr.DataTree:
     """Sample by Gibbs; see :meth:`pymc_vmrp.Model.fit`."""
     run = gibbs_chains(
         glmm, draws=draws, tune=tune, chains=chains, cores=cores, thin=thin,
         random_seed=random_seed, warm_start=warm_start, progressbar=progressbar, stacklevel=3,
     )  # fmt: skip
-    tree = _chains_datatree(glmm, observations, run, tune, log_likelihood)
+    tree = _chains_datatree(glmm, observations, run, tune, log_likelihood, log_prior)
     diagnostics = chain_diagnostics(tree)
     tree.attrs |= diagnostics
     warn_of_diagnostics("Gibbs", diagnostics, stacklevel=3)
@@ -109,13 +110,18 @@ def _some_draws(glmm: GLMM, earlier: WarmStart, chains: int, rng: np.random.Gene
 
 
 def _chains_datatree(
-    glmm: GLMM, observations: Observations, run: Chains, tune: int, log_likelihood: bool
+    glmm: GLMM,
+    observations: Observations,
+    run: Chains,
+    tune: int,
+    log_likelihood: bool,
+    log_prior: bool,
 ) -> xr.DataTree:
     flat = run.draws.flat()
     lp = log_joint(glmm, flat.coefficients, flat.covariances, parameters=flat.parameters)
     shape = run.draws.coefficients.shape[:2]
     stats = {"lp": (("chain", "draw"), lp.reshape(shape))}
-    tree = datatree(glmm, run.draws, observations, stats, log_likelihood)
+    tree = datatree(glmm, run.draws, observations, stats, log_likelihood, log_prior)
     noted = {"sampling_time": run.seconds, "tuning_steps": tune}  # as PyMC calls them
     tree["posterior"].attrs |= noted
     tree["sample_stats"].attrs |= noted

@@ -9,12 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from pymc_vmrp.errors import VmrpError
+from pymc_vmrp.arguments import check_count, check_seed
 
 FORMULA = (
     "support ~ male + repvote + region + (1|state) + (1|eth) + (1|educ) + (1|age)"
     " + (1|male:eth) + (1|educ:age) + (1|educ:eth)"
 )
+
+# beyond these a survey or its population outgrows memory
+_MOST_RESPONDENTS, _MOST_STATES = 100_000_000, 10_000
 
 _REGIONS = ("Midwest", "Northeast", "South", "West")
 _ETH = ("Black", "Hispanic", "Other", "White")
@@ -64,8 +67,9 @@ def simulate(n: int = 5000, n_states: int = 50, random_seed: int | None = None) 
     -------
     Simulation
     """
-    if n < 1 or n_states < len(_REGIONS):
-        raise VmrpError(f"simulate needs n >= 1 and n_states >= 4, not {n} and {n_states}.")
+    check_count("n", n, most=_MOST_RESPONDENTS)
+    check_count("n_states", n_states, least=len(_REGIONS), most=_MOST_STATES)
+    check_seed(random_seed)
     rng = np.random.default_rng(random_seed)
     cells = _population(rng, n_states)
     probability = expit(_linear_predictor(rng, cells))

@@ -108,7 +108,7 @@ def _covariances() -> str:
 
 def _methods() -> str:
     from pymc_vmrp.door_options import METHODS
-    from pymc_vmrp.model import INFERENCE_METHODS
+    from pymc_vmrp.fitting import INFERENCE_METHODS
 
     return _by_door(INFERENCE_METHODS, METHODS, METHODS)
 

@@ -129,8 +129,8 @@ def test_options_are_those_of_approximate(radon):
     model, _ = radon
     with pytest.raises(VmrpError, match="'tune'"):
         vmrp.fit(model, tune=1000)
-    with pytest.raises(VmrpError, match="LKJ"):
-        vmrp.fit(SUPPORTED["slopes_lkj_centred"](), hyperparameters="mean_field")
+    with pytest.raises(VmrpError, match=r"LKJ.*'cavi' or 'nuts'"):
+        vmrp.fit(SUPPORTED["slopes_lkj_centred"](), method="gibbs")
 
 
 @pytest.mark.slow

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pymc_vmrp.approximation import complete_options
-from pymc_vmrp.arguments import check_choice, check_count, check_model
+from pymc_vmrp.arguments import (
+    check_choice,
+    check_count,
+    check_model,
+    check_options,
+    check_progressbar,
+    check_seed,
+)
 from pymc_vmrp.calibration.result import Calibration, collect
 from pymc_vmrp.calibration.simulation import FAILED, Job, Simulated, simulate_once
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
@@ -110,8 +117,12 @@ def calibrate(
     check_choice("method", method, METHODS)
     check_count("draws", draws)
     check_count("cores", cores)
-    if random_seed is not None:
-        check_count("random_seed", random_seed, least=0)
+    check_seed(random_seed)
+    check_progressbar(progressbar)
+    if fit is not None and not callable(fit):
+        raise VmrpError(f"fit must be a function (glmm, draws, random_seed), not {fit!r}.")
+    if fit_options is not None:
+        check_options("fit_options", fit_options)
     if fit is not None and fit_options is not None:
         raise VmrpError("fit_options= is for CAVI: leave it out where fit= is given.")
     check_proper(model.glmm, "calibrate()")

@@ -22,8 +22,6 @@ from pymc_vmrp.glmm.scale_priors import ScalePrior, largest_sigma
 
 FloatArray = NDArray[np.float64]
 
-_HALF_T_MEDIAN = math.sqrt(2 / 3)  # of two degrees of freedom: F(x) = x/√(2 + x²)
-
 
 class CovarianceFactor(Protocol):
     """A fitted q(Σ) of one block of L levels with d effects."""
@@ -86,17 +84,14 @@ def update_covariance(
     if isinstance(prior, HuangWand):
         return _update_huang_wand(prior, second_moment, levels)
     if isinstance(prior, LKJ):
-        return _update_huang_wand(stand_in(prior), second_moment, levels)
+        from pymc_vmrp.cavi.lkj_factor import update_lkj
+
+        return update_lkj(prior, second_moment, levels)
     if isinstance(prior, InverseWishart):
         return _update_inverse_wishart(prior, second_moment, levels)
     if isinstance(prior, ImproperInverseWishart):
         return _update_improper(prior, second_moment, levels)
     return _update_grid(prior, float(second_moment[0, 0]), levels)
-
-
-def stand_in(prior: LKJ) -> HuangWand:
-    """The prior in place of LKJ where a start is all that is wanted: half-t(2) of its medians."""
-    return HuangWand(2.0, tuple(median / _HALF_T_MEDIAN for median in prior.medians))
 
 
 @dataclass(frozen=True)

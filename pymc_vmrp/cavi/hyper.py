@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import erf, erfinv
 
 from pymc_vmrp.cavi.conditional import Theta
+from pymc_vmrp.glmm.lkj import CLOSEST, LKJ, correlation_root, partial_correlations
 from pymc_vmrp.glmm.priors import covariance_log_density
 from pymc_vmrp.glmm.scale_priors import ScalePrior, largest_sigma, smallest_sigma
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
@@ -26,7 +27,6 @@ FloatArray = NDArray[np.float64]
 _SMALLEST = 1e-4  # of sinh ψ
 _LARGEST = 300.0  # of ψ, before sinh overflows
 _STEP = 1e-5  # of central differences of ψ
-_CLOSEST = 1e-10  # of a partial correlation to ±1
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class HyperCoordinates:
         """Largest ψ that the priors allow, shape (size,)."""
         out = np.full(self.size, np.inf)
         for group, scale, part in self._terms():
-            if isinstance(group.prior, ScalePrior):
-                out[part.start] = np.arcsinh(largest_sigma(group.prior) / scale[0])
+            for k, prior in enumerate(_scale_priors(group)):
+                out[part.start + k] = np.arcsinh(largest_sigma(prior) / scale[k])
         for k, parameter in enumerate(self.glmm.free_parameters, self._first_parameter):
             assert isinstance(parameter.prior, ScalePrior)
             largest = largest_sigma(parameter.prior)
@@ -72,8 +72,8 @@ class HyperCoordinates:
         """Smallest ψ that the priors allow, shape (size,); where they have no end, 0 or −inf."""
         out = np.where(self.folded, 0.0, -np.inf)
         for group, scale, part in self._terms():
-            if isinstance(group.prior, ScalePrior):
-                out[part.start] = np.arcsinh(smallest_sigma(group.prior) / scale[0])
+            for k, prior in enumerate(_scale_priors(group)):
+                out[part.start + k] = np.arcsinh(smallest_sigma(prior) / scale[k])
         for k, parameter in enumerate(self.glmm.free_parameters, self._first_parameter):
             assert isinstance(parameter.prior, ScalePrior)
             smallest = smallest_sigma(parameter.prior)
@@ -97,7 +97,8 @@ class HyperCoordinates:
             sigma = np.sqrt(np.diag(covariance))
             parts.append(np.arcsinh(sigma / scale))
             correlation = covariance / np.outer(sigma, sigma)
-            parts.append(np.sqrt(2) * erfinv(_partial_correlations(correlation)))
+            partial = partial_correlations(np.linalg.cholesky(correlation))
+            parts.append(np.sqrt(2) * erfinv(partial))
         return np.concatenate([*parts, np.log(theta.parameters)])
 
     def log_prior(self, psi: FloatArray) -> FloatArray:
@@ -183,6 +184,13 @@ class HyperCoordinates:
             at += _n_coordinates(group.d)
 
 
+def _scale_priors(group: GroupEffects) -> tuple[ScalePrior, ...]:
+    """Priors of the standard deviations themselves, where the term has such."""
+    if isinstance(group.prior, LKJ):
+        return group.prior.scales(group.d)
+    return (group.prior,) if isinstance(group.prior, ScalePrior) else ()
+
+
 def _n_coordinates(d: int) -> int:
     return d * (d + 1) // 2
 
@@ -193,7 +201,7 @@ def _covariance(psi: FloatArray, scale: FloatArray) -> FloatArray:
     sigma = _sigma(psi[..., :d], scale)
     if d == 1:
         return np.asarray(sigma[..., None] ** 2)
-    factor = sigma[..., :, None] * _correlation_factor(_partial(psi[..., d:]), d)
+    factor = sigma[..., :, None] * correlation_root(_partial(psi[..., d:]), d)
     return np.asarray(factor @ np.swapaxes(factor, -1, -2))
 
 
@@ -203,34 +211,7 @@ def _sigma(psi: FloatArray, scale: FloatArray | float) -> FloatArray:
 
 
 def _partial(psi: FloatArray) -> FloatArray:
-    return np.asarray(np.clip(erf(psi / np.sqrt(2)), _CLOSEST - 1, 1 - _CLOSEST))
-
-
-def _correlation_factor(partial: FloatArray, d: int) -> FloatArray:
-    """Cholesky factor of the correlation matrix, shape (..., d, d)."""
-    factor = np.zeros((*partial.shape[:-1], d, d))
-    at = 0
-    for i in range(d):
-        left = np.ones(partial.shape[:-1])
-        for j in range(i):
-            factor[..., i, j] = partial[..., at] * np.sqrt(left)
-            left = left * (1 - partial[..., at] ** 2)
-            at += 1
-        factor[..., i, i] = np.sqrt(left)
-    return factor
-
-
-def _partial_correlations(correlation: FloatArray) -> FloatArray:
-    d = len(correlation)
-    factor = np.linalg.cholesky(correlation)
-    out = []
-    for i in range(d):
-        left = 1.0
-        for j in range(i):
-            z = np.clip(factor[i, j] / np.sqrt(left), _CLOSEST - 1, 1 - _CLOSEST)
-            out.append(z)
-            left *= 1 - z**2
-    return np.array(out)
+    return np.asarray(np.clip(erf(psi / np.sqrt(2)), CLOSEST - 1, 1 - CLOSEST))
 
 
 def _log_prior(group: GroupEffects, psi: FloatArray, scale: FloatArray) -> FloatArray:

@@ -86,6 +86,18 @@ class Exploration:
 
 
 @dataclass(frozen=True)
+class Starts:
+    """Where a fit at ψ may start: a function that pickles, as results must."""
+
+    predictor: Predictor
+    frame: Frame
+
+    def __call__(self, psi: FloatArray) -> Marginals:
+        """Marginals of η, foretold from those of points nearby."""
+        return self.predictor(self.frame.to_x(psi))
+
+
+@dataclass(frozen=True)
 class IntegratedFit:
     """The result of integrating over θ.
 
@@ -275,7 +287,7 @@ def _summary(
         log_density=np.array([e.value for e in points]),
         log_evidence=float(log_evidence + np.log(frame.sd).sum()),
         conditionals=tuple(e.conditional for e in points),
-        starts=lambda psi: predictor(frame.to_x(psi)),
+        starts=Starts(predictor, frame),
         ess=float(sizes.sum()),
         missed=samples[-1].missed,
         sweeps=sum(e.conditional.sweeps for e in known),

@@ -10,7 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pymc_vmrp.arguments import check_model
+from pymc_vmrp.arguments import (
+    check_count,
+    check_flag,
+    check_model,
+    check_progressbar,
+    check_seed,
+)
 from pymc_vmrp.diagnostics import estimands as kinds_of
 from pymc_vmrp.diagnostics.estimands import Estimands, Values
 from pymc_vmrp.diagnostics.importance import (
@@ -158,6 +164,13 @@ def diagnose(
       (Gelman, Meng & Stern 1996).
     """
     check_model("diagnose(model, idata)", model)
+    if estimands is not None and not callable(estimands):
+        raise DataError(f"estimands must be a function of a DataTree, not {estimands!r}.")
+    check_flag("mcmc", mcmc)
+    check_flag("loo", loo)
+    check_count("restarts", restarts, least=0)
+    check_seed(random_seed)
+    check_progressbar(progressbar)
     glmm, observations = model.glmm, model.observations
     rng = np.random.default_rng(random_seed)
     draws = read_draws(glmm, idata)

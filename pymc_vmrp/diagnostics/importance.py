@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.arguments import check_count
+from pymc_vmrp.arguments import check_count, check_seed
 from pymc_vmrp.cavi.weights import effective_size, systematic_counts
 from pymc_vmrp.errors import DataError, VmrpError
+from pymc_vmrp.results.idata import posterior_dataset, read_group
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,19 +35,22 @@ def log_ratios(idata: xr.DataTree) -> FloatArray:
     DataError
         Where the fit does not hold both densities, as those of CAVI do.
     """
-    try:
-        stats = idata["sample_stats"].to_dataset()
-        ratios = stats["lp"] - stats["log_q"]
-    except KeyError:
-        raise DataError(
-            "The fit has no densities lp and log_q in sample_stats: importance weights need what "
-            "model.fit(inference_method='cavi') returns."
-        ) from None
+    remedy = "importance weights need what model.fit(inference_method='cavi') returns."
+    stats = read_group(idata, "sample_stats", remedy)
+    if not {"lp", "log_q"} <= set(stats.data_vars):
+        raise DataError(f"The fit has no densities lp and log_q in sample_stats: {remedy}")
+    ratios = stats["lp"] - stats["log_q"]
     values = ratios.transpose("chain", "draw").to_numpy().ravel()
     if len(values) < _FEWEST_DRAWS:
         raise DataError(
             f"k-hat needs at least {_FEWEST_DRAWS} draws, and the fit has {len(values)}: raise "
             "draws= of model.fit."
+        )
+    bad = int((~np.isfinite(values)).sum())
+    if bad:
+        raise DataError(
+            f"idata: lp or log_q is not finite in {bad:,} of {len(values):,} draws: leave those "
+            "out, as in idata.sel(draw=...), or fit again."
         )
     return np.asarray(values)
 
@@ -146,6 +150,10 @@ def resample(
     """
     import xarray as xr
 
+    if draws is not None:
+        check_count("draws", draws)
+    check_seed(random_seed)
+    posterior = posterior_dataset(idata)
     log_ratio = log_ratios(idata)
     weights, khat = smoothed_weights(log_ratio)
     limit = largest_k(len(log_ratio))
@@ -158,11 +166,9 @@ def resample(
     size = effective_size(weights)
     if draws is None:
         draws = max(1, int(size))
-    check_count("draws", draws)
     rng = np.random.default_rng(random_seed)
     chosen = np.repeat(np.arange(len(weights)), systematic_counts(rng, weights, draws))
     chosen = rng.permutation(chosen)
-    posterior = idata["posterior"].to_dataset()
     flat = posterior.stack(__sample__=("chain", "draw"), create_index=False)
     taken = flat.isel(__sample__=chosen).drop_vars(["chain", "draw"], errors="ignore")
     taken = taken.expand_dims(chain=[0]).rename(__sample__="draw")

@@ -44,6 +44,7 @@ from pymc_vmrp.frontends.design import (
 )
 from pymc_vmrp.frontends.effects import Block
 from pymc_vmrp.frontends.family_parameters import family_parameters, response_scale
+from pymc_vmrp.frontends.few_levels import warn_of_few_levels
 from pymc_vmrp.frontends.formula import ParsedFormula
 from pymc_vmrp.frontends.identify import (
     check_identified,
@@ -62,6 +63,7 @@ from pymc_vmrp.frontends.response import (
 )
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart, check_improper
+from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.prior_support import check_covariance_prior
 from pymc_vmrp.glmm.priors import (
     CoefficientPrior,
@@ -147,6 +149,14 @@ def assemble(
     groups = tuple(
         _group_effects(block, codes, values, counts, checked, center_predictors, scale)
         for block, codes, values in zip(encoder.blocks, rows.codes, rows.values, strict=False)
+    )
+    warn_of_few_levels(
+        [
+            block
+            for block in encoder.blocks
+            if not {*_prior_keys(block), "group_specific"} & {*checked}
+        ],
+        stacklevel=3,
     )
     groups += _smooth_groups(encoder, rows, checked, scale)
     if family.pools and family.response in ("binary", "proportion"):
@@ -295,7 +305,7 @@ def _checked_priors(
             if key in common
             else (
                 CovariancePrior,
-                "HuangWand, InverseWishart, a prior on one sd, or one of 'mean_exists', "
+                "HuangWand, InverseWishart, LKJ, a prior on one sd, or one of 'mean_exists', "
                 "'jeffreys', 'limit' and 'uniform'",
             )
         )
@@ -328,6 +338,8 @@ def _covariance_prior(block: Block, priors: dict[str, Any], scales: FloatArray) 
 def _checked_for(prior: CovariancePrior, d: int, levels: int, name: str) -> CovariancePrior:
     """The prior of a block of d effects per level, if it can be that."""
     check_covariance_prior(prior, d, name)
+    if isinstance(prior, LKJ) and d == 1:
+        return prior.scales(1)[0]
     if isinstance(prior, ImproperInverseWishart):
         check_improper(prior, d, levels, name)
     return prior

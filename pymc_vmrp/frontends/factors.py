@@ -46,6 +46,18 @@ class Factor:
     known: NDArray[np.int64]
     levels: tuple[str, ...]
 
+    def parts(self) -> dict[str, list[Any]]:
+        """Distinct values of each component, by its name."""
+        names = [component.name for component in self.term.components]
+        return {
+            name: level.tolist() for name, level in zip(names, self.component_levels, strict=True)
+        }
+
+    def known_parts(self, frame: pd.DataFrame) -> set[str]:
+        """Names of the components of which some row has a value that the factor saw."""
+        codes = _known_codes(self, frame)[1]
+        return {name for name, code in zip(self.parts(), codes, strict=True) if (code >= 0).any()}
+
 
 def check_factor_names(bars: Sequence[Bar]) -> None:
     """Refuse a column called ``a:b`` next to the combination of ``a`` and ``b``."""

@@ -43,6 +43,16 @@ class Members:
         values = pd.unique(pd.concat([frame[name].astype(object) for name in self.term.columns]))
         return tuple(sorted(str(v) for v in values if v not in self.index))
 
+    def parts(self) -> dict[str, list[str]]:
+        """The levels, which the columns have in common, by the name of the factor."""
+        return {self.name: list(self.levels)}
+
+    def known_parts(self, frame: pd.DataFrame) -> set[str]:
+        """The name of the factor, if some row has a level that it saw."""
+        columns = (frame[name].astype(object) for name in self.term.columns)
+        seen = any((self.index.get_indexer(column) >= 0).any() for column in columns)
+        return {self.name} if seen else set()
+
     def encode(self, frame: pd.DataFrame, new: Sequence[str]) -> tuple[IntArray, FloatArray]:
         """Levels and weights of each row, shape (N, m); ``new`` levels come after the known."""
         codes = []

@@ -36,7 +36,7 @@ def check_model(glmm: GLMM) -> None:
         if isinstance(group.prior, LKJ):
             raise PriorError(
                 f"The prior of {group.name!r} is LKJ, which the Gibbs sampler does not take: use "
-                "CAVI or NUTS."
+                "inference_method='cavi' or 'nuts', or the prior HuangWand."
             )
         if isinstance(group.prior, ImproperInverseWishart):
             raise PriorError(

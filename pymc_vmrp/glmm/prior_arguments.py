@@ -15,7 +15,10 @@ FloatArray = NDArray[np.float64]
 def numbers(name: str, value: Any, scalar: bool = False) -> FloatArray:
     """``value`` as finite numbers, or a PriorError that names the argument."""
     try:
-        array = np.asarray(value, dtype=float)
+        raw = np.asarray(value)
+        if raw.dtype.kind not in "iuf" or not raw.size:  # True and "1" would pass for 1.0
+            raise TypeError
+        array = raw.astype(float)
     except (TypeError, ValueError):
         raise PriorError(f"{name} must be a number, not {value!r}.") from None
     if not np.isfinite(array).all():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
-from pymc_vmrp.glmm.lkj import LKJ
+from pymc_vmrp.glmm.lkj import LKJ, correlation_root
 from pymc_vmrp.glmm.priors import CovariancePrior, HuangWand
 from pymc_vmrp.glmm.scale_mixtures import Cauchy, Laplace, ScaleMixture, StudentT
 from pymc_vmrp.glmm.scale_priors import (
@@ -110,7 +110,10 @@ def draw_covariance(prior: CovariancePrior, d: int, rng: np.random.Generator) ->
     if isinstance(prior, ScalePrior):
         return np.full((1, 1), draw_scale(prior, rng) ** 2)
     if isinstance(prior, LKJ):
-        raise PriorError("Draws from an LKJ prior are not supported.")
+        sigma = np.array([draw_scale(one, rng) for one in prior.scales(d)])
+        shapes = prior.partial_shapes(d)
+        root = sigma[:, None] * correlation_root(2 * rng.beta(shapes, shapes) - 1, d)
+        return root @ root.T
     if isinstance(prior, HuangWand):
         # a_k ~ InverseGamma(½, 1/A_k²), then Σ | a (Huang & Wand 2013, equation 2)
         a = prior.scales(d) ** -2.0 / rng.gamma(0.5, size=d)

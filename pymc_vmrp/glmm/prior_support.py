@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Never
 
 from pymc_vmrp.errors import PriorError
+from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.priors import CovariancePrior, HuangWand, InverseWishart
 from pymc_vmrp.glmm.scale_priors import ScalePrior
 
@@ -16,10 +17,7 @@ _NEITHER = "Neither coordinate ascent nor NUTS honours it here"
 _ELSEWHERE = "a model written in PyMC or Bambi, sampled by NUTS, can"
 
 # what users of other packages ask for, and what comes nearest
-_LKJ = (
-    "take HuangWand(nu=2, A=...): each sd is half-t, and each correlation uniform as under LKJ(1) "
-    "of two effects"
-)
+_LKJ = "take vmrp.LKJ(eta, sd=HalfNormal(1)), with any prior on one sd"
 _TRUNCATED = "leave out the bounds, or give a Normal whose mu and sigma make them improbable"
 _NEAREST = {
     "LKJ": _LKJ,
@@ -36,10 +34,11 @@ def check_covariance_prior(prior: CovariancePrior, d: int, term: str) -> None:
         name = type(prior).__name__
         raise PriorError(
             f"The prior of {term!r} is {name}, which is a prior on one standard deviation, but the "
-            f"term has {d} correlated effects. {_NEITHER}. Use HuangWand or InverseWishart, or "
-            "write the term with || so that its effects are independent: then both do."
+            f"term has {d} correlated effects. Say LKJ(1, sd={name}(...)), which gives each of "
+            "them this prior and their correlations one of their own; or write the term with || so "
+            "that its effects are independent."
         )
-    if isinstance(prior, HuangWand):
+    if isinstance(prior, HuangWand | LKJ):
         prior.scales(d)
     elif isinstance(prior, InverseWishart):
         prior.parameters(d)

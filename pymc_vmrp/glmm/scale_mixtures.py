@@ -77,6 +77,10 @@ class StudentT:
 
     def log_density_of_squares(self, squares: FloatArray) -> FloatArray:
         """Log density at (β − μ)², shape (..., k), summed over the k coefficients."""
+        return np.asarray(self.log_densities_of_squares(squares).sum(-1))
+
+    def log_densities_of_squares(self, squares: FloatArray) -> FloatArray:
+        """The same of each coefficient, shape (..., k)."""
         return _student_log_density(squares, self.nu, self.scale)
 
     def expected_precision(self, squares: FloatArray) -> FloatArray:
@@ -127,6 +131,10 @@ class Cauchy:
 
     def log_density_of_squares(self, squares: FloatArray) -> FloatArray:
         """Log density at (β − α)², shape (..., k), summed over the k coefficients."""
+        return np.asarray(self.log_densities_of_squares(squares).sum(-1))
+
+    def log_densities_of_squares(self, squares: FloatArray) -> FloatArray:
+        """The same of each coefficient, shape (..., k)."""
         return _student_log_density(squares, 1.0, self.scale)
 
     def expected_precision(self, squares: FloatArray) -> FloatArray:
@@ -178,7 +186,11 @@ class Laplace:
 
     def log_density_of_squares(self, squares: FloatArray) -> FloatArray:
         """Log density at (β − μ)², shape (..., k), summed over the k coefficients."""
-        return np.asarray((-np.log(2 * self.scale) - np.sqrt(squares) / self.scale).sum(-1))
+        return np.asarray(self.log_densities_of_squares(squares).sum(-1))
+
+    def log_densities_of_squares(self, squares: FloatArray) -> FloatArray:
+        """The same of each coefficient, shape (..., k)."""
+        return np.asarray(-np.log(2 * self.scale) - np.sqrt(squares) / self.scale)
 
     def expected_precision(self, squares: FloatArray) -> FloatArray:
         """E[1/λ²] under the optimal q(λ), shape (..., k), given E(β − μ)²."""
@@ -190,13 +202,14 @@ class Laplace:
         return np.asarray(rng.wald(mean, np.broadcast_to(self.scale**-2.0, mean.shape)))
 
 
-ScaleMixture = StudentT | Cauchy | Laplace | Horseshoe
+ElementwiseMixture = StudentT | Cauchy | Laplace
+ScaleMixture = ElementwiseMixture | Horseshoe
 
 
 def _student_log_density(squares: FloatArray, nu: float, scale: FloatArray) -> FloatArray:
     constant = gammaln(0.5 * (nu + 1)) - gammaln(0.5 * nu) - 0.5 * np.log(nu * np.pi)
     kernel = -0.5 * (nu + 1) * np.log1p(squares / (nu * scale**2))
-    return np.asarray((constant - np.log(scale) + kernel).sum(-1))
+    return np.asarray(constant - np.log(scale) + kernel)
 
 
 def _draw_gamma_precision(

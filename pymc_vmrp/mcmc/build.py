@@ -28,6 +28,7 @@ from pymc_vmrp.glmm.scale_priors import (
 )
 from pymc_vmrp.glmm.spec import GLMM, FamilyParameter, GroupEffects
 from pymc_vmrp.glmm.variables import (
+    EffectVariable,
     coords,
     correlation_dim,
     correlation_name,
@@ -79,7 +80,8 @@ def model_coords(glmm: GLMM) -> dict[str, Any]:
         Where a prior is improper: then there is no such model.
     """
     for group in glmm.groups:
-        if isinstance(group.prior, LKJ | ScaleDensity):
+        priors = group.prior.scales(group.d) if isinstance(group.prior, LKJ) else [group.prior]
+        if any(isinstance(prior, ScaleDensity) for prior in priors):
             raise PriorError(f"The prior of {group.name!r} comes from a pm.Model: use that.")
         if isinstance(group.prior, ImproperInverseWishart):
             raise PriorError(
@@ -197,6 +199,9 @@ def _sigma(name: str, prior: Any, dim: str | None, transform: Any = None) -> Any
 def _vector_effects(glmm: GLMM, group: GroupEffects) -> Any:
     """Correlated effects: u = T⁻ᵀz."""
     dims = (_effect_dim(group), factor_dim(group))
+    if isinstance(group.prior, LKJ):
+        root = lkj_root(glmm, group, group.prior)
+        return pt.dot(root, pm.Normal(f"{group.name}_offset", 0, 1, dims=dims))
     triangle = precision_triangle(glmm, group)
     offset = pm.Normal(f"{group.name}_offset", 0, 1, dims=dims)
     return pt.linalg.solve_triangular(triangle.T, offset, lower=False)
@@ -207,7 +212,11 @@ def precision_triangle(glmm: GLMM, group: GroupEffects) -> Any:
 
     Σ⁻¹ ~ Wishart(df, S⁻¹) has T = chol(S⁻¹)B with B_ii² ~ χ²(df − i) and standard normals below,
     which holds for any real df (Bartlett 1933; Odell & Feiveson 1966). Σ is named on the way.
+    Under an LKJ prior T is upper triangular, and the inverse of its transpose Σ's lower root.
     """
+    if isinstance(group.prior, LKJ):
+        root = lkj_root(glmm, group, group.prior)
+        return pt.linalg.solve_triangular(root, pt.eye(group.d), lower=True).T
     d, base, effect_dim = group.d, group.name, _effect_dim(group)
     df, root = _precision_root(group, effect_dim)
     chi2 = pm.Gamma(f"{base}_chi2", alpha=(df - np.arange(d)) / 2, beta=0.5, dims=effect_dim)
@@ -217,8 +226,52 @@ def precision_triangle(glmm: GLMM, group: GroupEffects) -> Any:
     low, high = np.array(pairs).T
     bartlett = pt.set_subtensor(pt.zeros((d, d))[high, low], pt.concatenate([pt.sqrt(chi2), below]))
     triangle = root[:, None] * bartlett if root.ndim == 1 else pt.dot(root, bartlett)
-    _name_covariance(glmm, group, triangle)
+    _name_covariance(glmm, group, pt.linalg.solve_triangular(triangle, pt.eye(d), lower=True).T)
     return triangle
+
+
+def lkj_root(glmm: GLMM, group: GroupEffects, prior: LKJ) -> Any:
+    """C of Σ = CC', in the pm.Model of the context: sds, and partial correlations by beta laws."""
+    d, scales = group.d, prior.scales(group.d)
+    sigmas = [
+        _sigmas(free_sigma_base(group, v), v, scales[v.start : v.stop])
+        for v in effect_variables(glmm, group)
+    ]
+    sigma = pt.concatenate([pt.atleast_1d(own) for own in sigmas])
+    shapes = prior.partial_shapes(d)
+    beta = pm.Beta(f"{group.name}_partial", shapes, shapes, dims=correlation_dim(group))
+    z = 2 * beta - 1
+    rows, at = [], 0
+    for i in range(d):
+        left, row = pt.as_tensor(np.ones(())), []
+        for _ in range(i):
+            row.append(z[at] * pt.sqrt(left))
+            left, at = left * (1 - z[at] ** 2), at + 1
+        zeros = [pt.as_tensor(np.zeros(()))] * (d - i - 1)
+        rows.append(pt.stack([*row, pt.sqrt(left), *zeros]))
+    root = sigma[:, None] * pt.stack(rows)
+    if group.basis is None:
+        _name_correlations(group, pt.dot(root, root.T), sigma)
+    else:
+        _name_covariance(glmm, group, root)
+    return root
+
+
+def free_sigma_base(group: GroupEffects, variable: EffectVariable) -> str:
+    """What the names of the sds that PyMC samples under an LKJ prior begin with."""
+    return variable.name if group.basis is None else f"{variable.name}_centred"
+
+
+def _sigmas(base: str, variable: EffectVariable, priors: Sequence[Any]) -> Any:
+    """The standard deviations of one variable's effects, each under its own prior."""
+    name = f"{base}_sigma"
+    if all(prior == priors[0] for prior in priors):
+        return _sigma(name, priors[0], variable.dim)
+    parts = [
+        _sigma(f"{base}[{label}]_sigma", prior, None)
+        for label, prior in zip(variable.labels, priors, strict=True)
+    ]
+    return pm.Deterministic(name, pt.stack(parts), dims=variable.dim)
 
 
 def _precision_root(group: GroupEffects, effect_dim: str) -> tuple[float, Any]:
@@ -233,11 +286,10 @@ def _precision_root(group: GroupEffects, effect_dim: str) -> tuple[float, Any]:
     return df, np.linalg.cholesky(np.linalg.inv(scale))
 
 
-def _name_covariance(glmm: GLMM, group: GroupEffects, triangle: Any) -> None:
-    inverse = pt.linalg.solve_triangular(triangle, pt.eye(group.d), lower=True)
-    if group.basis is not None:
-        inverse = pt.dot(inverse, group.basis.T)
-    covariance = pt.dot(inverse.T, inverse)
+def _name_covariance(glmm: GLMM, group: GroupEffects, root: Any) -> None:
+    """Name what Σ = root·root' is as the formula writes it."""
+    root = root if group.basis is None else pt.dot(group.basis, root)
+    covariance = pt.dot(root, root.T)
     diagonal = np.arange(group.d)
     sigma = pt.sqrt(covariance[diagonal, diagonal])
     for variable in effect_variables(glmm, group):
@@ -246,6 +298,10 @@ def _name_covariance(glmm: GLMM, group: GroupEffects, triangle: Any) -> None:
             pm.Deterministic(f"{variable.name}_sigma", sigma[variable.start])
         else:
             pm.Deterministic(f"{variable.name}_sigma", sigma[part], dims=variable.dim)
+    _name_correlations(group, covariance, sigma)
+
+
+def _name_correlations(group: GroupEffects, covariance: Any, sigma: Any) -> None:
     rho = [covariance[a, b] / (sigma[a] * sigma[b]) for a, b in correlation_pairs(group)]
     pm.Deterministic(correlation_name(group), pt.stack(rho), dims=correlation_dim(group))
 

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.glmm.draws import Draws
+from pymc_vmrp.glmm.lkj import LKJ, partial_correlations
 from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
 from pymc_vmrp.glmm.variables import common_variables, effect_variables
+from pymc_vmrp.mcmc.build import free_sigma_base
 from pymc_vmrp.mcmc.coefficients import free_coefficients
 
 FloatArray = NDArray[np.float64]
@@ -55,6 +57,8 @@ def _free_block(
         else:
             values[f"{variable.name}_sigma"] = np.full(width, sigma)
         return values
+    if isinstance(group.prior, LKJ):
+        return _free_lkj_block(glmm, group, group.prior, u, covariance)
     precision = np.linalg.inv(covariance)
     triangle = np.linalg.cholesky(precision)
     values = {}
@@ -73,4 +77,31 @@ def _free_block(
         [bartlett[b, a] for b in range(group.d) for a in range(b)]
     )
     values[f"{group.name}_offset"] = triangle.T @ u.T
+    return values
+
+
+def _free_lkj_block(
+    glmm: GLMM, group: GroupEffects, prior: LKJ, u: FloatArray, covariance: FloatArray
+) -> dict[str, FloatArray]:
+    sigma = np.sqrt(np.diag(covariance))
+    root = np.linalg.cholesky(covariance)
+    values = {
+        f"{group.name}_partial": 0.5 * (partial_correlations(root / sigma[:, None]) + 1),
+        f"{group.name}_offset": np.linalg.solve(root, u.T),
+    }
+    for variable in effect_variables(glmm, group):
+        own = sigma[variable.start : variable.stop]
+        priors = prior.scales(group.d)[variable.start : variable.stop]
+        base = free_sigma_base(group, variable)
+        if variable.dim is None:
+            names, parts = [base], [own[0]]
+        elif all(one == priors[0] for one in priors):
+            names, parts = [base], [own]
+        else:
+            names, parts = [f"{base}[{label}]" for label in variable.labels], list(own)
+        for name, part, one in zip(names, parts, priors, strict=False):
+            squared = _on_variance(one)
+            values[f"{name}_{'variance' if squared else 'sigma'}"] = np.asarray(
+                part**2 if squared else part
+            )
     return values

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pymc as pm
 
+from pymc_vmrp.arguments import check_count, check_flag
 from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM, Observations
@@ -33,10 +34,13 @@ def sample_nuts(
     warm_start: WarmStart | None,
     progressbar: bool,
     log_likelihood: bool,
+    log_prior: bool = False,
     whiten: bool | None = None,
     **kwargs: Any,
 ) -> xr.DataTree:
     """Sample by NUTS; see :meth:`pymc_vmrp.Model.fit`."""
+    if whiten is not None:
+        check_flag("whiten", whiten)
     if warm_start is None:
         if whiten:
             raise VmrpError("whiten=True needs warm_start=, a fit of this model.")
@@ -57,7 +61,7 @@ def sample_nuts(
             progressbar=progressbar,
             **{"compute_convergence_checks": False, **kwargs},  # ours cover every sampler
         )
-    out = _relabel(glmm, observations, tree, log_likelihood)
+    out = _relabel(glmm, observations, tree, log_likelihood, log_prior)
     diagnostics = nuts_diagnostics(out)
     out.attrs |= diagnostics | {"coordinates": coordinates, "tune": tune}
     seconds = tree["posterior"].attrs.get("sampling_time")
@@ -86,6 +90,7 @@ def fit_pymc_variational(
     random_seed: int | None,
     progressbar: bool,
     log_likelihood: bool,
+    log_prior: bool = False,
     **kwargs: Any,
 ) -> xr.DataTree:
     """Fit by PyMC's ADVI, full-rank ADVI, or pymc-extras' Pathfinder."""
@@ -95,11 +100,12 @@ def fit_pymc_variational(
             tree = _pathfinder(draws, random_seed, progressbar, kwargs)
         else:
             kwargs = {"n": 30_000, **kwargs}
+            check_count("n", kwargs["n"])
             approximation = pm.fit(
                 method=method, random_seed=random_seed, progressbar=progressbar, **kwargs
             )
             tree = approximation.sample(draws, random_seed=random_seed)
-    return _relabel(glmm, observations, tree, log_likelihood)
+    return _relabel(glmm, observations, tree, log_likelihood, log_prior)
 
 
 def _pathfinder(
@@ -117,9 +123,13 @@ def _pathfinder(
 
 
 def _relabel(
-    glmm: GLMM, observations: Observations, tree: xr.DataTree, log_likelihood: bool
+    glmm: GLMM,
+    observations: Observations,
+    tree: xr.DataTree,
+    log_likelihood: bool,
+    log_prior: bool,
 ) -> xr.DataTree:
     """The contract's DataTree: reported intercept, no offsets, one observation per respondent."""
     sample = read_draws(glmm, tree, centred_common=True)
     stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else None
-    return datatree(glmm, sample, observations, stats, log_likelihood)
+    return datatree(glmm, sample, observations, stats, log_likelihood, log_prior)

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
-from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from pymc_vmrp.arguments import check_model
+from pymc_vmrp.arguments import check_count, check_flag, check_model, check_seed, check_text
+from pymc_vmrp.cavi import choose
 from pymc_vmrp.errors import DataError
-from pymc_vmrp.frontends.checks import (
-    abbreviate,
-    check_columns,
-    check_frame,
-    check_weights,
-    storable_labels,
-)
-from pymc_vmrp.frontends.design import Encoder
+from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_frame, check_weights
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.families.family import Family
 from pymc_vmrp.glmm.kernels import weighted_probabilities
 from pymc_vmrp.glmm.log_joint import linear_predictors
-from pymc_vmrp.prediction.rows import Chunk, new_rows
+from pymc_vmrp.mrp.groups import ESTIMATE, Groups, Shares, by_columns, group_cells, weigh_cells
+from pymc_vmrp.prediction.overflow import explain_overflow
+from pymc_vmrp.prediction.rows import Chunk, Coefficients, NewRows, new_rows, refuse_unseen
 from pymc_vmrp.results.idata import build_tree, read_draws
 
 if TYPE_CHECKING:
@@ -37,7 +32,7 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-ESTIMATE = "estimate"
+_LARGE_UNIT = 2.0**64  # of population, where sums of weights overflow
 
 
 def poststratify(
@@ -47,6 +42,7 @@ def poststratify(
     weights: str = "n",
     by: str | Sequence[str] | None = None,
     *,
+    sample_new_groups: bool | None = None,
     random_seed: int | np.random.Generator | None = None,
     chunk_size: int = 65_536,
 ) -> xr.DataTree:
@@ -69,9 +65,13 @@ def poststratify(
     by : str or sequence of str, optional
         Columns that define the groups to estimate, in the model or not. None gives one estimate
         for the whole population.
+    sample_new_groups : bool, optional
+        Levels of a grouping factor that the survey never saw get one draw from N(0, Σ) per
+        posterior draw, shared by all cells with that level. By default that is a warning, and an
+        error where the survey saw none of a factor's levels in ``cells``, as two spellings make
+        it. True draws any, without a warning; False makes every new level an error.
     random_seed : int or Generator, optional
-        For levels of a grouping factor that the survey never saw: each gets one draw from N(0, Σ)
-        per posterior draw, shared by all cells with that level.
+        For new levels.
     chunk_size : int
         Cells per chunk; bounds the memory used besides the draws and the result.
 
@@ -79,14 +79,19 @@ def poststratify(
     -------
     DataTree
         ``posterior`` holds ``estimate`` with dimensions (chain, draw, *by), on the scale of the
-        response; combinations of ``by`` without a cell are NaN. ``constant_data`` holds each
+        response; combinations of ``by`` without a cell are NaN. Where there are more than 10,000
+        combinations, and fewer than a tenth have a cell, the dimension is ``__group__`` in place
+        of ``by``: those with a cell, with the columns as coordinates along it
+        (``.set_xindex(by)`` on its ``estimate`` makes them an index). ``constant_data`` holds each
         group's ``population``. Levels that were drawn anew are listed in the attribute
         ``unseen_levels``.
 
     Raises
     ------
     DataError
-        Where a column is missing, weights are not valid, or a common term never saw a level.
+        Where a column is missing, weights are not valid, a common term never saw a level, draws
+        or mean responses are not finite (it names the variable, or the cell and its column), or
+        memory would not do.
 
     References
     ----------
@@ -96,33 +101,38 @@ def poststratify(
     """
     check_model("poststratify(model, idata, cells)", model)
     frame = check_frame(cells, "cells")
-    columns = _by_columns(by)
-    if not isinstance(weights, str):
-        raise DataError(f"weights= must be the name of a column of cells, not {weights!r}.")
-    if isinstance(chunk_size, bool) or not isinstance(chunk_size, Integral) or chunk_size < 1:
-        raise DataError(f"chunk_size must be a whole number, at least 1, not {chunk_size!r}.")
+    columns = by_columns(by)
+    check_text("weights=", weights, "the name of a column of cells")
+    check_count("chunk_size", chunk_size)
+    check_seed(random_seed, generator=True)
+    if sample_new_groups is not None:
+        check_flag("sample_new_groups", sample_new_groups)
     check_columns(frame, columns, "cells", dict.fromkeys(columns, "by="))
     check_columns(frame, [weights], "cells", {weights: "weights="})
     counts = check_weights(frame[weights], "cells")
-    groups = _group(frame, columns, counts)
+    groups = group_cells(frame, columns)
+    shares = weigh_cells(groups, counts)
 
     draws = read_draws(model.glmm, idata)
-    chains, n_draws = draws.coefficients.shape[:2]
+    _check_memory(groups, draws)
     rows = new_rows(model.glmm, model.encoder, frame, "cells", chunk_size)
+    _check_unseen(rows, frame, sample_new_groups)
     coefficients = rows.coefficients(draws.flat(), np.random.default_rng(random_seed))
-    totals = np.zeros((groups.size, chains * n_draws))
+    totals = np.zeros((groups.size, len(draws.flat())))
     for chunk in rows.chunks(coefficients, chunk_size):
+        codes = groups.codes[chunk.part]
         _add_means(
-            model.glmm.family, chunk, coefficients.values, counts[chunk.part],
-            groups.codes[chunk.part], totals,
-        )  # fmt: skip
-    estimate = totals / groups.population[:, None]
-    unseen = rows.unseen_levels
-    _warn_of_unseen(model.encoder, frame, unseen)
-    tree = _datatree(estimate, groups, chains, n_draws, unseen)
+            model.glmm.family, chunk, coefficients.values, shares.weights[chunk.part], codes, totals
+        )
+        if not np.isfinite(totals[np.unique(codes)]).all():
+            raise DataError(_explain(model, rows, chunk, coefficients))
+    estimate = totals / shares.total[:, None]
+    population, unit = _population(shares, weights)
+    tree = _datatree(estimate, population, groups, draws, unit)
     carried = ("formula", "family", "link", "inference_method", "data_digest")
     tree.attrs |= {name: idata.attrs[name] for name in carried if name in idata.attrs}
     tree.attrs |= {"weights": weights, "by": json.dumps(columns)}
+    tree.attrs["unseen_levels"] = json.dumps(rows.unseen_levels)
     return tree
 
 
@@ -144,120 +154,111 @@ def _add_means(
         membership = csr_array(
             (weights[part], (groups[part], np.arange(size))), shape=(len(totals), size)
         )
-        totals += membership @ family.inverse_link(eta)
+        with np.errstate(over="ignore", invalid="ignore"):  # found afterwards, and an error
+            totals += membership @ family.inverse_link(eta)
 
 
-def _by_columns(by: str | Sequence[str] | None) -> list[str]:
-    if isinstance(by, str):
-        by = [by]
-    if by is not None and (
-        not isinstance(by, list | tuple) or not all(isinstance(name, str) for name in by)
-    ):
-        raise DataError(f"by= must be a column name, a list of column names or None, not {by!r}.")
-    columns = list(dict.fromkeys(by or []))
-    for name in columns:
-        if name in ("chain", "draw", ESTIMATE, "population") or "/" in name:
-            raise DataError(f"by= cannot use a column called {name!r} in a result: rename it.")
-    return columns
+def _explain(model: Model, rows: NewRows, chunk: Chunk, coefficients: Coefficients) -> str:
+    """Why a chunk's estimates are not finite."""
+    family = model.glmm.family
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = family.inverse_link(chunk.linear_predictor(coefficients))
+    if np.isfinite(mean).all():
+        return "Estimates exceed the largest number: mean responses are too large to be summed."
+    text = explain_overflow(
+        chunk, coefficients, mean, rows.encoder, rows.labels, rows.frame, family.link, "cells"
+    )
+    return f"{text[0].upper()}{text[1:]}"
 
 
-@dataclass(frozen=True)
-class _Groups:
-    """The groups to estimate: code of each cell, and where each group lies on the ``by`` grid."""
+def _check_memory(groups: Groups, draws: Draws) -> None:
+    """Refuse before the work what would run out of memory during it."""
+    n = int(np.prod(draws.coefficients.shape[:2]))
+    needed = 8 * (n * 2 * (groups.size + groups.stored) + 3 * draws.coefficients.size)
+    if needed > choose.physical_memory():
+        raise DataError(
+            f"Estimates of {groups.stored:,} groups (by= {', '.join(groups.names)}) with {n:,} "
+            f"draws need about {needed / 2**30:,.0f} GB of memory. Group by fewer or coarser "
+            "columns, or take fewer draws, as in idata.isel(draw=slice(None, None, 10))."
+        )
 
-    codes: NDArray[np.int64]
-    size: int
-    population: FloatArray
-    grid: tuple[NDArray[np.int64], ...]
-    names: tuple[str, ...]
-    levels: tuple[list[Any], ...]
 
-
-def _group(frame: pd.DataFrame, columns: list[str], counts: FloatArray) -> _Groups:
-    codes, levels = [], []
-    for name in columns:
-        if frame[name].isna().any():
-            raise DataError(f"cells has missing values in the by= column {name!r}.")
-        column = frame[name]
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            column = column.cat.remove_unused_categories()
-        try:
-            code, level = pd.factorize(column, sort=True)
-        except TypeError:
-            raise DataError(
-                f"The by= column {name!r} holds values that cannot be grouped: make it text."
-            ) from None
-        codes.append(code.astype(np.int64))
-        levels.append(storable_labels(pd.Index(level)).tolist())
-    if not columns:
-        combined = np.zeros(len(frame), dtype=np.int64)
-        shape: tuple[int, ...] = ()
-    else:
-        shape = tuple(len(level) for level in levels)
-        combined = np.ravel_multi_index(tuple(codes), shape).astype(np.int64)
-    occupied, position = np.unique(combined, return_inverse=True)
-    population = np.bincount(position, weights=counts, minlength=len(occupied))
-    grid = np.unravel_index(occupied, shape) if columns else ()
-    if (population == 0).any():
-        empty = np.flatnonzero(population == 0)
-        named = [
-            ", ".join(
-                f"{name}={level[index[i]]}"
-                for name, level, index in zip(columns, levels, grid, strict=True)
-            )
-            for i in empty
+def _check_unseen(rows: NewRows, frame: pd.DataFrame, allowed: bool | None) -> None:
+    """Levels that the survey never saw: a different spelling looks the same."""
+    unseen = rows.unseen_levels
+    if allowed or not unseen:
+        return
+    if allowed is False:
+        refuse_unseen(rows)
+    factors = {block.factor.name: block.factor for block in rows.encoder.blocks}
+    if rows.strange:
+        known = {
+            part: level
+            for factor in factors.values()
+            for part, level in factor.parts().items()
+            if part in rows.strange
+        }
+        told = [
+            f"{part!r} (cells have {_some(frame, part, unseen)}; the survey has "
+            f"{abbreviate(known[part], 3)})"
+            for part in rows.strange
         ]
         raise DataError(
-            f"All weights are zero in {abbreviate(named)}: leave those cells out or correct them."
+            f"cells and the survey have no level in common in {'; '.join(told)}. Spell them alike "
+            "in both tables; or, if all of them are new, pass sample_new_groups=True, which draws "
+            "their effects from N(0, Σ)."
         )
-    return _Groups(
-        position.astype(np.int64), len(occupied), population, grid, tuple(columns), tuple(levels)
-    )
-
-
-def _warn_of_unseen(encoder: Encoder, frame: pd.DataFrame, unseen: dict[str, list[str]]) -> None:
-    """Say which columns hold levels the survey never saw: a different spelling looks the same."""
-    factors = {block.factor.name: block.factor for block in encoder.blocks}
+    told = []
     for name, factor in factors.items():
         new = unseen.get(name, [])
-        if len(factor.term.components) > 1 or not new:
-            continue
-        known = abbreviate(factor.levels, 3)
-        total = frame[name].nunique() if name in frame.columns else len(new) + 1
-        share = "none" if total == len(new) else str(total - len(new))
+        if not new or len(factor.parts()) > 1:
+            continue  # what is new of combinations is no sign of a misspelling
+        total = frame[name].nunique() if name in frame.columns else None
+        share = "" if total is None else f"{total - len(new)} of the {total} levels of "
+        told.append(
+            f"{share}{name!r} in cells; new: {abbreviate(new, 3)} (the survey has "
+            f"{abbreviate(factor.levels, 3)})"
+        )
+    if told:
         warnings.warn(
-            f"the survey has seen {share} of the {total} levels of {name!r} in cells; new: "
-            f"{abbreviate(new, 3)} (the survey has {known}). New levels are drawn from N(0, Σ): "
-            "check that both tables spell them alike.",
+            f"the survey has seen {'; and '.join(told)}. New levels are drawn from N(0, Σ): check "
+            "that both tables spell them alike.",
             UserWarning,
             stacklevel=3,
         )
 
 
+def _some(frame: pd.DataFrame, part: str, unseen: Mapping[str, Sequence[str]]) -> str:
+    values = frame[part].drop_duplicates().tolist() if part in frame.columns else unseen.get(part)
+    return abbreviate(values or [], 3)
+
+
+def _population(shares: Shares, weights: str) -> tuple[FloatArray, float]:
+    """Weights of each group, summed, and the unit that they are counted in: 1, if that will do."""
+    population = shares.population(1.0)
+    if np.isfinite(population).all():
+        return population, 1.0
+    warnings.warn(
+        f"the weights in {weights!r} sum to more than the largest number: the results' population "
+        f"is counted in units of {_LARGE_UNIT:.3g} (its attribute unit); estimates do not change.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return shares.population(_LARGE_UNIT), _LARGE_UNIT
+
+
 def _datatree(
-    estimate: FloatArray,
-    groups: _Groups,
-    chains: int,
-    n_draws: int,
-    unseen: dict[str, list[str]],
+    estimate: FloatArray, population: FloatArray, groups: Groups, draws: Draws, unit: float
 ) -> xr.DataTree:
     import xarray as xr
 
-    shape = tuple(len(level) for level in groups.levels)
-    grid = np.full((*shape, chains * n_draws), np.nan)
-    population = np.zeros(shape)
-    if shape:
-        grid[groups.grid] = estimate
-        population[groups.grid] = groups.population
-    else:
-        grid, population = estimate[0], groups.population[0]
-    values = np.moveaxis(grid, -1, 0).reshape(chains, n_draws, *shape)
-    by_coords = dict(zip(groups.names, groups.levels, strict=True))
+    chains, n_draws = draws.coefficients.shape[:2]
+    dims, values = groups.lay_out(estimate)
+    sample = {"chain": np.arange(chains), "draw": np.arange(n_draws)}
     posterior = xr.Dataset(
-        {ESTIMATE: (("chain", "draw", *groups.names), values)},
-        coords={"chain": np.arange(chains), "draw": np.arange(n_draws), **by_coords},
+        {ESTIMATE: (("chain", "draw", *dims), values.reshape(chains, n_draws, *values.shape[1:]))},
+        coords={**sample, **groups.coords()},
     )
-    constant = xr.Dataset({"population": (groups.names, population)}, coords=by_coords)
-    tree = build_tree({"posterior": posterior, "constant_data": constant})
-    tree.attrs["unseen_levels"] = json.dumps(unseen)
-    return tree
+    _, people = groups.lay_out(population)
+    constant = xr.Dataset({"population": (dims, people, {"unit": unit})}, coords=groups.coords())
+    return build_tree({"posterior": posterior, "constant_data": constant})

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pymc_vmrp.arguments import check_flag, check_progressbar, check_seed, names_of
+from pymc_vmrp.cavi import choose
 from pymc_vmrp.errors import DataError
-from pymc_vmrp.frontends.checks import abbreviate, check_frame
+from pymc_vmrp.frontends.checks import check_frame
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.families.family import Parameters
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.glmm.variables import coords, posterior_names
+from pymc_vmrp.prediction.overflow import explain_overflow
 from pymc_vmrp.prediction.rows import (
     OFFSET,
     Chunk,
@@ -25,6 +29,7 @@ from pymc_vmrp.prediction.rows import (
     Rows,
     group_terms,
     new_rows,
+    refuse_unseen,
     smooth_terms,
     term_names,
 )
@@ -82,6 +87,12 @@ def predict(
     progressbar: bool | None = None,
 ) -> xr.DataTree | None:
     """Predict; see :meth:`pymc_vmrp.Model.predict`."""
+    check_flag("inplace", inplace)
+    check_flag("include_group_specific", include_group_specific)
+    check_flag("sample_new_groups", sample_new_groups)
+    check_flag("terms", terms)
+    check_seed(random_seed, generator=True)
+    check_progressbar(progressbar)
     if not isinstance(kind, str) or kind not in KINDS:
         shown = "a data frame (pass it as data=)" if isinstance(kind, pd.DataFrame) else repr(kind)
         raise DataError(f"kind must be one of {', '.join(KINDS)}, not {shown}.")
@@ -93,15 +104,15 @@ def predict(
     draws = read_draws(glmm, idata)
     chains, n_draws = draws.coefficients.shape[:2]
     frame = None if data is None else check_frame(data, "data")
-    size = min(max(1, _BLOCK // (chains * n_draws)), _MOST_ROWS)
+    size = rows_at_a_time(chains * n_draws)
     rows: Rows
     if frame is None:
         rows = OwnRows(glmm, model.observations, OFFSET in request.kept)
     else:
         rows = new_rows(glmm, model.encoder, frame, "data", size, request.kept)
         if not sample_new_groups:
-            _refuse_unseen(rows)
-    _check_memory(request, rows.size, draws)
+            refuse_unseen(rows)
+    check_memory(request, rows.size, draws)
     known = None
     if request.responses and model.known_argument is not None:
         known = (
@@ -109,11 +120,18 @@ def predict(
             if frame is None
             else model.known_argument.read(frame, "data")
         )
-    predicted = _predict_rows(
-        glmm, rows, draws.flat(), known, request, size, np.random.default_rng(random_seed),
+    predicted = predict_rows(
+        model, rows, draws.flat(), known, request, size, np.random.default_rng(random_seed),
         progressbar,
     )  # fmt: skip
+    if predicted.overflow is not None:
+        warnings.warn(predicted.overflow, UserWarning, stacklevel=3)
     return _store(model, idata, predicted, rows.labels, inplace)
+
+
+def rows_at_a_time(n_draws: int) -> int:
+    """How many rows to predict for together."""
+    return min(max(1, _BLOCK // n_draws), _MOST_ROWS)
 
 
 # --- what takes part ---------------------------------------------------------------------------
@@ -129,11 +147,9 @@ def _kept_terms(
         known.setdefault(_squeezed(block), members)
     for smooth in model.encoder.smooths:  # excluded as a whole under its own name
         known[_squeezed(smooth.name)] = smooth_terms(smooth)
-    if isinstance(exclude, str):
-        exclude = [exclude]
     excluded: set[str] = set()
-    for name in exclude or ():
-        if not isinstance(name, str) or _squeezed(name) not in known:
+    for name in names_of("exclude=", exclude, "the name of a term, a list of them") or ():
+        if _squeezed(name) not in known:
             raise DataError(
                 f"exclude= has {name!r}, but the model has no such term. Its terms are "
                 f"{', '.join(map(repr, names))}."
@@ -164,29 +180,14 @@ def _check_names(glmm: GLMM, request: Request) -> None:
         )
 
 
-def _refuse_unseen(rows: NewRows) -> None:
-    unseen = rows.unseen_levels
-    if not unseen:
-        return
-    parts = [f"{factor!r}: {abbreviate(levels)}" for factor, levels in unseen.items()]
-    names = [g.name for g in rows.glmm.groups if g.factor in unseen]
-    raise DataError(
-        f"data has levels that the model never saw, of {'; of '.join(parts)}. Correct them if they "
-        "are misspelled; or pass sample_new_groups=True, which draws their effects from N(0, Σ); "
-        f"or exclude={names!r}, which leaves the terms out."
-    )
-
-
-def _check_memory(request: Request, n_rows: int, draws: Draws) -> None:
+def check_memory(request: Request, n_rows: int, draws: Draws) -> None:
     """Refuse before the work what would run out of memory during it."""
-    from pymc_vmrp.cavi.choose import physical_memory
-
     n = int(np.prod(draws.coefficients.shape[:2]))
     contributions = 1 + len(request.kept) if request.contributions else 0
     arrays = 1 + int(request.responses) + contributions
     work = _COPIES_OF_BLOCK * min(n * n_rows, _BLOCK)
     needed = 8 * (n * n_rows * arrays + work + 3 * draws.coefficients.size)
-    if needed > physical_memory():
+    if needed > choose.physical_memory():
         fewer = "predict fewer rows at a time"
         fewer += ", leave out terms=True" if request.contributions else ""
         raise DataError(
@@ -201,15 +202,16 @@ def _check_memory(request: Request, n_rows: int, draws: Draws) -> None:
 
 @dataclass(frozen=True)
 class Predicted:
-    """Arrays of shape (chain · draw, rows)."""
+    """Arrays of shape (chain · draw, rows), and what to say where means are not finite."""
 
     mean: FloatArray
     contributions: dict[str, FloatArray]
     responses: NDArray[Any] | None
+    overflow: str | None = None
 
 
-def _predict_rows(
-    glmm: GLMM,
+def predict_rows(
+    model: Model,
     rows: Rows,
     draws: Draws,
     known: NDArray[Any] | None,
@@ -218,6 +220,8 @@ def _predict_rows(
     rng: np.random.Generator,
     progressbar: bool | None,
 ) -> Predicted:
+    """Predict rows, some at a time; ``draws`` have one sample dimension."""
+    glmm = model.glmm
     family = glmm.family
     coefficients = rows.coefficients(draws, rng)
     shape = (len(draws), rows.size)
@@ -231,10 +235,15 @@ def _predict_rows(
     with row_progress(progressbar, rows.size, "Predicting") as report:
         for chunk in rows.chunks(coefficients, size):
             part = chunk.part
-            eta = _linear_predictor(chunk, coefficients, request.kept, out.contributions)
-            with np.errstate(over="ignore"):  # a mean beyond the largest number is inf
+            with np.errstate(over="ignore", invalid="ignore"):  # said below
+                eta = _linear_predictor(chunk, coefficients, request.kept, out.contributions)
                 mean = family.inverse_link(eta)
             out.mean[:, part] = mean.T
+            if out.overflow is None and not np.isfinite(mean).all():
+                text = _explain(model, rows, chunk, coefficients, mean)
+                if out.responses is not None:
+                    raise DataError(f"New responses cannot be drawn: {text}")
+                out = replace(out, overflow=f"predict: {text}")
             if out.responses is not None and family.response == "binary":
                 out.responses[:, part] = (rng.random(mean.shape) < mean).T  # faster than binomials
             elif out.responses is not None:
@@ -242,6 +251,15 @@ def _predict_rows(
                 out.responses[:, part] = draw_responses(glmm, eta, of_part, phi, rng).T
             report(part.stop)
     return out
+
+
+def _explain(
+    model: Model, rows: Rows, chunk: Chunk, coefficients: Coefficients, mean: FloatArray
+) -> str:
+    frame, what = (rows.frame, rows.what) if isinstance(rows, NewRows) else (None, "the data")
+    return explain_overflow(
+        chunk, coefficients, mean, model.encoder, rows.labels, frame, model.link, what
+    )
 
 
 def _linear_predictor(

@@ -15,7 +15,8 @@ import pandas as pd
 from formulae.terms.terms import Term
 from numpy.typing import NDArray
 
-from pymc_vmrp.frontends.checks import storable_labels
+from pymc_vmrp.errors import DataError
+from pymc_vmrp.frontends.checks import abbreviate, storable_labels
 from pymc_vmrp.frontends.design import Encoder
 from pymc_vmrp.frontends.factors import level_name
 from pymc_vmrp.frontends.smooths import Smooth, linear_name
@@ -51,6 +52,11 @@ class Chunk:
     design: DesignRows
     index: NDArray[np.integer[Any]] | None
     offset: FloatArray | None
+
+    def linear_predictor(self, coefficients: Coefficients) -> FloatArray:
+        """η of the rows, shape (rows, draws), with all terms and the offset."""
+        eta = coefficients.linear_predictor(self, coefficients.terms)
+        return eta if self.offset is None else eta + self.offset[:, None]
 
 
 @dataclass(frozen=True)
@@ -190,6 +196,8 @@ class NewRows:
         What error messages call it.
     unseen : tuple of tuple of str
         Keys of each block's levels that the model never saw.
+    strange : tuple of str
+        Parts of grouping factors (columns, mostly) of which no value at all was seen by the model.
     """
 
     glmm: GLMM
@@ -198,6 +206,7 @@ class NewRows:
     frame: pd.DataFrame
     what: str
     unseen: tuple[tuple[str, ...], ...]
+    strange: tuple[str, ...]
 
     @property
     def size(self) -> int:
@@ -270,11 +279,32 @@ def new_rows(
         )
         encoder = _restrict(encoder, terms, blocks, smooths)
     found: list[set[str]] = [set() for _ in blocks]
+    factors = {block.factor.name: block.factor for block in encoder.blocks}
+    strange = {name: set(factor.parts()) for name, factor in factors.items()}
     for part in slices(len(frame), chunk_size):
         prepared = encoder.prepare(frame.iloc[part], what)
         for names, new in zip(found, encoder.unseen_levels(prepared), strict=True):
             names.update(new)
-    return NewRows(glmm, encoder, blocks, frame, what, tuple(tuple(sorted(n)) for n in found))
+        for name, factor in factors.items():
+            if strange[name]:
+                strange[name] -= factor.known_parts(prepared)
+    never = dict.fromkeys(part for parts in strange.values() for part in sorted(parts))
+    unseen = tuple(tuple(sorted(names)) for names in found)
+    return NewRows(glmm, encoder, blocks, frame, what, unseen, tuple(never))
+
+
+def refuse_unseen(rows: NewRows) -> None:
+    """Raise DataError where rows have levels that the model never saw."""
+    unseen = rows.unseen_levels
+    if not unseen:
+        return
+    parts = [f"{factor!r}: {abbreviate(levels)}" for factor, levels in unseen.items()]
+    names = [g.name for g in rows.glmm.groups if g.factor in unseen]
+    raise DataError(
+        f"{rows.what} has levels that the model never saw, of {'; of '.join(parts)}. Correct them "
+        "if they are misspelled; or pass sample_new_groups=True, which draws their effects from "
+        f"N(0, Σ); or leave the terms {names!r} out (exclude= of predict)."
+    )
 
 
 def smooth_terms(smooth: Smooth) -> list[str]:
@@ -377,6 +407,15 @@ def _written_levels(group: GroupEffects, effects: FloatArray) -> FloatArray:
 
 def draw_new_levels(covariances: FloatArray, levels: int, rng: np.random.Generator) -> FloatArray:
     """Effects of new levels from N(0, Σ), shape (levels · d, draws): one per level and draw."""
-    root = np.linalg.cholesky(covariances)
+    root = _root(covariances)
     z = rng.standard_normal((len(root), levels, root.shape[-1]))
     return np.einsum("skm,slm->slk", root, z).reshape(len(root), -1).T
+
+
+def _root(covariances: FloatArray) -> FloatArray:
+    """R with RR' = Σ, also where Σ is singular (a standard deviation of zero)."""
+    try:
+        return np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(covariances)
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0))[:, None, :])

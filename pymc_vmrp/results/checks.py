@@ -9,7 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.arguments import check_probability
 from pymc_vmrp.errors import DataError
+from pymc_vmrp.results.idata import read_group
 from pymc_vmrp.results.summary import CI_PROB, describe
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
+ROW_DIM = "__obs__"
 _BLOCK = 2**22  # responses held at a time
 
 
@@ -28,7 +31,8 @@ def ppc_by_group(
     Parameters
     ----------
     idata : DataTree
-        A fit to which ``model.predict(idata, kind="response")`` added responses to its own data.
+        A fit to which ``model.predict(idata, kind="response")`` added responses to its own data;
+        also one of a Bambi model or, with ``pm.sample_posterior_predictive``, a pm.Model.
     by : Series, array or list, shape (rows,)
         Group of each row of the data, in the model or not: ``data["region"]``. A Series is matched
         by its index, everything else by position.
@@ -53,6 +57,7 @@ def ppc_by_group(
     Gelman, A., Meng, X.-L. and Stern, H. (1996). Posterior predictive assessment of model fitness
     via realized discrepancies. Statistica Sinica 6(4).
     """
+    check_probability("ci_prob", ci_prob)
     observed, replicated, trials, weights = _responses(idata)
     codes, levels = pd.factorize(_groups(by, observed), sort=True)
     if (codes < 0).any():
@@ -81,35 +86,71 @@ def _responses(
     idata: xr.DataTree,
 ) -> tuple[xr.DataArray, NDArray[Any], FloatArray, FloatArray]:
     """Observed responses, replicated ones of shape (draws, rows), trials and weights."""
-    try:
-        predictive = idata["posterior_predictive"].to_dataset()
-        observed_data = idata["observed_data"].to_dataset()
-        constant = idata["constant_data"].to_dataset()
-    except KeyError as error:
+    predictive = read_group(
+        idata,
+        "posterior_predictive",
+        "draw responses to the model's own data first, by model.predict(idata, kind='response') "
+        "(also of a Bambi model) or pm.sample_posterior_predictive(idata).",
+    )
+    observed_data = read_group(idata, "observed_data", "it must be a fit, as fit() returns it.")
+    names = [str(name) for name in observed_data.data_vars]
+    if len(names) != 1:
+        raise DataError(f"idata: one observed variable is needed, and there are {names}.")
+    (name,) = names
+    observed = _on_rows(observed_data[name])
+    if name not in predictive:
         raise DataError(
-            f"The fit has no group {error}: run model.predict(idata, kind='response') on what "
-            "model.fit returned first."
-        ) from None
-    (name,) = observed_data.data_vars
-    observed = observed_data[name]
-    rows = observed["__obs__"].to_numpy()
-    replicated = predictive.get(name)
-    if replicated is None or not np.array_equal(replicated["__obs__"].to_numpy(), rows):
+            f"idata: the responses that were drawn are {list(predictive.data_vars)}, not {name!r}."
+        )
+    replicated = _on_rows(predictive[name])
+    rows = observed[ROW_DIM].to_numpy()
+    if not np.array_equal(replicated[ROW_DIM].to_numpy(), rows):
         raise DataError(
             "The responses were predicted for other rows than the model's: run "
             "model.predict(idata, kind='response') without data=."
         )
-    values = replicated.transpose("chain", "draw", "__obs__").to_numpy()
-    known = {
-        key: constant[key].to_numpy().astype(float) if key in constant else np.ones(len(rows))
-        for key in ("trials", "weights")
-    }
+    values = replicated.transpose("chain", "draw", ROW_DIM).to_numpy()
+    for what, array in (("replicated", values), ("observed", observed.to_numpy())):
+        bad = ~np.isfinite(array.astype(float)).reshape(-1, len(rows)).all(0)
+        if bad.any():
+            raise DataError(
+                f"idata: {what} responses of {int(bad.sum()):,} rows are not finite, the first of "
+                f"row {rows[bad][0]}: they have no mean. Correct the predictors of that row."
+            )
+    known = _trials_and_weights(idata, observed, len(rows))
     return observed, values.reshape(-1, len(rows)), known["trials"], known["weights"]
+
+
+def _on_rows(values: xr.DataArray) -> xr.DataArray:
+    """An observed or replicated response with its rows along ``__obs__``; PyMC names them freely.
+
+    Successes and trials in one variable, as Bambi has them, keep their successes.
+    """
+    dims = [str(dim) for dim in values.dims if dim not in ("chain", "draw")]
+    if len(dims) == 2 and values.sizes[dims[1]] == 2:
+        values, dims = values.isel({dims[1]: 0}, drop=True), dims[:1]
+    if len(dims) != 1:
+        raise DataError(
+            f"idata: the response has dimensions {tuple(dims)}; one is needed, of rows."
+        )
+    return values if dims == [ROW_DIM] else values.rename({dims[0]: ROW_DIM})
+
+
+def _trials_and_weights(
+    idata: xr.DataTree, observed: xr.DataArray, n: int
+) -> dict[str, FloatArray]:
+    """Trials and weights of each row, where the fit holds them; ones elsewhere."""
+    held = idata["constant_data"].to_dataset() if "constant_data" in idata.children else {}
+    known = {}
+    for key in ("trials", "weights"):
+        values = held[key].to_numpy() if key in held else np.ones(n)
+        known[key] = values.astype(float) if values.shape == (n,) else np.ones(n)
+    return known
 
 
 def _groups(by: Any, observed: xr.DataArray) -> Any:
     """The group of each observed row."""
-    rows = observed["__obs__"].to_numpy()
+    rows = observed[ROW_DIM].to_numpy()
     if isinstance(by, pd.Series) and by.index.is_unique and set(rows.tolist()) <= set(by.index):
         return pd.Index(by.loc[rows])
     if np.ndim(by) != 1 or len(by) != len(rows):

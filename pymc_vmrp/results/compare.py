@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pymc_vmrp.arguments import names_of
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.results.idata import posterior_dataset
 
@@ -55,8 +56,8 @@ def compare(
     DataError
         Where the two have no variable in common.
     """
-    left, right = posterior_dataset(a), posterior_dataset(b)
-    names = [var_names] if isinstance(var_names, str) else var_names
+    left, right = posterior_dataset(a, "a"), posterior_dataset(b, "b")
+    names = names_of("var_names", var_names, "the name of a variable, a list of them")
     shared = [
         name
         for name in left.data_vars
@@ -110,7 +111,7 @@ def _elements(
         labels = [str(x[dim].to_numpy()[i]) for dim, i in zip(dims, index, strict=True)]
         label = f"{name}[{', '.join(labels)}]" if labels else name
         p, q = left[:, *index], right[:, *index]
-        if np.isnan(p).all() or np.isnan(q).all():
+        if name == "estimate" and (np.isnan(p).all() or np.isnan(q).all()):
             continue  # a combination of by= columns that has no cell
         if not (np.isfinite(p).all() and np.isfinite(q).all()):
             raise DataError(f"Some draws of {label!r} are not finite: they cannot be compared.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.arguments import qualified_name
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.draws import Draws
@@ -28,6 +29,7 @@ from pymc_vmrp.glmm.variables import (
     written_common_variables,
 )
 from pymc_vmrp.glmm.written import written_coefficients
+from pymc_vmrp.results.log_prior import log_prior_variables
 from pymc_vmrp.results.posterior import VariationalPosterior
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def variational_datatree(
     draws: int,
     random_seed: int | np.random.Generator | None,
     log_likelihood: bool,
+    log_prior: bool = False,
 ) -> xr.DataTree:
     """Draw from q and lay the draws out as the other methods do."""
     sample = posterior.sample(draws, random_seed)
@@ -51,7 +54,9 @@ def variational_datatree(
         "lp": (("chain", "draw"), posterior.log_joint(sample)[None]),
         "log_q": (("chain", "draw"), posterior.log_density(sample)[None]),
     }
-    tree = datatree(posterior.glmm, with_chain(sample), observations, sample_stats, log_likelihood)
+    tree = datatree(
+        posterior.glmm, with_chain(sample), observations, sample_stats, log_likelihood, log_prior
+    )
     return _add_fit(tree, posterior)
 
 
@@ -61,6 +66,7 @@ def datatree(
     observations: Observations,
     sample_stats: Mapping[str, Any] | xr.Dataset | None = None,
     log_likelihood: bool = False,
+    log_prior: bool = False,
 ) -> xr.DataTree:
     """Lay out draws of shape (chain, draw, ...) as a DataTree.
 
@@ -73,16 +79,15 @@ def datatree(
     sample_stats : mapping or Dataset, optional
     log_likelihood : bool
         Whether to add the log likelihood of each respondent, shape (chain, draw, rows).
+    log_prior : bool
+        Whether to add the log prior density of hyperparameters and common effects.
     """
     import xarray as xr
 
     shape = draws.coefficients.shape[:2]
     named = posterior_variables(glmm, draws.coefficients, draws.covariances, draws.parameters)
     sample_coords = {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
-    posterior = xr.Dataset(
-        {name: (("chain", "draw", *dims), value) for name, (dims, value) in named.items()},
-        coords={**sample_coords, **coords(glmm)},
-    )
+    posterior = named_dataset(named, coords(glmm), sample_coords)
     row_coords = {"__obs__": observations.index}
     groups = {"posterior": posterior}
     if sample_stats is not None:
@@ -101,23 +106,55 @@ def datatree(
             },
             coords={**sample_coords, **row_coords},
         )
-    rows = observations.rows
-    groups["observed_data"] = xr.Dataset(
-        {observations.name: ("__obs__", _plain_numbers(rows.y))}, coords=row_coords
+    if log_prior:
+        densities = log_prior_variables(glmm, draws)
+        groups["log_prior"] = named_dataset(densities, coords(glmm), sample_coords)
+    groups["observed_data"] = observed_data(observations)
+    groups["constant_data"] = constant_data(glmm, observations)
+    tree = build_tree(groups)
+    tree.attrs["data_digest"] = data_digest(glmm)
+    return tree
+
+
+def observed_data(observations: Observations) -> xr.Dataset:
+    """The response of each row."""
+    import xarray as xr
+
+    return xr.Dataset(
+        {observations.name: ("__obs__", _plain_numbers(observations.rows.y))},
+        coords={"__obs__": observations.index},
     )
+
+
+def constant_data(glmm: GLMM, observations: Observations) -> xr.Dataset:
+    """Trials, and where there are weights, offsets and known sds, those of each row."""
+    import xarray as xr
+
+    rows = observations.rows
     known = {
         "trials": rows.trials if glmm.family.response != "binary" else np.ones(len(rows.y)),
         "weights": rows.weights,
         "offset": rows.offset if rows.offset is not None else observations.offset,
         "sd": rows.sd,
     }
-    groups["constant_data"] = xr.Dataset(
+    return xr.Dataset(
         {k: ("__obs__", _plain_numbers(v)) for k, v in known.items() if v is not None},
-        coords=row_coords,
+        coords={"__obs__": observations.index},
     )
-    tree = build_tree(groups)
-    tree.attrs["data_digest"] = data_digest(glmm)
-    return tree
+
+
+def named_dataset(
+    named: Variables, every_coord: Mapping[str, Any], sample_coords: Mapping[str, Any]
+) -> xr.Dataset:
+    """Named draws as a Dataset with the coordinates that they use."""
+    import xarray as xr
+
+    used = {dim for dims, _ in named.values() for dim in dims}
+    kept = {dim: labels for dim, labels in every_coord.items() if dim in used}
+    return xr.Dataset(
+        {name: (("chain", "draw", *dims), value) for name, (dims, value) in named.items()},
+        coords={**sample_coords, **kept},
+    )
 
 
 def read_draws(glmm: GLMM, tree: xr.DataTree, centred_common: bool = False) -> Draws:
@@ -160,6 +197,7 @@ def read_draws(glmm: GLMM, tree: xr.DataTree, centred_common: bool = False) -> D
                     "to another model or other data."
                 )
         variables[name] = value.transpose("chain", "draw", *dims).to_numpy()
+        _check_finite(name, variables[name])
     return Draws(
         coefficients_from_variables(glmm, variables, centred_common),
         covariances_from_variables(glmm, variables),
@@ -167,18 +205,39 @@ def read_draws(glmm: GLMM, tree: xr.DataTree, centred_common: bool = False) -> D
     )
 
 
-def posterior_dataset(tree: Any) -> xr.Dataset:
-    """The posterior of a DataTree; a DataError where there is none with chains and draws."""
-    try:
-        posterior = tree["posterior"].to_dataset()
-        sizes = [posterior.sizes[dim] for dim in ("chain", "draw")]
-    except (KeyError, AttributeError, TypeError):
+def _check_finite(name: str, values: NDArray[Any], argument: str = "idata") -> None:
+    """Raise DataError where draws are NaN, infinite or no numbers."""
+    if values.dtype.kind not in "iuf":
+        raise DataError(f"{argument}: the draws of {name!r} are not real numbers ({values.dtype}).")
+    bad = int(np.size(values) - np.isfinite(values).sum())
+    if bad:
         raise DataError(
-            "A DataTree with a 'posterior' group of chains and draws is needed, as fit() and "
-            f"poststratify() return it, not {type(tree).__name__}."
-        ) from None
-    if 0 in sizes:
-        raise DataError("The posterior has no draws.")
+            f"{argument}: {bad:,} of {values.size:,} draws of {name!r} are not finite (NaN or "
+            "infinite). Fit again, or leave those draws out, as in idata.sel(draw=...)."
+        )
+
+
+def read_group(tree: Any, name: str, remedy: str, argument: str = "idata") -> xr.Dataset:
+    """A group of a DataTree; a DataError that says the ``remedy`` where there is none."""
+    import xarray as xr
+
+    if not isinstance(tree, xr.DataTree):
+        raise DataError(
+            f"{argument} must be a DataTree, as fit() returns it, not a {qualified_name(tree)}."
+        )
+    if name not in tree.children:
+        raise DataError(f"{argument} has no group {name!r}: {remedy}")
+    return tree[name].to_dataset()
+
+
+def posterior_dataset(tree: Any, argument: str = "idata") -> xr.Dataset:
+    """The posterior of a DataTree; a DataError where there is none with chains and draws."""
+    needed = "a 'posterior' group of chains and draws is needed, as fit() and poststratify() return"
+    posterior = read_group(tree, "posterior", f"{needed} it.", argument)
+    if not {"chain", "draw"} <= set(posterior.dims):
+        raise DataError(f"{argument}: {needed} it; dimensions are {tuple(posterior.dims)}.")
+    if 0 in [posterior.sizes[dim] for dim in ("chain", "draw")]:
+        raise DataError(f"{argument}: the posterior has no draws.")
     return posterior
 
 

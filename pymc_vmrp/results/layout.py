@@ -91,7 +91,9 @@ class Layout:
     interface: Mapping[str, str] = field(default_factory=dict)
 
 
-def relabelled(layout: Layout, named: Variables, unseen: Mapping[str, FloatArray]) -> Variables:
+def relabelled(
+    layout: Layout, named: Variables, unseen: Mapping[str, FloatArray], partly: bool = False
+) -> Variables:
     """The GLMM's variables as the library reports them.
 
     Parameters
@@ -101,9 +103,13 @@ def relabelled(layout: Layout, named: Variables, unseen: Mapping[str, FloatArray
         As ``glmm.variables`` names them.
     unseen : mapping of str to ndarray
         For each block in ``layout.levels``, values of the levels without rows, shape (..., unseen).
+    partly : bool
+        Whether variables whose sources ``named`` does not have are left out.
     """
     out: Variables = {}
     for one in layout.variables:
+        if partly and not set(one.sources) <= set(named):
+            continue
         values = [_completed(layout, source, named[source][1], unseen) for source in one.sources]
         out[one.name] = (one.dims, values[0] if one.axis is None else np.stack(values, one.axis))
     return out

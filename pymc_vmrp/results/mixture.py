@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.arguments import check_count, check_seed
 from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.cavi.conditional import Theta
 from pymc_vmrp.cavi.integrate import IntegratedFit
@@ -140,6 +141,8 @@ class MixturePosterior:
         draws : int
         random_seed : int or Generator, optional
         """
+        check_count("draws", draws)
+        check_seed(random_seed, generator=True)
         rng = np.random.default_rng(random_seed)
         counts = systematic_counts(rng, self.weights, draws)
         chosen = np.repeat(np.arange(len(counts)), counts)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.arguments import check_count, check_seed
 from pymc_vmrp.cavi.augment import augment
 from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.cavi.run import Fit
@@ -83,6 +84,8 @@ class VariationalPosterior:
         draws : int
         random_seed : int or Generator, optional
         """
+        check_count("draws", draws)
+        check_seed(random_seed, generator=True)
         rng = np.random.default_rng(random_seed)
         with one_blas_thread():
             coefficients = self.fit.state.gaussian.sample(rng, draws)
@@ -113,6 +116,7 @@ class VariationalPosterior:
         Goplerud, M. (2022). Fast and accurate estimation of non-nested binomial hierarchical
         models using variational inference. Bayesian Analysis 17(2); ``MAVB`` in vglmer.
         """
+        check_seed(random_seed, generator=True)
         rng = np.random.default_rng(random_seed)
         before = draws if isinstance(draws, Draws) else self.sample(draws, rng)
         moved = augment(self.glmm, before.coefficients, before.covariances, rng)

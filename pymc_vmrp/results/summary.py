@@ -6,14 +6,13 @@ frames with the columns of ``az.summary``: mean, sd, and a central interval.
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pymc_vmrp.arguments import qualified_name
+from pymc_vmrp.arguments import check_model, check_probability
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
@@ -197,8 +196,7 @@ def icc(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFr
 
 def describe(draws: FloatArray, ci_prob: float) -> pd.DataFrame:
     """Mean, sd and central interval of each column of ``draws``, shape (draws, k)."""
-    if not isinstance(ci_prob, Real) or isinstance(ci_prob, bool) or not 0 < ci_prob < 1:
-        raise DataError(f"ci_prob must lie between 0 and 1, not {ci_prob!r}.")
+    check_probability("ci_prob", ci_prob)
     n, k = draws.shape
     tails = np.array([0.5 * (1 - ci_prob), 0.5 * (1 + ci_prob)])
     step = max(1, _BLOCK // n)
@@ -216,11 +214,7 @@ def describe(draws: FloatArray, ci_prob: float) -> pd.DataFrame:
 
 
 def _flat_draws(model: Model, idata: xr.DataTree) -> Draws:
-    if not hasattr(model, "glmm"):
-        raise DataError(
-            f"The first argument must be the vmrp.Model, the second its fit, not a "
-            f"{qualified_name(model)}."
-        )
+    check_model("model, idata", model)
     return read_draws(model.glmm, idata).flat()
 
 

@@ -13,7 +13,15 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from pymc_vmrp.approximation import complete_options
-from pymc_vmrp.arguments import check_choice, check_count, qualified_name
+from pymc_vmrp.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_options,
+    check_progressbar,
+    check_seed,
+    qualified_name,
+)
 from pymc_vmrp.errors import ConvergenceWarning, DataError, VmrpError
 from pymc_vmrp.glmm.prior_draws import improper_terms
 from pymc_vmrp.glmm.responses import one_row_each
@@ -155,8 +163,12 @@ def select(
     check_count("folds", folds, least=2)
     check_count("draws", draws, least=2)
     check_count("cores", cores)
-    if random_seed is not None:
-        check_count("random_seed", random_seed, least=0)
+    check_seed(random_seed)
+    check_flag("correction", correction)
+    check_progressbar(progressbar)
+    for name, given in (("fit_options", fit_options), ("refit_options", refit_options)):
+        if given is not None:
+            check_options(name, given)
     if group is not None and criterion != "kfold":
         raise VmrpError("group= is for criterion='kfold'.")
     check_same_rows(named)
@@ -294,6 +306,14 @@ def _loo(
     with row_progress(request.progressbar, rows.size, f"LOO of {name}", "distinct rows") as report:
         one = loo(model.glmm, rows, draws, log_ratio, report)
     pointwise = one.elpd[rows.index]
+    infinite = np.flatnonzero(~np.isfinite(pointwise))
+    if len(infinite):
+        raise DataError(
+            f"The model {name!r} gives {len(infinite):,} rows no finite predictive density, the "
+            f"first of row {observations.index[infinite[0]]}: its response has probability 0 in "
+            "some draws, or a predictor is out of all proportion. Correct that row, or leave the "
+            "model out."
+        )
     bad = float((one.k > one.threshold)[rows.index].mean())
     note = f"k above {one.threshold:.2f} in {bad:.1%} of the rows: use criterion='kfold'"
     notes = (note,) if bad else ()

@@ -153,7 +153,7 @@ def nested(name, **arguments):
         ("x", Prior("Normal", {"sigma": -1}), "'x'.*Normal: sigma must be positive"),
         ("x", Prior("Mine", dist=lambda: None), r"'x'.*dist=.*Normal"),
         ("x", Prior("Normal", {"sigma": np.ones(3)}), "'x' has 3 values"),
-        ("1|age", Prior("LKJCholeskyCov", {"eta": 1}), r"1\|age.*Neither.*HuangWand"),
+        ("1|age", Prior("LKJCholeskyCov", {"eta": 1}), r"1\|age.*Neither.*vmrp.LKJ"),
         ("1|age", nested("Weibull"), r"1\|age.*Weibull.*HalfNormal"),
         (
             "1|age",

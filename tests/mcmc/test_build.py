@@ -43,6 +43,14 @@ CASES = {
         "y ~ x + (1 + x|state) + (1|age)",
         {"1+x|state": vmrp.InverseWishart(4.5, [[1.0, 0.3], [0.3, 0.5]])},
     ),
+    "d2_lkj": (
+        "y ~ x + (1 + x|state)",
+        {"1+x|state": vmrp.LKJ(2.5, [vmrp.HalfNormal(0.8), vmrp.Gamma(2, 1, on="variance")])},
+    ),
+    "d3_lkj": (
+        "y ~ x + (1 + age|state)",
+        {"1+age|state": vmrp.LKJ(1, [vmrp.HalfCauchy(1), vmrp.Exponential(2), vmrp.Uniform(9)])},
+    ),
     "d3_huang_wand": ("y ~ x + (1 + age|state)", {}),
     "splines": (
         "y ~ s(x, k=6) + s(z, k=5, bs='cr', by=educ) + s(x, k=6, bs='bs', by=male) + (1|state)",
@@ -116,7 +124,7 @@ def log_density_in_pymc_coordinates(glmm, named):
             if f"{group.name}_variance" not in named:
                 log_jacobian += np.log(2 * sigma)  # σ² from σ
             continue
-        sigma, a, jacobian = vector_block(group, named)
+        sigma, a, jacobian = covariance_block(group, named)
         covariances.append(sigma[None])
         aux.append(a)
         log_jacobian += jacobian + 0.5 * len(group.levels) * np.linalg.slogdet(sigma)[1]
@@ -138,6 +146,11 @@ def horseshoe_scales(glmm, named):
         scales.append((local[None], np.asarray(tau)[None]))
         log_jacobian += np.log(local * tau).sum()
     return scales, log_jacobian
+
+
+def covariance_block(group, named):
+    read = lkj_block if isinstance(group.prior, vmrp.LKJ) else vector_block
+    return read(group, named)
 
 
 def vector_block(group, named):
@@ -164,6 +177,35 @@ def vector_block(group, named):
         - (d + 1) * np.linalg.slogdet(precision)[1]  # Σ from Σ⁻¹
     )
     return np.linalg.inv(precision), a, jacobian
+
+
+def lkj_block(group, named):
+    """Σ of a block from its sds and partial correlations, and log |∂Σ/∂(them)|."""
+    d = group.d
+    expressions = list(dict.fromkeys(effect.expression for effect in group.effects))
+    names = [f"{expression}|{group.factor}" for expression in expressions]
+    reported = np.concatenate([np.ravel(named[f"{name}_sigma"]) for name in names])
+    correlation = np.eye(d)
+    pairs = [(a, b) for b in range(d) for a in range(b)]
+    for rho, (a, b) in zip(named[f"{group.name}_corr"], pairs, strict=True):
+        correlation[a, b] = correlation[b, a] = rho
+    covariance = correlation * np.outer(reported, reported)
+    if group.basis is not None:
+        back = np.linalg.inv(group.basis)
+        covariance, names = back @ covariance @ back.T, [f"{name}_centred" for name in names]
+    sigma = np.sqrt(np.diag(covariance))
+    z = 2 * named[f"{group.name}_partial"] - 1
+    columns = np.array([j for i in range(d) for j in range(i)])
+    jacobian = (
+        d * np.log(2)
+        + d * np.log(sigma).sum()  # Σ from σ and R
+        + (0.5 * (d - columns - 2) * np.log1p(-(z**2))).sum()  # R from z (Stan reference, 10.9)
+        + len(z) * np.log(2)
+    )
+    for name in names:
+        if f"{name}_variance" in named:
+            jacobian -= np.log(2 * named[f"{name}_sigma"])
+    return covariance, None, jacobian
 
 
 def test_joint_density_equals_glmm(model):

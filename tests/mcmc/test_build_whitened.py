@@ -13,10 +13,10 @@ from pymc_vmrp.mcmc.build_whitened import WHITENED, build_whitened
 from pymc_vmrp.mcmc.whitening import Whitening, whitening
 from tests.mcmc.test_build import (
     MODE,
+    covariance_block,
     log_density_in_pymc_coordinates,
     model,
     random_points,
-    vector_block,
 )
 
 __all__ = ["model"]  # the fixture: every kind of term and of prior
@@ -35,7 +35,7 @@ def log_jacobian_of_offsets(glmm: GLMM, named) -> float:
         if group.d == 1:
             total += group.size * np.log(np.ravel(named[f"{group.name}_sigma"])[0])
         else:
-            covariance = vector_block(group, named)[0]
+            covariance = covariance_block(group, named)[0]
             total += 0.5 * len(group.levels) * np.linalg.slogdet(covariance)[1]
     return total
 
@@ -56,7 +56,7 @@ def entries_of(glmm: GLMM, named):
         if group.d == 1:
             out.append(np.ravel(named[f"{group.name}_sigma"]) ** -2.0)
         else:
-            out.append(np.linalg.inv(vector_block(group, named)[0]).ravel())
+            out.append(np.linalg.inv(covariance_block(group, named)[0]).ravel())
     return np.concatenate(out) if out else np.empty(0)
 
 

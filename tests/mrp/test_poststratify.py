@@ -111,8 +111,9 @@ def test_unseen_levels_of_correlated_terms_keep_their_correlation(survey):
     idata = model.fit(6000, random_seed=0)
     posterior = idata["posterior"].to_dataset()
     rng_cells = pd.DataFrame({"state": ["Q", "Q"], "x": [0.0, 1.0], "n": 1, "row": [0, 1]})
-    with pytest.warns(UserWarning, match="none of the 1 levels"):
-        result = vmrp.poststratify(model, idata, rng_cells, by="row", random_seed=2)
+    result = vmrp.poststratify(
+        model, idata, rng_cells, by="row", random_seed=2, sample_new_groups=True
+    )
     p = result["posterior"]["estimate"].to_numpy().reshape(-1, 2)
     eta = np.log(p / (1 - p))
     b0, b1 = (posterior[name].to_numpy().ravel() for name in ("Intercept", "x"))
@@ -175,7 +176,7 @@ BAD = {
 def test_bad_cells(model, idata, cells, case):
     change, arguments, message = BAD[case]
     bad = cells.drop(columns=change["drop"]) if "drop" in change else cells.assign(**change)
-    with pytest.raises(vmrp.DataError, match=message):
+    with pytest.raises(vmrp.VmrpError, match=message):
         vmrp.poststratify(model, idata, bad, **{"by": "state", **arguments})
 
 
@@ -183,7 +184,9 @@ def test_unseen_levels_whose_names_read_alike_are_apart(survey):
     data = survey.assign(a=survey["state"] + ":1", b=survey["age"])
     model = vmrp.Model("y ~ (1|a:b)", data)
     cells = pd.DataFrame({"a": ["u:1", "u"], "b": ["2", "1:2"], "n": 1, "row": [0, 1]})
-    result = vmrp.poststratify(model, model.fit(5, random_seed=1), cells, by="row")
+    result = vmrp.poststratify(
+        model, model.fit(5, random_seed=1), cells, by="row", sample_new_groups=True
+    )
     draws = result["posterior"]["estimate"]
     assert (draws.sel(row=0) != draws.sel(row=1)).all()
     assert json.loads(result.attrs["unseen_levels"]) == {"a:b": ["u:1:2", "u:1:2"]}

@@ -375,7 +375,7 @@ def test_seeds(model, idata):
     ],
 )
 def test_bad_arguments(model, idata, arguments, message):
-    with pytest.raises(vmrp.DataError, match=message):
+    with pytest.raises(vmrp.VmrpError, match=message):
         model.predict(idata, **arguments)
 
 
@@ -414,6 +414,8 @@ def test_means_too_large_to_draw_from():
     model = vmrp.Model(simulated.formula, simulated.data, family="poisson")
     idata = model.fit(10, random_seed=1)
     far = simulated.data.iloc[:2].assign(x=1e4)
-    with pytest.raises(vmrp.DataError, match=r"cannot be drawn.*log scale"):
+    with pytest.raises(vmrp.DataError, match=r"cannot be drawn.*row 0.*log link.*'x' = 10000"):
         model.predict(idata, "response", far)
-    assert np.isinf(predicted(model, idata, data=far)["posterior"]["mu"]).all()
+    with pytest.warns(UserWarning, match=r"row 0 of data.*'x' = 10000") as told:
+        assert np.isinf(predicted(model, idata, data=far)["posterior"]["mu"]).all()
+    assert len(told) == 1

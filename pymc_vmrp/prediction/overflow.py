@@ -1,0 +1,85 @@
+"""Mean responses that are no finite numbers: which row, and which of its terms and columns."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pymc_vmrp.frontends.design import Encoder
+from pymc_vmrp.prediction.rows import OFFSET, Chunk, Coefficients
+
+FloatArray = NDArray[np.float64]
+
+_REMEDY = (
+    "Correct the column if its values are wrong (another unit, a code for missing values); far "
+    "outside of the data that the model was fitted to, it cannot predict."
+)
+
+
+def explain_overflow(
+    chunk: Chunk,
+    coefficients: Coefficients,
+    mean: FloatArray,
+    encoder: Encoder,
+    labels: NDArray[np.generic],
+    frame: pd.DataFrame | None,
+    link: str,
+    what: str,
+) -> str:
+    """Words for the first row whose mean response is NaN or infinite in some draw.
+
+    Parameters
+    ----------
+    chunk : Chunk
+    coefficients : Coefficients
+    mean : ndarray, shape (rows, draws)
+        Of the chunk's rows; some of them are not finite.
+    encoder : Encoder
+    labels : ndarray
+        Of all rows.
+    frame : DataFrame or None
+        All rows; None for the model's own.
+    link : str
+    what : str
+        What the rows are called, such as "cells".
+    """
+    bad = ~np.isfinite(mean)
+    i = int(np.argmax(bad.any(1)))
+    s = int(np.argmax(bad[i]))
+    design = i if chunk.index is None else int(chunk.index[i])
+    columns, values = chunk.design.columns[design], chunk.design.values[design]
+    parts: dict[str, float] = {}
+    with np.errstate(over="ignore", invalid="ignore"):
+        for owner, value in zip(
+            coefficients.owner[columns], values * coefficients.values[columns, s], strict=True
+        ):
+            name = coefficients.terms[int(owner)]
+            parts[name] = parts.get(name, 0.0) + float(value)
+        if chunk.offset is not None:
+            parts[OFFSET] = float(chunk.offset[i])
+        eta = sum(parts.values())
+    largest = max(parts, key=lambda name: abs(parts[name]))
+    at = chunk.part.start + i
+    shown = f"{eta:.3g}" if np.isfinite(eta) else "beyond the largest number"
+    text = (
+        f"the mean response of row {labels[at]} of {what} is beyond the largest number in "
+        f"{int(bad[i].sum()):,} of {bad.shape[1]:,} draws: its linear predictor ({link} link) is "
+        f"{shown}, mostly by the term {largest!r}"
+    )
+    if frame is not None:
+        held = [f"{name!r} = {frame[name].iloc[at]}" for name in _columns(encoder, largest, frame)]
+        text += f" (column {', '.join(held)})" if held else ""
+    return f"{text}. {_REMEDY}"
+
+
+def _columns(encoder: Encoder, term: str, frame: pd.DataFrame) -> list[str]:
+    """Columns of the frame that a term reads."""
+    text = " ".join(offset.name for offset in encoder.offsets) if term == OFFSET else term
+    return [
+        name
+        for name in encoder.needed
+        if name in frame.columns and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
+    ]
