@@ -11,6 +11,7 @@ import pandas as pd
 
 from pymc_vmrp.errors import DataError, FormulaError
 
+MOST_ROWS = 1e15  # that weights may stand for: floats count whole numbers up to 9e15
 _RESERVED = ("Intercept", "chain", "draw", "step", "__obs__")  # names in the DataTree
 
 
@@ -126,6 +127,15 @@ def check_weights(weights: pd.Series, what: str) -> np.ndarray:
     if not (values > 0).any():
         raise DataError(f"The weights column {name!r} of {what} is zero in every row.")
     return values
+
+
+def check_total(total: float, what: str) -> None:
+    """Refuse an amount of data that floats cannot count."""
+    if not total < MOST_ROWS:
+        raise DataError(
+            f"{what} sum to {total:.3g}, more than can be counted: scale weights to sum to the "
+            "number of respondents, or to the effective sample size, and check counts."
+        )
 
 
 def without_weightless(data: pd.DataFrame, weights: str) -> pd.DataFrame:
