@@ -70,7 +70,7 @@ from pymc_vmrp.glmm.spec import (
     GroupEffects,
     Observations,
 )
-from pymc_vmrp.glmm.variables import repeated_name
+from pymc_vmrp.glmm.variables import coords, posterior_names, repeated_name
 
 FloatArray = NDArray[np.float64]
 
@@ -156,6 +156,11 @@ def assemble(
         raise FormulaError(
             f"Two parts of the model would both be called {clash!r} in the results: rename the "
             "column, or leave one of the terms out."
+        )
+    if family.parent in (*posterior_names(glmm), *coords(glmm)):
+        raise FormulaError(
+            f"Results call the mean response {family.parent!r}, so that no term can have that "
+            "name: rename the column."
         )
     known = known_argument(parsed.response, of_response, names)
     return Assembled(glmm, encoder, response.event, observations, known)

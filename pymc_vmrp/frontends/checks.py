@@ -38,8 +38,8 @@ def _type_in_words(data: object) -> str:
     kind = type(data)
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     for method, remedy in (
-        ("to_pandas", "to_pandas()"),
         ("to_dataframe", "to_dataframe().reset_index()"),
+        ("to_pandas", "to_pandas()"),
         ("to_frame", "to_frame()"),
         ("df", "df()"),  # of DuckDB's relations
         ("execute", "execute()"),  # of Ibis' tables
@@ -152,7 +152,12 @@ def storable_labels(labels: pd.Index) -> np.ndarray:
     plain = isinstance(labels.dtype, np.dtype) and labels.dtype.kind in "iufb"
     if plain and not isinstance(labels, pd.MultiIndex):
         return labels.to_numpy()
-    return np.array([str(label) for label in labels])
+    return np.array([_storable(str(label)) for label in labels])
+
+
+def _storable(text: str) -> str:
+    """Text with what no file can store written as escapes."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def abbreviate(values: Collection[object], limit: int = 5) -> str:
