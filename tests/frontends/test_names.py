@@ -127,14 +127,42 @@ def test_the_refusal_names_the_call_and_the_remedy(data):
         vmrp.Model(formula, data, environment="command line")
 
 
-def test_powers_of_large_numbers_take_neither_time_nor_memory(data):
-    for environment in ("saved", "command line", "caller"):
-        with pytest.raises(vmrp.VmrpError):
-            vmrp.Model("y ~ I(x + 9**(9**9))", data, environment=environment)
-        with pytest.raises(vmrp.VmrpError):
-            vmrp.Model("y ~ poly(x, 10**9)", data, environment=environment)
-        with pytest.raises(vmrp.VmrpError):
-            vmrp.Model("y ~ bs(x, df=10**9)", data, environment=environment)
+LETTERS = [f"a{i}" for i in range(30)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I(x + 9**(9**9))",
+        "I(x * 9**9**9**9**9**9)",
+        "poly(x, 10**9)",
+        "poly(x, 59)",
+        "bs(x, df=10**9)",
+        "bs(x, df=5, degree=10**9)",
+        "s(x, k=1000000000)",
+        "*".join(LETTERS),
+        "(" + "+".join(LETTERS) + ")**15",
+        "(" + "*".join(LETTERS) + "|g)",
+        "(1|" + "*".join(LETTERS) + ")",
+        "(" * 3000 + "x" + ")" * 3000,
+        "I(" * 3000 + "x" + ")" * 3000,
+        "1" * 6000,
+        "x" + "+x:z" * 3000 + "`",
+    ],
+    ids=range(15),
+)
+@pytest.mark.parametrize("environment", ["saved", "command line", "caller"])
+def test_large_numbers_take_neither_time_nor_memory(text, environment, data):
+    with pytest.raises(vmrp.VmrpError):
+        vmrp.Model(f"y ~ {text}", data, environment=environment)
+
+
+def test_powers_of_sums(data):
+    design = vmrp.Model("y ~ (x + z)**1 + g", data).glmm.common
+    assert [term.name for term in design.terms] == ["x", "z", "g"]
+    design = vmrp.Model("y ~ (x + z + k)**3", data).glmm.common
+    assert len(design.terms) == 7
+    assert len(vmrp.Model("y ~ I(x**2**2) + I(2**3 * z)", data).glmm.common.terms) == 2
 
 
 ALLOWED = [
