@@ -384,6 +384,10 @@ class GridFactor:
         return np.array([mean]), np.array([np.sqrt(self._mass @ (sigma - mean) ** 2)])
 
 
+_FEWEST = 50  # points of a grid between which a density can be interpolated
+_FINEST = 1e-13  # steps of a grid relative to its numbers, near the spacing of floats
+
+
 def _update_grid(prior: ScalePrior, second_moment: float, levels: float) -> GridFactor:
     """q(σ) ∝ p(σ) σ^(−L) exp(−S/(2σ²)), normalised over t = log σ by the trapezoid rule."""
 
@@ -399,10 +403,15 @@ def _update_grid(prior: ScalePrior, second_moment: float, levels: float) -> Grid
     most = math.log(largest_sigma(prior)) if largest_sigma(prior) < math.inf else math.inf
     coarse = min(centre, most) + np.linspace(-20, 20, 2001)
     coarse = np.append(coarse[coarse < most], most) if most < math.inf else coarse
-    values = log_kernel(coarse)
-    inside = np.flatnonzero(values > values.max() - 45)
-    low, high = coarse[max(inside[0] - 1, 0)], coarse[min(inside[-1] + 1, len(coarse) - 1)]
-    t = np.linspace(low, high, 1201)
+    t, values, width = coarse, log_kernel(coarse), 0
+    while width < _FEWEST:  # again where the mass is narrow, as under a limit far below the data
+        inside = np.flatnonzero(values >= values.max() - 45)
+        low, high = t[max(inside[0] - 1, 0)], t[min(inside[-1] + 1, len(t) - 1)]
+        t = np.linspace(low, high, 1201)
+        if t[1] - t[0] <= _FINEST * abs(t[0]):
+            break
+        values = log_kernel(t)
+        width = int(np.count_nonzero(values >= values.max() - 45))
     values = log_kernel(t)
     top = values.max()
     log_z = top + np.log(np.trapezoid(np.exp(values - top), t))

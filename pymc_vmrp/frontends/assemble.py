@@ -29,6 +29,7 @@ from pymc_vmrp.frontends.checks import (
     check_columns,
     check_frame,
     check_name,
+    check_total,
     check_weights,
     drop_or_refuse_missing,
     storable_labels,
@@ -81,7 +82,7 @@ from pymc_vmrp.glmm.spec import (
     GroupEffects,
     Observations,
 )
-from pymc_vmrp.glmm.variables import repeated_name
+from pymc_vmrp.glmm.variables import coords, posterior_names, repeated_name
 
 FloatArray = NDArray[np.float64]
 
@@ -127,6 +128,7 @@ def assemble(
     keys = cell_keys(family, response.y, response.trials)
     counted = Rows(response.y, response.trials, row_weights, None, response.sd)
     trials = counted.ones if response.trials is None else counted.weighted(response.trials)
+    check_total(float(trials.sum()), "The weights" if weights else "The trials")
     learned = fit_encoder(parsed, frame, names, keys, family.absorbs_offset, trials)
     encoder, cells, rows = learned.encoder, learned.cells, learned.rows
     if not encoder.intercept and not encoder.common_terms and not rows.codes:
@@ -168,6 +170,11 @@ def assemble(
         raise FormulaError(
             f"Two parts of the model would both be called {clash!r} in the results: rename the "
             "column, or leave one of the terms out."
+        )
+    if family.parent in (*posterior_names(glmm), *coords(glmm)):
+        raise FormulaError(
+            f"Results call the mean response {family.parent!r}, so that no term can have that "
+            "name: rename the column."
         )
     known = known_argument(parsed.response, of_response, names)
     return Assembled(glmm, encoder, response.event, observations, known)

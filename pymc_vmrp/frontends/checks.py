@@ -11,6 +11,7 @@ import pandas as pd
 
 from pymc_vmrp.errors import DataError, FormulaError
 
+MOST_ROWS = 1e15  # that weights may stand for: floats count whole numbers up to 9e15
 _RESERVED = ("Intercept", "chain", "draw", "step", "__obs__")  # names in the DataTree
 
 
@@ -37,8 +38,8 @@ def _type_in_words(data: object) -> str:
     kind = type(data)
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     for method, remedy in (
-        ("to_pandas", "to_pandas()"),
         ("to_dataframe", "to_dataframe().reset_index()"),
+        ("to_pandas", "to_pandas()"),
         ("to_frame", "to_frame()"),
         ("df", "df()"),  # of DuckDB's relations
         ("execute", "execute()"),  # of Ibis' tables
@@ -128,6 +129,15 @@ def check_weights(weights: pd.Series, what: str) -> np.ndarray:
     return values
 
 
+def check_total(total: float, what: str) -> None:
+    """Refuse an amount of data that floats cannot count."""
+    if not total < MOST_ROWS:
+        raise DataError(
+            f"{what} sum to {total:.3g}, more than can be counted: scale weights to sum to the "
+            "number of respondents, or to the effective sample size, and check counts."
+        )
+
+
 def without_weightless(data: pd.DataFrame, weights: str) -> pd.DataFrame:
     """The rows whose weight is not zero: a weight of zero says that there is no such row."""
     column = data[weights]
@@ -142,7 +152,12 @@ def storable_labels(labels: pd.Index) -> np.ndarray:
     plain = isinstance(labels.dtype, np.dtype) and labels.dtype.kind in "iufb"
     if plain and not isinstance(labels, pd.MultiIndex):
         return labels.to_numpy()
-    return np.array([str(label) for label in labels])
+    return np.array([_storable(str(label)) for label in labels])
+
+
+def _storable(text: str) -> str:
+    """Text with what no file can store written as escapes."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def abbreviate(values: Collection[object], limit: int = 5) -> str:

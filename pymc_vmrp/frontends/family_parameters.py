@@ -22,7 +22,9 @@ def response_scale(family: Family, rows: Rows) -> float:
     share = rows.ones / rows.ones.sum()
     y = rows.y - (0.0 if rows.offset is None else rows.offset)
     sd = float(np.sqrt(share @ (y - share @ y) ** 2))
-    if not 0 < sd < np.inf:
+    if not np.isfinite(sd):
+        raise DataError("The response is of an extreme scale: rescale it.")
+    if sd == 0:
         raise DataError("The response, less its offset, is the same in every row with a weight.")
     return sd
 

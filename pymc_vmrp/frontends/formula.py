@@ -80,6 +80,11 @@ def parse_formula(formula: str) -> ParsedFormula:
     """
     if not isinstance(formula, str) or not formula.strip():
         raise FormulaError(f"The formula must be a non-empty string: {_EXAMPLE}.")
+    if "\0" in formula or formula != formula.encode("utf-8", "replace").decode():
+        raise FormulaError(
+            f"The formula {formula!a} holds characters that no file can store (NUL, or half of "
+            "a surrogate pair): rename the column."
+        )
     try:
         tree = _parse(formula)
         if getattr(getattr(tree, "operator", None), "kind", None) != "TILDE":

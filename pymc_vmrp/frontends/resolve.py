@@ -6,6 +6,7 @@ of the calling code, which can be neither copied nor saved.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -20,7 +21,7 @@ from formulae.terms.call_resolver import (
     LazyOperator,
     LazyVariable,
 )
-from formulae.terms.terms import Term
+from formulae.terms.terms import Intercept, Term
 from formulae.transforms import Offset, Proportion
 from numpy.typing import NDArray
 
@@ -151,9 +152,34 @@ class _CallResolver(CallResolver):  # type: ignore[misc]
         return super().visitVariableExpr(expr)
 
 
+MOST_TERMS = 2000  # that a product or a power may have: they grow as fast as the powers of two
+
+
 class _Resolver(Resolver):  # type: ignore[misc]
+    def visitBinaryExpr(self, expr: Any) -> Any:
+        if expr.operator.kind != "STAR_STAR":
+            result = super().visitBinaryExpr(expr)
+            _check_size(len(getattr(result, "common_terms", ())))
+            return result
+        base, power = expr.left.accept(self), expr.right.accept(self)
+        if isinstance(power, Intercept):  # what a 1 is read as
+            return base
+        n = len(getattr(base, "common_terms", ()))
+        order = power.components[0].name if isinstance(power, Term) else 0
+        if isinstance(order, int):
+            _check_size(sum(math.comb(n, i) for i in range(1, min(order, n) + 1)))
+        return base**power
+
     def visitCallExpr(self, expr: Any) -> Term:
         return Term(FormulaCall(_CallResolver(expr).resolve()))
+
+
+def _check_size(terms: int) -> None:
+    if terms > MOST_TERMS:
+        raise FormulaError(
+            f"The products of the formula stand for more than {MOST_TERMS:,} terms: write those "
+            "that are meant."
+        )
 
 
 def resolve(node: Any) -> Any:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.calls import formulae_errors
-from pymc_vmrp.frontends.checks import abbreviate, check_columns, is_real
+from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_total, is_real
 from pymc_vmrp.frontends.evaluate import evaluate
 from pymc_vmrp.frontends.functions import PROPORTION
 from pymc_vmrp.frontends.names import Names
@@ -166,6 +166,8 @@ def check_values(name: str, y: FloatArray, kind: str) -> None:
             f"{abbreviate(pd.unique(wrong).tolist())}. For other numbers use family='gaussian' or "
             "'gamma'."
         )
+    if kind == "count":
+        check_total(float(y.sum()), f"The counts of the response {name!r}")
     if kind == "positive" and (y <= 0).any():
         raise DataError(
             f"The response {name!r} must be positive, but is not in {int((y <= 0).sum())} rows: "

@@ -17,6 +17,10 @@ from pymc_vmrp.errors import DataError, FormulaError
 
 FloatArray = NDArray[np.float64]
 
+MOST_DEGREES = 50  # of a polynomial: beyond, rounding is all there is
+MOST_FUNCTIONS = 1000  # of a basis
+MOST_SPLINE_DEGREES = 5  # that FITPACK evaluates
+
 
 def offset(x: Any) -> Offset:
     """``offset(x)``: a known part of the linear predictor."""
@@ -94,6 +98,8 @@ class Poly:
         if isinstance(degree, bool) or not isinstance(degree, (int, np.integer)) or degree < 1:
             raise FormulaError(f"the degree of poly() must be a whole number, not {degree!r}")
         weights = np.ones(len(x)) if self.weights is None else self.weights
+        if degree > MOST_DEGREES:
+            raise FormulaError(f"the degree of poly() is at most {MOST_DEGREES}, not {degree}")
         distinct = len(np.unique(x[weights > 0]))
         if degree >= distinct:
             raise DataError(
@@ -145,9 +151,13 @@ class BSpline(FormulaeBSpline):  # type: ignore[misc]
             raise FormulaError("bs() takes one column")
         weights = self.weights
         self.weights = None
-        if isinstance(df, int) and isinstance(degree, int) and knots is None:
-            if df > len(values):
-                raise DataError(f"df={df} is more than the {len(values)} rows")
+        if not isinstance(degree, int):
+            raise FormulaError(f"degree= of bs() must be a whole number, not {degree!r}")
+        if degree > MOST_SPLINE_DEGREES or (isinstance(df, int) and df > MOST_FUNCTIONS):
+            raise FormulaError(
+                f"bs() takes at most df={MOST_FUNCTIONS} and degree={MOST_SPLINE_DEGREES}"
+            )
+        if isinstance(df, int) and knots is None:
             inner = df - degree - (0 if not intercept else 1)
             if inner > 0:
                 at = np.linspace(0, 1, inner + 2)[1:-1]

@@ -151,3 +151,19 @@ def test_log_densities_integrate_to_one():
         assert isinstance(factor, InverseWishartFactor | GridFactor)
         total = np.trapezoid(np.exp(factor.log_density(grid)), grid[:, 0, 0])
         assert total == pytest.approx(1, abs=2e-4)
+
+
+@pytest.mark.parametrize("upper", [1e-3, 1e-6, 1e-12, 1e-30])
+def test_a_limit_far_below_the_effects(upper):
+    factor = update_covariance(vmrp.Uniform(upper), np.array([[0.467]]), 5)
+    mean, _ = factor.sigma_moments()
+    assert mean[0] == pytest.approx(upper, rel=1e-4)
+    assert np.isfinite(factor.elbo)
+
+
+@pytest.mark.parametrize("rows", [1e3, 1e6, 1e9, 1e12])
+def test_many_rows_leave_sigma_little_room(rows):
+    factor = update_covariance(vmrp.HalfNormal(1.0), np.array([[0.25 * rows]]), rows)
+    mean, sd = factor.sigma_moments()
+    assert abs(mean[0] - 0.5) < 0.01 * sd[0] + 1 / rows
+    assert sd[0] == pytest.approx(0.5 / np.sqrt(2 * rows), rel=0.01)

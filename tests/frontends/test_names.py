@@ -127,14 +127,42 @@ def test_the_refusal_names_the_call_and_the_remedy(data):
         vmrp.Model(formula, data, environment="command line")
 
 
-def test_powers_of_large_numbers_take_neither_time_nor_memory(data):
-    for environment in ("saved", "command line", "caller"):
-        with pytest.raises(vmrp.VmrpError):
-            vmrp.Model("y ~ I(x + 9**(9**9))", data, environment=environment)
-        with pytest.raises(vmrp.VmrpError):
-            vmrp.Model("y ~ poly(x, 10**9)", data, environment=environment)
-        with pytest.raises(vmrp.VmrpError):
-            vmrp.Model("y ~ bs(x, df=10**9)", data, environment=environment)
+LETTERS = [f"a{i}" for i in range(30)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I(x + 9**(9**9))",
+        "I(x * 9**9**9**9**9**9)",
+        "poly(x, 10**9)",
+        "poly(x, 59)",
+        "bs(x, df=10**9)",
+        "bs(x, df=5, degree=10**9)",
+        "s(x, k=1000000000)",
+        "*".join(LETTERS),
+        "(" + "+".join(LETTERS) + ")**15",
+        "(" + "*".join(LETTERS) + "|g)",
+        "(1|" + "*".join(LETTERS) + ")",
+        "(" * 3000 + "x" + ")" * 3000,
+        "I(" * 3000 + "x" + ")" * 3000,
+        "1" * 6000,
+        "x" + "+x:z" * 3000 + "`",
+    ],
+    ids=range(15),
+)
+@pytest.mark.parametrize("environment", ["saved", "command line", "caller"])
+def test_large_numbers_take_neither_time_nor_memory(text, environment, data):
+    with pytest.raises(vmrp.VmrpError):
+        vmrp.Model(f"y ~ {text}", data, environment=environment)
+
+
+def test_powers_of_sums(data):
+    design = vmrp.Model("y ~ (x + z)**1 + g", data).glmm.common
+    assert [term.name for term in design.terms] == ["x", "z", "g"]
+    design = vmrp.Model("y ~ (x + z + k)**3", data).glmm.common
+    assert len(design.terms) == 7
+    assert len(vmrp.Model("y ~ I(x**2**2) + I(2**3 * z)", data).glmm.common.terms) == 2
 
 
 ALLOWED = [
@@ -248,3 +276,70 @@ def _design(model, new):
     frame = model.encoder.prepare(new, "new")
     rows = model.encoder.encode(frame, model.encoder.unseen_levels(frame), "new")
     return (rows.common, *rows.codes, *rows.values)
+
+
+def double(column):
+    return 2 * column
+
+
+def test_models_go_through_joblib_and_cloudpickle(data, tmp_path):
+    joblib = pytest.importorskip("joblib")
+    cloudpickle = pytest.importorskip("cloudpickle")
+
+    def local(column):
+        return 3 * column
+
+    model = vmrp.Model("y ~ double(x) + (scale(z)|g)", data)
+    joblib.dump(model, tmp_path / "model")
+    closure = vmrp.Model("y ~ local(x) + (scale(z)|g)", data)
+    for one, other in (
+        (model, joblib.load(tmp_path / "model")),
+        (closure, cloudpickle.loads(cloudpickle.dumps(closure))),
+    ):
+        for a, b in zip(_design(one, data.tail(3)), _design(other, data.tail(3)), strict=True):
+            np.testing.assert_array_equal(a, b)
+    idata = model.fit(10, random_seed=1, hyperparameters="mean_field")
+    copied = pickle.loads(pickle.dumps(model))
+    again = copied.fit(10, random_seed=1, hyperparameters="mean_field")
+    np.testing.assert_array_equal(idata["posterior"]["1|g"], again["posterior"]["1|g"])
+    np.testing.assert_allclose(
+        copied.predict(idata, data=data.head(2), inplace=False)["posterior"]["p"],
+        model.predict(idata, data=data.head(2), inplace=False)["posterior"]["p"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("y ~ x - nosuch", "'nosuch' is subtracted"),
+        ("y ~ x + z - x - x", "'x' is subtracted"),
+        ("y ~ (x - z|g)", "'z' is subtracted"),
+        ("y ~ (x + z)**1.5", r"whole number.*I\(\(x \+ z\)\*\*1.5\)"),
+        ("y ~ (x + z)**k", "whole number"),
+        ("y ~ `x\x00`", "no file can store"),
+        ("y ~ `\ud800`", "no file can store"),
+        ("c(y, z) ~ x", "one response"),
+        ("nosuch(y) ~ x", "define or import"),
+    ],
+)
+def test_formulas_that_say_what_cannot_be(formula, message, data):
+    with pytest.raises(vmrp.FormulaError, match=message):
+        vmrp.Model(formula, data, "gaussian")
+
+
+@pytest.mark.parametrize(("name", "family"), [("p", "bernoulli"), ("mu", "gaussian")])
+def test_names_of_predictions_are_taken(name, family, data):
+    renamed = data.rename(columns={"x": name})
+    response = "y" if family == "bernoulli" else "z"
+    for term in (name, f"{name} + (1|g)"):
+        with pytest.raises(vmrp.FormulaError, match=rf"'{name}'.*rename"):
+            vmrp.Model(f"{response} ~ {term}", renamed, family)
+    other = "gaussian" if family == "bernoulli" else "bernoulli"
+    model = vmrp.Model(f"{'z' if other == 'gaussian' else 'y'} ~ {name}", renamed, other)
+    model.predict(model.fit(5, random_seed=1))
+
+
+def test_responses_that_are_computed(data):
+    model = vmrp.Model("log(k) ~ x", data, "gaussian")
+    assert model.observations.name == "log(k)"
+    np.testing.assert_allclose(model.observations.rows.y, np.log(data["k"]))
