@@ -211,7 +211,8 @@ def calls(model, idata, posterior, survey):
     }  # fmt: skip
 
 
-PARTS = {"term": "smooth", "model": "model"}  # how a message may call an argument otherwise
+# how a message may call an argument otherwise
+PARTS = {"term": "smooth", "model": "Model", "models": "model"}
 
 
 def test_odd_arguments_are_errors_that_name_them(calls, capfd):

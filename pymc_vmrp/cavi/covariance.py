@@ -396,7 +396,7 @@ def _update_grid(prior: ScalePrior, second_moment: float, levels: float) -> Grid
     coarse = min(centre, most) + np.linspace(-20, 20, 2001)
     coarse = np.append(coarse[coarse < most], most) if most < math.inf else coarse
     values = log_kernel(coarse)
-    inside = np.flatnonzero(values > values.max() - 45)
+    inside = np.flatnonzero(values >= values.max() - 45)  # equal where 45 is lost to rounding
     low, high = coarse[max(inside[0] - 1, 0)], coarse[min(inside[-1] + 1, len(coarse) - 1)]
     t = np.linspace(low, high, 1201)
     values = log_kernel(t)

@@ -73,6 +73,7 @@ from pymc_vmrp.glmm.variables import repeated_name
 
 FloatArray = NDArray[np.float64]
 
+MOST_WEIGHT = 1e16  # of all rows together: beyond it rounding takes the place of the likelihood
 DEFAULT_A = 5.0  # of the Huang–Wand prior, times the scale of the response
 DEFAULT_SMOOTH_A = 1.0  # the same of smooths: of their typical distance from their linear part
 DEFAULT_SCALE = 2.5  # of a coefficient's prior per sd of its predictor, as rstanarm and Bambi
@@ -109,7 +110,7 @@ def assemble(
     frame = drop_or_refuse_missing(frame, list(dict.fromkeys(columns)), "data", dropna)
     check_name(parsed.response.name)
     response = read_response(parsed.response, frame, env, family)
-    row_weights = None if weights is None else check_weights(frame[weights], "data")
+    row_weights = None if weights is None else check_weights(frame[weights], "data", MOST_WEIGHT)
     keys = cell_keys(family, response.y, response.trials)
     counted = Rows(response.y, response.trials, row_weights, None, response.sd)
     trials = counted.ones if response.trials is None else counted.weighted(response.trials)

@@ -146,8 +146,8 @@ def kind_of(column: pd.Series) -> str:
     return "numbers" if pd.api.types.is_numeric_dtype(dtype) else "text"
 
 
-def check_weights(weights: pd.Series, what: str) -> np.ndarray:
-    """Weights as floats: finite, not negative, not all zero."""
+def check_weights(weights: pd.Series, what: str, most: float = np.inf) -> np.ndarray:
+    """Weights as floats: finite, not negative, not all zero, with a sum of at most ``most``."""
     name = weights.name
     if pd.api.types.is_bool_dtype(weights) or not pd.api.types.is_numeric_dtype(weights):
         raise DataError(f"The weights column {name!r} of {what} must be numeric.")
@@ -165,6 +165,13 @@ def check_weights(weights: pd.Series, what: str) -> np.ndarray:
         )
     if not (values > 0).any():
         raise DataError(f"The weights column {name!r} of {what} is zero in every row.")
+    with np.errstate(over="ignore"):
+        total = float(values.sum())
+    if total > most:
+        raise DataError(
+            f"The weights in {name!r} of {what} sum to {total:.3g}, which the posterior would take "
+            "for so many answers: scale them to sum to the number of rows."
+        )
     return values
 
 
