@@ -222,7 +222,8 @@ def read_group(tree: Any, name: str, remedy: str, argument: str = "idata") -> xr
 
     if not isinstance(tree, xr.DataTree):
         raise DataError(
-            f"{argument} must be a DataTree, as fit() returns it, not a {qualified_name(tree)}."
+            f"{argument} must be a DataTree with a group {name!r}, as fit() returns it, not a "
+            f"{qualified_name(tree)}."
         )
     if name not in tree.children:
         raise DataError(f"{argument} has no group {name!r}: {remedy}")

@@ -10,7 +10,7 @@ import xarray as xr
 
 import pymc_vmrp as vmrp
 from pymc_vmrp.cavi import choose
-from pymc_vmrp.mrp.groups import GROUP_DIM, group_cells, weigh_cells
+from pymc_vmrp.mrp.groups import GROUP_DIM, by_group, group_cells, weigh_cells
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,10 @@ def test_few_of_many_combinations_are_listed(model, idata, sparse_cells, tmp_pat
     assert f"estimate[{row['county']}, {row['precinct']}]" in table.index
     population = result["constant_data"]["population"]
     assert population.dims == (GROUP_DIM,)
+    series = by_group(population)
+    assert list(series.index.names) == by
+    expected = sparse_cells.set_index(by)["n"].sort_index()
+    np.testing.assert_array_equal(series.sort_index(), expected)
     assert float(population.sum()) == sparse_cells["n"].sum()
 
 
