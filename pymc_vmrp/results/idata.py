@@ -156,7 +156,9 @@ def named_dataset(
     )
 
 
-def read_draws(glmm: GLMM, tree: xr.DataTree, centred_intercept: bool = False) -> Draws:
+def read_draws(
+    glmm: GLMM, tree: xr.DataTree, centred_intercept: bool = False, argument: str = "idata"
+) -> Draws:
     """Draws of shape (chain, draw, ...) from a DataTree's posterior.
 
     Raises
@@ -164,7 +166,7 @@ def read_draws(glmm: GLMM, tree: xr.DataTree, centred_intercept: bool = False) -
     DataError
         Where the posterior lacks a variable of the model, or its levels differ.
     """
-    posterior = posterior_dataset(tree)
+    posterior = posterior_dataset(tree, argument)
     digest = tree.attrs.get("data_digest")
     if digest is not None and digest != data_digest(glmm):
         raise DataError(
@@ -196,7 +198,7 @@ def read_draws(glmm: GLMM, tree: xr.DataTree, centred_intercept: bool = False) -
                     "to another model or other data."
                 )
         variables[name] = value.transpose("chain", "draw", *dims).to_numpy()
-        _check_finite(name, variables[name])
+        check_finite_draws(name, variables[name], argument)
     return Draws(
         coefficients_from_variables(glmm, variables, centred_intercept),
         covariances_from_variables(glmm, variables),
@@ -204,7 +206,7 @@ def read_draws(glmm: GLMM, tree: xr.DataTree, centred_intercept: bool = False) -
     )
 
 
-def _check_finite(name: str, values: NDArray[Any], argument: str = "idata") -> None:
+def check_finite_draws(name: str, values: NDArray[Any], argument: str) -> None:
     """Raise DataError where draws are NaN, infinite or no numbers."""
     if values.dtype.kind not in "iuf":
         raise DataError(f"{argument}: the draws of {name!r} are not real numbers ({values.dtype}).")

@@ -52,7 +52,7 @@ def test_few_of_many_combinations_are_listed(model, idata, sparse_cells, tmp_pat
         found = estimate.isel({GROUP_DIM: np.flatnonzero(at)[0]})
         np.testing.assert_allclose(found, each.sel(precinct=row["precinct"]), rtol=1e-12)
     indexed = estimate.set_xindex(by)  # as the docs say
-    assert indexed.sel(county=int(row["county"])).sizes[GROUP_DIM] >= 1
+    assert indexed.sel(county=int(row["county"])).sizes["precinct"] >= 1
     result.to_netcdf(tmp_path / "estimates.nc")
     again = xr.open_datatree(tmp_path / "estimates.nc")
     assert again["posterior"].to_dataset().equals(result["posterior"].to_dataset())
