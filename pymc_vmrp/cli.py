@@ -492,6 +492,8 @@ def _join(
 def _estimates_table(
     estimates: xr.DataTree, truth: pd.Series | None, raw: pd.DataFrame | None
 ) -> pd.DataFrame:
+    from pymc_vmrp.mrp.groups import by_group
+
     draws = estimates["posterior"]["estimate"]
     sample = ("chain", "draw")
     parts = {
@@ -501,10 +503,10 @@ def _estimates_table(
         "q95": draws.quantile(0.95, sample).drop_vars("quantile"),
         "population": estimates["constant_data"]["population"],
     }
-    dims = [dim for dim in draws.dims if dim not in sample]
-    if not dims:
+    if set(draws.dims) == set(sample):
         return pd.DataFrame([{name: float(part) for name, part in parts.items()}])
-    frame = pd.DataFrame({name: part.to_series() for name, part in parts.items()})
+    frame = pd.DataFrame({name: by_group(part) for name, part in parts.items()})
+    dims = list(frame.index.names)
     frame = frame.dropna(subset="mean").reset_index()
     if raw is not None:
         frame = frame.merge(raw, left_on=dims, right_index=True, how="left")

@@ -105,7 +105,7 @@ def _some_draws(glmm: GLMM, earlier: WarmStart, chains: int, rng: np.random.Gene
     """As many draws as chains, all different where there are enough."""
     if isinstance(earlier, VariationalPosterior | MixturePosterior):
         return earlier.sample(chains, rng)
-    draws = read_draws(glmm, earlier).flat()
+    draws = read_draws(glmm, earlier, argument="warm_start").flat()
     return draws.take(rng.choice(len(draws), size=chains, replace=len(draws) < chains))
 
 

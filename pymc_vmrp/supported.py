@@ -95,13 +95,12 @@ def _scales() -> str:
 def _covariances() -> str:
     from pymc_vmrp.frontends.pymc.reading import LKJ_FORMS
     from pymc_vmrp.glmm.improper_priors import IMPROPER_NAMES
-    from pymc_vmrp.glmm.lkj import LKJ
     from pymc_vmrp.glmm.priors import CovariancePrior
     from pymc_vmrp.glmm.scale_priors import ScalePrior
 
     scales = set(_names(ScalePrior))
     improper = [f'"{name}"' for name in IMPROPER_NAMES]
-    ours = [n for n in _names(CovariancePrior) if n not in {*scales, LKJ.__name__}]
+    ours = [n for n in _names(CovariancePrior) if n not in scales]
     ours = [n for n in ours if not n.startswith("Improper")] + improper
     return _by_door(ours, [], [name for name, _ in LKJ_FORMS.values()])
 

@@ -407,7 +407,7 @@ def _common_parts(encoder: Encoder) -> list[ColumnParts]:
     for k, term in enumerate(of_smooths, len(encoder.terms)):
         own = frozenset({term.name})
         parts += [
-            ColumnParts(k, frozenset({(term.name, i)}), own, plain=False)
+            ColumnParts(k, frozenset({(term.name, i)}), own, degree=-1)
             for i in range(term.stop - term.start)
         ]
     return parts

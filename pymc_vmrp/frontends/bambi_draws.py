@@ -37,7 +37,7 @@ def free_variables(model: Any, earlier: xr.DataTree) -> xr.DataTree:
     import xarray as xr
 
     pm_model = model.backend.model
-    posterior = posterior_dataset(earlier)
+    posterior = posterior_dataset(earlier, "warm_start")
     dims = pm_model.named_vars_to_dims
     deterministic = {variable.name for variable in pm_model.deterministics}
     shifts = _shifts(model, posterior)

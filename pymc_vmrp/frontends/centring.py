@@ -38,20 +38,21 @@ class ColumnParts:
         Data columns that these use.
     factors : frozenset of str
         Its categorical components.
-    plain : bool
-        Whether no numeric component is a call.
+    degree : int
+        What powers are sorted by: 0 of plain variables, 1 of arithmetic such as ``I(x**2)``,
+        1, 2, ... of the columns of ``poly(x, raw=True)``. -1 of all other functions.
     """
 
     term: int
     numeric: frozenset[tuple[str, int]] = frozenset()
     variables: frozenset[str] = frozenset()
     factors: frozenset[str] = frozenset()
-    plain: bool = True
+    degree: int = 0
 
     @property
-    def order(self) -> tuple[int, bool, int]:
+    def order(self) -> tuple[int, bool, int, int]:
         """Margins come first."""
-        return len(self.numeric), not self.plain, self.term
+        return len(self.numeric), self.degree != 0, self.term, self.degree
 
     def is_margin_of(self, other: ColumnParts) -> bool:
         """Whether ``other`` is measured from this column."""
@@ -59,8 +60,8 @@ class ColumnParts:
             return False
         if self.numeric < other.numeric:
             return True
-        functions = len(self.numeric) == len(other.numeric) and self.term != other.term
-        return functions and self.variables <= other.variables
+        powers = self.degree >= 0 and other.degree > 0 and self.variables <= other.variables
+        return powers and len(self.numeric) == len(other.numeric)
 
 
 def column_parts(expressions: Sequence[Any]) -> list[ColumnParts]:
@@ -79,7 +80,6 @@ def column_parts(expressions: Sequence[Any]) -> list[ColumnParts]:
             if is_numeric
             for name in _variables(component)
         )
-        plain = not any(isinstance(c, Call) for c, n in zip(components, numeric, strict=True) if n)
         factors = frozenset(
             str(c.name) for c, is_numeric in zip(components, numeric, strict=True) if not is_numeric
         )
@@ -89,8 +89,24 @@ def column_parts(expressions: Sequence[Any]) -> list[ColumnParts]:
                 for component, i, is_numeric in zip(components, index, numeric, strict=True)
                 if is_numeric
             )
-            out.append(ColumnParts(term, own, variables, factors, plain))
+            degrees = [
+                _degree(component, i)
+                for component, i, is_numeric in zip(components, index, numeric, strict=True)
+                if is_numeric
+            ]
+            degree = -1 if -1 in degrees else sum(degrees)
+            out.append(ColumnParts(term, own, variables, factors, degree))
     return out
+
+
+def _degree(component: Any, column: int) -> int:
+    """See :class:`ColumnParts`."""
+    if not isinstance(component, Call):
+        return 0
+    if component.call.callee == "I":
+        return 1
+    learned = getattr(component.call, "stateful_transform", None)
+    return column + 1 if getattr(learned, "raw", False) else -1
 
 
 def _width(component: Any) -> int:

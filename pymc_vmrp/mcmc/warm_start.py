@@ -23,7 +23,7 @@ from pymc_vmrp.mcmc.build import build_pymc
 from pymc_vmrp.mcmc.build_whitened import WHITENED, build_whitened
 from pymc_vmrp.mcmc.free_values import free_values
 from pymc_vmrp.mcmc.whitening import whitening
-from pymc_vmrp.results.idata import posterior_dataset, read_draws
+from pymc_vmrp.results.idata import check_finite_draws, posterior_dataset, read_draws
 from pymc_vmrp.results.mixture import MixturePosterior
 from pymc_vmrp.results.posterior import VariationalPosterior
 
@@ -145,7 +145,7 @@ def start_from(model: pm.Model, earlier: xr.DataTree, random_seed: int | None) -
         Where ``earlier`` has no draws, or lacks a free variable of the model, or has it in another
         shape.
     """
-    posterior = posterior_dataset(earlier).stack(sample=("chain", "draw"))
+    posterior = posterior_dataset(earlier, "warm_start").stack(sample=("chain", "draw"))
     size = min(posterior.sizes["sample"], _DRAWS)
     rng = np.random.default_rng(random_seed)
     chosen = rng.choice(posterior.sizes["sample"], size, replace=False)
@@ -160,6 +160,7 @@ def start_from(model: pm.Model, earlier: xr.DataTree, random_seed: int | None) -
                 f"{rv.name!r} has shape {found.shape[1:]} in warm_start=, and "
                 f"{tuple(shapes[rv.name])} in the model: it is of another model or other data."
             )
+        check_finite_draws(rv.name, found, "warm_start")
         values[rv.name] = found
     return Start(model, values, size, 0)
 
@@ -243,7 +244,7 @@ def _draws(glmm: GLMM, earlier: WarmStart, random_seed: int | None) -> Draws:
     """Some draws of the fit, chosen at random."""
     if isinstance(earlier, VariationalPosterior | MixturePosterior):
         return earlier.sample(_DRAWS, random_seed)
-    flat = read_draws(glmm, earlier).flat()
+    flat = read_draws(glmm, earlier, argument="warm_start").flat()
     size = min(len(flat), _DRAWS)
     chosen = np.random.default_rng(random_seed).choice(len(flat), size, replace=False)
     return flat.take(chosen)

@@ -143,6 +143,15 @@ def group_cells(frame: pd.DataFrame, columns: Sequence[str]) -> Groups:
     )
 
 
+def by_group(values: Any) -> pd.Series:
+    """A DataArray of one value per group as a Series, indexed by the columns in either layout."""
+    if GROUP_DIM in values.dims:
+        along = [name for name, c in values.coords.items() if c.dims == (GROUP_DIM,)]
+        values = values.set_xindex([name for name in along if name != GROUP_DIM])
+    series: pd.Series = values.to_series()
+    return series
+
+
 @dataclass(frozen=True)
 class Shares:
     """Cells' weights within their group.

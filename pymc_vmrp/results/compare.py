@@ -67,7 +67,9 @@ def compare(
     if names is not None:
         missing = [name for name in names if name not in shared]
         if missing:
-            raise DataError(f"Not in both posteriors: {missing}. Both have {shared}.")
+            raise DataError(
+                f"var_names has {missing}, which are not in both posteriors. Both have {shared}."
+            )
         shared = list(names)
     rows = [
         {"label": label, "variable": name, **_statistics(x, y)}

@@ -157,7 +157,9 @@ def named_dataset(
     )
 
 
-def read_draws(glmm: GLMM, tree: xr.DataTree, centred_common: bool = False) -> Draws:
+def read_draws(
+    glmm: GLMM, tree: xr.DataTree, centred_common: bool = False, argument: str = "idata"
+) -> Draws:
     """Draws of shape (chain, draw, ...) from a DataTree's posterior.
 
     Raises
@@ -165,7 +167,7 @@ def read_draws(glmm: GLMM, tree: xr.DataTree, centred_common: bool = False) -> D
     DataError
         Where the posterior lacks a variable of the model, or its levels differ.
     """
-    posterior = posterior_dataset(tree)
+    posterior = posterior_dataset(tree, argument)
     digest = tree.attrs.get("data_digest")
     if digest is not None and digest != data_digest(glmm):
         raise DataError(
@@ -197,7 +199,7 @@ def read_draws(glmm: GLMM, tree: xr.DataTree, centred_common: bool = False) -> D
                     "to another model or other data."
                 )
         variables[name] = value.transpose("chain", "draw", *dims).to_numpy()
-        _check_finite(name, variables[name])
+        check_finite_draws(name, variables[name], argument)
     return Draws(
         coefficients_from_variables(glmm, variables, centred_common),
         covariances_from_variables(glmm, variables),
@@ -205,7 +207,7 @@ def read_draws(glmm: GLMM, tree: xr.DataTree, centred_common: bool = False) -> D
     )
 
 
-def _check_finite(name: str, values: NDArray[Any], argument: str = "idata") -> None:
+def check_finite_draws(name: str, values: NDArray[Any], argument: str) -> None:
     """Raise DataError where draws are NaN, infinite or no numbers."""
     if values.dtype.kind not in "iuf":
         raise DataError(f"{argument}: the draws of {name!r} are not real numbers ({values.dtype}).")
@@ -223,7 +225,8 @@ def read_group(tree: Any, name: str, remedy: str, argument: str = "idata") -> xr
 
     if not isinstance(tree, xr.DataTree):
         raise DataError(
-            f"{argument} must be a DataTree, as fit() returns it, not a {qualified_name(tree)}."
+            f"{argument} must be a DataTree with a group {name!r}, as fit() returns it, not a "
+            f"{qualified_name(tree)}."
         )
     if name not in tree.children:
         raise DataError(f"{argument} has no group {name!r}: {remedy}")

@@ -55,6 +55,7 @@ def fixef(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Data
         One row per coefficient (``Intercept``, ``x``, ``educ[HS]``), with columns ``mean``,
         ``sd``, and ``eti90_lb``, ``eti90_ub`` for ``ci_prob=0.9``.
     """
+    check_probability("ci_prob", ci_prob)
     draws = _flat_draws(model, idata)
     return _fixef(model.glmm, draws, ci_prob)
 
@@ -74,6 +75,7 @@ def ranef(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Data
         :func:`fixef`. ``ranef(model, idata).loc["state"]`` are those of one factor, and
         ``["mean"].unstack("effect")`` puts a factor's effects side by side.
     """
+    check_probability("ci_prob", ci_prob)
     draws = _flat_draws(model, idata)
     glmm = model.glmm
     written = written_coefficients(glmm, draws.coefficients)
@@ -107,6 +109,7 @@ def varcorr(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Da
         gaussian and t families also ``sigma`` of the factor ``residual``. Columns as in
         :func:`fixef`.
     """
+    check_probability("ci_prob", ci_prob)
     draws = _flat_draws(model, idata)
     index, columns = [], []
     for group, centred in zip(model.glmm.groups, draws.covariances, strict=True):
@@ -130,6 +133,7 @@ def varcorr(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Da
 
 def summary(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
     """Everything but the effects of single levels; see :meth:`pymc_vmrp.Model.summary`."""
+    check_probability("ci_prob", ci_prob)
     glmm = model.glmm
     draws = _flat_draws(model, idata)
     parts = {"common": _fixef(glmm, draws, ci_prob)}
@@ -183,6 +187,7 @@ def icc(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFr
     """
     from pymc_vmrp.results.variance import between_variances, residual_variance
 
+    check_probability("ci_prob", ci_prob)
     draws = _flat_draws(model, idata)
     glmm = model.glmm
     if not glmm.groups:

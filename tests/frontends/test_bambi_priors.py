@@ -167,7 +167,7 @@ def nested(name, **arguments):
         ("1|age", nested("Uniform", lower="a", upper=2), "lower must be a number"),
         ("1|age", Prior("Normal", {"mu": "a", "sigma": 1}), r"1\|age.*mu must be a number"),
         ("1|age", nested("Uniform", upper=np.inf), "Uniform: upper must be finite"),
-        ("1+x|state", nested("HalfNormal"), r"2 correlated effects.*Neither.*\|\|"),
+        ("1+x|state", nested("HalfNormal"), r"2 correlated effects.*LKJ.*\|\|"),
     ],
 )
 def test_what_cannot_be_honoured_is_an_error_with_the_remedy(survey, key, prior, message):

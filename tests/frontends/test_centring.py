@@ -39,6 +39,8 @@ FORMULAS = [
     "y ~ s(x) + (x|c/g)",
     "y ~ poly(x, 2) + (poly(x, 2)|g)",
     "y ~ c/x + (c/x|g)",
+    "y ~ poly(x, 3, raw=True) + (poly(x, 2, raw=True)|g)",
+    "y ~ x + {x**2} + {x**3} + (1|g)",
 ]
 
 

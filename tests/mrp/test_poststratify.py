@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import warnings
 
 import arviz as az
 import numpy as np
@@ -244,3 +246,111 @@ def test_frames_are_checked(model, idata, cells):
         vmrp.poststratify(model, idata, cells.iloc[:0])
     with pytest.raises(vmrp.DataError, match="DataFrame"):
         vmrp.poststratify(model, idata, "cells.csv")
+
+
+def damaged(idata, name, value):
+    """A copy of a fit in which one draw of a variable is something else."""
+    copy = idata.copy(deep=True)
+    copy["posterior"][name][(0, 3)] = value
+    return copy
+
+
+@pytest.mark.parametrize("name", ["Intercept", "x", "1|state", "x|state_sigma", "1+x|state_corr"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_draws_that_are_not_finite_are_named(model, idata, cells, name, value):
+    bad = damaged(idata, name, value)
+    for call in (
+        lambda: vmrp.poststratify(model, bad, cells),
+        lambda: model.predict(bad),
+        lambda: model.summary(bad),
+        lambda: vmrp.ranef(model, bad),
+        lambda: vmrp.varcorr(model, bad),
+        lambda: vmrp.icc(model, bad),
+        lambda: vmrp.diagnose(model, bad),
+        lambda: model.fit(5, inference_method="gibbs", warm_start=bad),
+        lambda: vmrp.compare(bad, idata),
+    ):
+        with pytest.raises(vmrp.DataError, match=rf"{re.escape(name)}.*not finite"):
+            call()
+
+
+def test_a_variable_that_is_all_nan_is_not_left_out_of_comparisons(idata):
+    bad = idata.copy(deep=True)
+    bad["posterior"]["x"][:] = np.nan
+    with pytest.raises(vmrp.DataError, match="'x' are not finite"):
+        vmrp.compare(bad, idata)
+
+
+@pytest.mark.parametrize("column", ["x", "exposure"])
+def test_rates_beyond_the_largest_number_name_the_cell_and_its_column(survey, column):
+    data = survey.assign(exposure=1.0, k=survey["y"] + 1)
+    model = vmrp.Model("k ~ x + offset(np.log(exposure)) + (1|state)", data, family="poisson")
+    idata = model.fit(20, random_seed=1, hyperparameters="mean_field", progressbar=False)
+    cells = pd.DataFrame({"state": list("ABC"), "x": 0.0, "exposure": 1.0, "n": 1})
+    cells[column] = cells[column].where(cells.index != 1, 1e5 if column == "x" else 1e308)
+    cells.loc[1, "x"] += 5  # exp of which the exposure cannot be multiplied by
+    message = rf"row 1 of cells.*log link.*{column}"
+    with pytest.raises(vmrp.DataError, match=f"(?i){message}"):
+        vmrp.poststratify(model, idata, cells, by="state")
+    with pytest.warns(UserWarning, match=message.replace("cells", "data")) as told:
+        model.predict(idata, data=cells)
+    assert len(told) == 1
+    vmrp.poststratify(model, idata, cells.drop(index=1), by="state")
+
+
+@pytest.mark.parametrize("by", [None, "state"])
+def test_sums_of_huge_predictors_are_not_nan_in_silence(survey, by):
+    """1e308 − 1e308 on the logit scale."""
+    model = vmrp.Model("y ~ x + z + (1|state)", survey.assign(z=survey["x"].to_numpy()[::-1]))
+    idata = model.fit(50, random_seed=1, hyperparameters="mean_field", progressbar=False)
+    cells = pd.DataFrame({"state": ["A", "B"], "x": [1e308, 0.0], "z": [-1e308, 0.0], "n": 1})
+    idata["posterior"]["x"][:], idata["posterior"]["z"][:] = 5.0, 5.0
+    with pytest.raises(vmrp.DataError, match="row 0 of cells"):
+        vmrp.poststratify(model, idata, cells, by=by)
+
+
+def test_no_level_in_common_is_an_error(model, idata, cells):
+    lower = cells.assign(state=cells["state"].str.lower())
+    with pytest.raises(
+        vmrp.DataError,
+        match=r"no level in common in 'state'.*'a', 'b'.*'A', 'B'.*sample_new_groups",
+    ):
+        vmrp.poststratify(model, idata, lower, by="age")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vmrp.poststratify(model, idata, lower, by="age", sample_new_groups=True)
+
+
+def test_no_level_in_common_of_a_part_of_an_interaction_or_membership(survey):
+    data = survey.assign(other=survey["state"].to_numpy()[::-1])
+    cells = pd.DataFrame({"state": ["a", "b"], "other": "c", "age": "55+", "n": 1})
+    for formula, part in (
+        ("y ~ (1|state:age)", "'state'"), ("y ~ (1|mm(state, other))", r"'mm\(state, other\)'"),
+    ):  # fmt: skip
+        model = vmrp.Model(formula, data)
+        idata = model.fit(5, random_seed=1, hyperparameters="mean_field", progressbar=False)
+        with pytest.raises(vmrp.DataError, match=f"no level in common in {part}"):
+            vmrp.poststratify(model, idata, cells)
+
+
+def test_partial_overlap_is_one_warning(model, idata, cells):
+    new = cells.replace({"state": {"A": "a"}, "age": {"55+": "old"}})
+    with pytest.warns(UserWarning, match="'state'") as told:
+        vmrp.poststratify(model, idata, new, by="state")
+    assert len(told) == 1
+    assert "5 of the 6 levels of 'state'" in str(told[0].message)
+    assert "2 of the 3 levels of 'age'" in str(told[0].message)
+    assert told[0].filename == __file__
+    with pytest.raises(vmrp.DataError, match=r"never saw.*'a'"):
+        vmrp.poststratify(model, idata, new, by="state", sample_new_groups=False)
+
+
+def test_the_order_and_the_chunks_of_cells_do_not_decide_about_overlap(model, idata, cells):
+    new = cells.assign(state=np.where(cells.index == len(cells) - 1, "A", "z"))
+    with pytest.warns(UserWarning, match="1 of the 2 levels of 'state'"):
+        vmrp.poststratify(model, idata, new, chunk_size=1)
+
+
+def test_complex_weights_are_refused(model, idata, cells):
+    with pytest.raises(vmrp.DataError, match=r"'n' of cells must be numeric.*complex"):
+        vmrp.poststratify(model, idata, cells.assign(n=1 + 0j))

@@ -66,7 +66,7 @@ def test_nothing_in_common():
         vmrp.compare(other, renamed)
     with pytest.raises(vmrp.DataError, match="posterior"):
         vmrp.compare(other, xr.DataTree())
-    with pytest.raises(vmrp.DataError, match="not dict"):
+    with pytest.raises(vmrp.DataError, match="not a dict"):
         vmrp.compare(other, {"posterior": 1})
 
 

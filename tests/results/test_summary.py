@@ -120,9 +120,9 @@ def test_models_without_groups(survey):
 
 @pytest.mark.parametrize("ci_prob", [0, 1, 90, "a", True])
 def test_bad_probabilities(model, idata, ci_prob):
-    with pytest.raises(vmrp.DataError, match="ci_prob"):
+    with pytest.raises(vmrp.VmrpError, match="ci_prob"):
         model.summary(idata, ci_prob)
-    with pytest.raises(vmrp.DataError, match=r"first argument must be the vmrp\.Model"):
+    with pytest.raises(vmrp.DataError, match=r"first argument must be a vmrp\.Model"):
         vmrp.fixef(idata, model)
 
 
@@ -286,3 +286,41 @@ def test_checks_that_cannot_be_made(model, idata, replicated, survey):
             vmrp.ppc_by_group(replicated, bad)
     with pytest.raises(vmrp.DataError, match="missing values in 1 rows"):
         vmrp.ppc_by_group(replicated, survey["state"].where(survey.index > 0))
+
+
+def test_checks_of_a_bambi_fit_are_those_of_the_same_model(survey):
+    """Also where the tree is Bambi's own, which has no constant_data."""
+    bmb = pytest.importorskip("bambi")
+    model = bmb.Model("y ~ x + (1|state)", survey, family="bernoulli")
+    idata = vmrp.fit(model, draws=100, random_seed=1, hyperparameters="mean_field")
+    with pytest.raises(vmrp.DataError, match=r"no group 'posterior_predictive'.*Bambi"):
+        vmrp.ppc_by_group(idata, survey["state"])
+    model.predict(idata, kind="response", random_seed=1)
+    table = vmrp.ppc_by_group(idata, survey["state"])
+    np.testing.assert_allclose(table["observed"], survey.groupby("state")["y"].mean())
+    assert (table["mean"] - table["observed"]).abs().max() < 0.1
+    bare = idata.copy()
+    del bare["constant_data"]
+    pd.testing.assert_frame_equal(vmrp.ppc_by_group(bare, survey["state"]), table)
+    del bare["observed_data"]
+    with pytest.raises(vmrp.DataError, match="no group 'observed_data'"):
+        vmrp.ppc_by_group(bare, survey["state"])
+
+
+def test_checks_of_responses_under_another_dimension(replicated, survey):
+    """As pm.sample_posterior_predictive lays them out."""
+    groups = {
+        name: replicated[name].to_dataset().rename(__obs__="y_dim_0")
+        for name in ("posterior_predictive", "observed_data")
+    }
+    tree = xr.DataTree.from_dict(groups)
+    expected = vmrp.ppc_by_group(replicated, survey["state"])
+    pd.testing.assert_frame_equal(vmrp.ppc_by_group(tree, survey["state"]), expected)
+
+
+def test_responses_that_are_not_finite_are_named(replicated, survey):
+    bad = replicated.copy(deep=True)
+    bad["posterior_predictive"]["y"] = bad["posterior_predictive"]["y"].astype(float)
+    bad["posterior_predictive"]["y"][0, 3, 17] = np.nan
+    with pytest.raises(vmrp.DataError, match=r"replicated responses of 1 rows.*row 17"):
+        vmrp.ppc_by_group(bad, survey["state"])
