@@ -227,12 +227,15 @@ class Model:
         and binary regression.
         """
         from pymc_vmrp.approximation import approximate
+        from pymc_vmrp.interrupts import held
 
-        return approximate(
-            self.glmm, bound=bound, tol=tol, max_iter=max_iter, solver=solver,
-            accelerate=accelerate, expansion=expansion, hyperparameters=hyperparameters,
-            theta_ess=theta_ess, progressbar=progressbar, factorization=factorization, kept=kept,
-        )  # fmt: skip
+        with held():
+            return approximate(
+                self.glmm, bound=bound, tol=tol, max_iter=max_iter, solver=solver,
+                accelerate=accelerate, expansion=expansion, hyperparameters=hyperparameters,
+                theta_ess=theta_ess, progressbar=progressbar, factorization=factorization,
+                kept=kept,
+            )  # fmt: skip
 
     def fit(
         self,
@@ -301,6 +304,7 @@ class Model:
         if warm_start is not None and inference_method not in ("nuts", "gibbs"):
             raise VmrpError("warm_start= is for inference_method='nuts' and 'gibbs'.")
         if inference_method == "cavi":
+            from pymc_vmrp.interrupts import finish, held
             from pymc_vmrp.results.idata import variational_datatree
 
             unknown = set(kwargs) - set(CAVI_ARGUMENTS)
@@ -310,13 +314,14 @@ class Model:
                     f"besides its own it takes {', '.join(CAVI_ARGUMENTS)}."
                 )
             self._check_memory_of_draws(draws, log_likelihood)
-            posterior = self.approximate(progressbar=progressbar, **kwargs)
-            return self._signed(
-                variational_datatree(
-                    posterior, self.observations, draws, random_seed, log_likelihood
-                ),
-                inference_method,
-            )
+            with held():
+                posterior = self.approximate(progressbar=progressbar, **kwargs)
+                tree = finish(
+                    lambda: variational_datatree(
+                        posterior, self.observations, draws, random_seed, log_likelihood
+                    )
+                )
+                return self._signed(tree, inference_method)
         if inference_method == "gibbs":
             from pymc_vmrp.sampling import DEFAULT_CHAINS, DEFAULT_TUNE, sample_gibbs
 
