@@ -36,7 +36,7 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results."
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of all random numbers.")
 ]
-Draws = Annotated[int, typer.Option(min=1, help="Posterior draws (per chain).")]
+Draws = Annotated[int, typer.Option(min=2, help="Posterior draws (per chain).")]
 SpreadsheetSafe = Annotated[
     bool,
     typer.Option(

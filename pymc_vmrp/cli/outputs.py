@@ -61,9 +61,12 @@ class Results:
                 raise DataError(
                     f"{path} is read, and would be overwritten or removed: choose another --out."
                 )
-        for name in owned:
-            if (out / name).is_dir() and not (out / name).is_symlink():
-                raise DataError(f"{out / name} is a folder: move it, or choose another --out.")
+        try:
+            folders = [n for n in owned if (out / n).is_dir() and not (out / n).is_symlink()]
+        except OSError as error:
+            raise _unusable(out, error) from error
+        if folders:
+            raise DataError(f"{out / folders[0]} is a folder: move it, or choose another --out.")
 
     def __enter__(self) -> Self:
         """Make the folder, before work that takes long."""
@@ -75,9 +78,7 @@ class Results:
             self._stage.mkdir()
         except OSError as error:
             self._leave_nothing()
-            raise DataError(
-                f"--out {self.out} cannot be used as a folder for the results: {error.strerror}."
-            ) from error
+            raise _unusable(self.out, error) from error
         return self
 
     def __exit__(
@@ -110,7 +111,7 @@ class Results:
 
     def _add(self, name: str, content: bytes | memoryview) -> None:
         with reported(self.out / name):
-            write_bytes_here(self._stage / name, content)
+            _write(self._stage / name, content)
         self.names.append(name)
 
     def publish(self) -> None:
@@ -151,7 +152,13 @@ class Results:
         return self.out / INTERRUPTED
 
 
-def write_bytes_here(path: Path, content: bytes | memoryview) -> None:
+def _unusable(out: Path, error: OSError) -> DataError:
+    return DataError(
+        f"--out {out} cannot be used as a folder for the results: {error.strerror or error}."
+    )
+
+
+def _write(path: Path, content: bytes | memoryview) -> None:
     """Write a file in a temporary folder, and wait until it is on the disk."""
     with path.open("wb") as file:
         file.write(content)
