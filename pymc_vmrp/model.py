@@ -85,6 +85,11 @@ class Model:
         pseudo-likelihood: scale them to sum to the number of respondents, or to the effective
         sample size, since the posterior takes their sum for the amount of data. Fractions are
         allowed.
+    environment : {"caller", "command line", "saved"}
+        Which functions and constants the formula may name, besides those of formulas themselves
+        (``scale``, ``center``, ``poly``, ``bs``, ``C``, ``I``, ``offset``, ...): those of the
+        calling code, or numpy's functions of single rows alone, such as ``np.log``. "saved" is
+        for a formula that was read from a file, which is data and must not run code.
 
     Attributes
     ----------
@@ -115,18 +120,18 @@ class Model:
         *,
         link: str | None = None,
         weights: str | None = None,
+        environment: str = "caller",
     ) -> None:
         # formulae is imported here and not above: `import pymc_vmrp` must stay quick
-        from formulae.environment import Environment
-
         from pymc_vmrp.frontends.assemble import assemble
         from pymc_vmrp.frontends.formula import parse_formula
+        from pymc_vmrp.frontends.names import capture
 
-        env = Environment.capture(1)
+        names = capture(environment, 1)
         parsed = parse_formula(formula)
         chosen = get_family(family, link)
         self._assembled = assemble(
-            parsed, data, chosen, priors, center_predictors, dropna, weights, env
+            parsed, data, chosen, priors, center_predictors, dropna, weights, names
         )
         self.formula = formula
         self.family = chosen.name

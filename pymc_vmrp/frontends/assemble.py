@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from formulae.environment import Environment
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError, PriorError
@@ -18,7 +17,7 @@ from pymc_vmrp.frontends.bambi_priors import (
     is_bambi_prior,
     scale_prior,
 )
-from pymc_vmrp.frontends.calls import formula_environment
+from pymc_vmrp.frontends.calls import bind_names
 from pymc_vmrp.frontends.checks import (
     abbreviate,
     check_columns,
@@ -40,6 +39,7 @@ from pymc_vmrp.frontends.effects import Block
 from pymc_vmrp.frontends.family_parameters import family_parameters, response_scale
 from pymc_vmrp.frontends.formula import ParsedFormula
 from pymc_vmrp.frontends.identify import check_identified, warn_of_single_answers
+from pymc_vmrp.frontends.names import Environment
 from pymc_vmrp.frontends.pooling import cell_keys, check_offset, pool_rows
 from pymc_vmrp.frontends.response import (
     KnownArgument,
@@ -47,6 +47,7 @@ from pymc_vmrp.frontends.response import (
     known_argument,
     proportion_arguments,
     read_response,
+    response_nodes,
 )
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart, check_improper
@@ -95,23 +96,23 @@ def assemble(
     center_predictors: bool,
     dropna: bool,
     weights: str | None,
-    env: Environment,
+    environment: Environment,
 ) -> Assembled:
     """Build the GLMM; see :class:`pymc_vmrp.Model` for the arguments and errors."""
     frame = check_frame(data, "data")
-    env = formula_environment(env)
-    predictors = needed_columns(parsed, frame, env)
-    of_response = response_columns(parsed, frame, env)
+    names = bind_names(parsed, response_nodes(parsed.response), frame.columns, environment)
+    predictors = needed_columns(parsed, frame, names)
+    of_response = response_columns(parsed, frame, names)
     columns = [*of_response, *predictors, *_weight_columns(weights, frame)]
     _check_response_is_no_predictor(parsed, predictors)
     frame = drop_or_refuse_missing(frame, list(dict.fromkeys(columns)), "data", dropna)
     check_name(parsed.response.name)
-    response = read_response(parsed.response, frame, env, family)
+    response = read_response(parsed.response, frame, names, family)
     row_weights = None if weights is None else check_weights(frame[weights], "data")
     keys = cell_keys(family, response.y, response.trials)
     counted = Rows(response.y, response.trials, row_weights, None, response.sd)
     trials = counted.ones if response.trials is None else counted.weighted(response.trials)
-    learned = fit_encoder(parsed, frame, env, keys, family.absorbs_offset, trials)
+    learned = fit_encoder(parsed, frame, names, keys, family.absorbs_offset, trials)
     encoder, cells, rows = learned.encoder, learned.cells, learned.rows
     if not encoder.intercept and not encoder.common_terms and not rows.codes:
         raise FormulaError(f"The formula {parsed.text!r} has nothing to estimate: add a term.")
@@ -151,7 +152,7 @@ def assemble(
             f"Two parts of the model would both be called {clash!r} in the results: rename the "
             "column, or leave one of the terms out."
         )
-    known = known_argument(parsed.response, of_response, env)
+    known = known_argument(parsed.response, of_response, names)
     return Assembled(glmm, encoder, response.event, observations, known)
 
 

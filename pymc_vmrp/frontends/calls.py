@@ -4,30 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from formulae.categorical import ENCODINGS
-from formulae.environment import Environment
-from formulae.terms.call import Call
 from formulae.terms.variable import Variable
-from formulae.transforms import TRANSFORMS, Offset
+from formulae.transforms import Offset
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.formula import ParsedFormula, predictor_terms
+from pymc_vmrp.frontends.names import Environment, Names, bind
+from pymc_vmrp.frontends.resolve import FormulaCall
 
 
-def formula_environment(env: Environment) -> Environment:
-    """The user's names behind formulae's own transformations."""
-    return Environment([{**TRANSFORMS, **ENCODINGS}]).with_outer_namespace(env.namespace)
+def bind_names(
+    parsed: ParsedFormula,
+    response_nodes: Sequence[Any],
+    columns: Collection[str],
+    environment: Environment,
+) -> Names:
+    """What the functions and constants of a formula are; its calls remember it."""
+    calls = [
+        component
+        for _, term in predictor_terms(parsed)
+        for component in term.components
+        if isinstance(component, FormulaCall)
+    ]
+    nodes = [call.call for call in calls] + list(response_nodes)
+    names = bind(nodes, columns, environment)
+    for call in (*calls, *parsed.response.components):
+        if isinstance(call, FormulaCall):
+            call.env = names
+    return names
 
 
 def evaluate_calls(
-    parsed: ParsedFormula, frame: pd.DataFrame, env: Environment
-) -> list[tuple[str, Call, Any]]:
+    parsed: ParsedFormula, frame: pd.DataFrame, names: Names
+) -> list[tuple[str, FormulaCall, Any]]:
     """Evaluate every call on all rows, so that stateful ones learn from all of them."""
     calls = []
     for name, term in predictor_terms(parsed):
@@ -42,7 +57,7 @@ def evaluate_calls(
                     )
                 continue
             with formulae_errors(name, "data"):
-                component.set_type(frame, env)
+                component.set_type(frame, names)
             if component.kind == "offset" and not parsed.is_offset(term):
                 raise FormulaError(
                     "offset(...) stands by itself, not inside a group-specific term."
@@ -82,7 +97,7 @@ def check_finite(values: NDArray[Any], name: str, what: str) -> None:
         )
 
 
-def check_rowwise(calls: list[tuple[str, Call, Any]], frame: pd.DataFrame) -> None:
+def check_rowwise(calls: list[tuple[str, FormulaCall, Any]], frame: pd.DataFrame) -> None:
     """Refuse transformations whose value in a row depends on the other rows.
 
     Cells, chunks and new data are evaluated apart from the data the model was built on, so
@@ -95,7 +110,7 @@ def check_rowwise(calls: list[tuple[str, Call, Any]], frame: pd.DataFrame) -> No
     for name, component, full in calls:
         for rows in subsets:
             try:
-                part = call_values(component.call.eval(frame.iloc[rows], component.env), len(rows))
+                part = call_values(component.values(frame.iloc[rows]), len(rows))
                 same = part.shape == full[rows].shape and (
                     np.allclose(part, full[rows], rtol=1e-9, atol=1e-12)
                     if full.dtype.kind == "f"

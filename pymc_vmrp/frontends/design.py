@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from formulae.environment import Environment
 from formulae.terms.call import Call
 from formulae.terms.terms import Intercept, Term
 from formulae.terms.terms import Model as TermSet
@@ -36,6 +35,7 @@ from pymc_vmrp.frontends.columns import (
 from pymc_vmrp.frontends.effects import Block, encode_blocks, fit_blocks, unseen_levels
 from pymc_vmrp.frontends.factors import check_factor_names, is_plain
 from pymc_vmrp.frontends.formula import ParsedFormula, predictor_terms
+from pymc_vmrp.frontends.names import Names
 from pymc_vmrp.frontends.smooths import (
     Smooth,
     SmoothRows,
@@ -138,7 +138,7 @@ class Encoder:
         total = np.zeros(len(frame))
         for call in self.offsets:
             with formulae_errors(call.name, what):
-                total += call_values(call.call.eval(frame, call.env), len(frame))
+                total += call_values(call.values(frame), len(frame))
         check_finite(total, "offset", what)
         return total
 
@@ -175,7 +175,7 @@ class Learned:
 def fit_encoder(
     parsed: ParsedFormula,
     data: pd.DataFrame,
-    env: Environment,
+    names: Names,
     keys: Sequence[NDArray[Any]] = (),
     absorbs_offset: bool = False,
     weights: NDArray[Any] | None = None,
@@ -187,8 +187,8 @@ def fit_encoder(
     parsed : ParsedFormula
     data : DataFrame
         Checked data without missing values in the needed columns.
-    env : Environment
-        Where functions and constants of the formula are looked up.
+    names : Names
+        What functions and constants of the formula are.
     keys : sequence of ndarray
         Further columns in which the rows of a cell agree, such as the response.
     absorbs_offset : bool
@@ -196,12 +196,12 @@ def fit_encoder(
     weights : ndarray, shape (rows,), optional
         How much each row counts where smooths are centred and scaled, such as its trials.
     """
-    needed = needed_columns(parsed, data, env)
+    needed = needed_columns(parsed, data, names)
     frame = pd.DataFrame(
         {name: tidy_column(data[name], "data") for name in needed}, index=data.index, copy=False
     )
-    calls = evaluate_calls(parsed, frame, env)
-    roles = _column_roles(parsed, frame, env)
+    calls = evaluate_calls(parsed, frame, names)
+    roles = _column_roles(parsed, frame, names)
     offset_calls = tuple(term.components[0] for term in parsed.offsets)
     offset = _sum_of_offsets(calls, offset_calls)
     if offset is not None and not absorbs_offset:
@@ -212,11 +212,11 @@ def fit_encoder(
     coded = {name: codes.take(cells.first) for name, codes in coded.items() if name in roles.coded}
     cell_frame = _cell_frame(frame, cells, coded, roles)
 
-    terms, intercept = _evaluate_common(parsed.common, cell_frame, env)
+    terms, intercept = _evaluate_common(parsed.common, cell_frame, names)
     common_terms = _common_terms(terms)
     common = gather(terms, cells.size)
     check_factor_names(parsed.bars)
-    blocks, codes, values = fit_blocks(parsed.bars, cell_frame, coded, env)
+    blocks, codes, values = fit_blocks(parsed.bars, cell_frame, coded, names)
     counts = cells.counts() if weights is None else cells.sum(weights)
     smooths, smooth_rows = fit_smooths(
         parsed.smooths, cell_frame, coded, counts, dict(frame.dtypes)
@@ -262,21 +262,21 @@ def _sum_of_offsets(
     return np.sum(values, axis=0) if values else None
 
 
-def needed_columns(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -> dict[str, str]:
+def needed_columns(parsed: ParsedFormula, data: pd.DataFrame, names: Names) -> dict[str, str]:
     """Data columns that the predictors use, each with the first term that uses it."""
     needed: dict[str, str] = {}
     for name, term in predictor_terms(parsed):
-        for variable in _columns_of(term, data, env):
+        for variable in _columns_of(term, data, names):
             needed.setdefault(variable, f"the term {name!r}")
     check_columns(data, needed, "data", needed)
     return needed
 
 
-def response_columns(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -> list[str]:
+def response_columns(parsed: ParsedFormula, data: pd.DataFrame, names: Names) -> list[str]:
     """Data columns that the response uses."""
-    names = _columns_of(parsed.response, data, env)
-    check_columns(data, names, "data", dict.fromkeys(names, "the response"))
-    return names
+    columns = _columns_of(parsed.response, data, names)
+    check_columns(data, columns, "data", dict.fromkeys(columns, "the response"))
+    return columns
 
 
 @dataclass(frozen=True)
@@ -298,18 +298,18 @@ class _Roles:
         return self.factors | (self.variables - self.calls)
 
 
-def _column_roles(parsed: ParsedFormula, data: pd.DataFrame, env: Environment) -> _Roles:
+def _column_roles(parsed: ParsedFormula, data: pd.DataFrame, names: Names) -> _Roles:
     factors = {id(bar.factor) for bar in parsed.bars}
     may_be_factors = {id(term) for smooth in parsed.smooths for term in smooth.terms}
     roles = _Roles(set(), set(), set())
     for _, term in predictor_terms(parsed):
         if parsed.is_offset(term):
             continue
-        names = {c.name for c in term.components if isinstance(c, Variable)}
-        (roles.factors if id(term) in factors else roles.variables).update(names)
-        roles.factors.update(names if id(term) in may_be_factors else ())
+        columns = {c.name for c in term.components if isinstance(c, Variable)}
+        (roles.factors if id(term) in factors else roles.variables).update(columns)
+        roles.factors.update(columns if id(term) in may_be_factors else ())
         calls = Term(*(c for c in term.components if isinstance(c, Call)))
-        roles.calls.update(_columns_of(calls, data, env))
+        roles.calls.update(_columns_of(calls, data, names))
     return roles
 
 
@@ -348,32 +348,30 @@ def _as_ordered(codes: Codes) -> pd.Categorical:
     )
 
 
-def _columns_of(term: Term, data: pd.DataFrame, env: Environment) -> list[str]:
+def _columns_of(term: Term, data: pd.DataFrame, names: Names) -> list[str]:
     """Data columns a term uses; only arguments of a call may be names of the user's code."""
-    names = set()
+    columns = set()
     for component in term.components:
         if isinstance(component, Call):
-            names |= {
+            columns |= {
                 name
                 for name in component.var_names
-                if name and (name in data.columns or name not in env.namespace)
+                if name and (name in data.columns or name not in names.constants)
             }
         elif isinstance(component.name, str):
-            names.add(component.name)
-    return sorted(names)
+            columns.add(component.name)
+    return sorted(columns)
 
 
 # --- common terms ----------------------------------------------------------------------------
 
 
-def _evaluate_common(
-    common: TermSet, frame: pd.DataFrame, env: Environment
-) -> tuple[list[Term], bool]:
+def _evaluate_common(common: TermSet, frame: pd.DataFrame, names: Names) -> tuple[list[Term], bool]:
     intercept = any(isinstance(term, Intercept) for term in common.common_terms)
     if not any(isinstance(term, Term) for term in common.common_terms):
         return [], intercept
     with formulae_errors("the common part", "data"):
-        common.eval(frame, env)
+        common.eval(frame, names)
     terms = [term for term in common.common_terms if isinstance(term, Term)]
     return terms, intercept
 

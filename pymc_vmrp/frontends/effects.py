@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from formulae.environment import Environment
 from formulae.terms.terms import Intercept
 from numpy.typing import NDArray
 
@@ -20,6 +19,7 @@ from pymc_vmrp.frontends.columns import check_known_levels, column_labels, gathe
 from pymc_vmrp.frontends.factors import Factor, encode_factor, fit_factor, unseen_keys
 from pymc_vmrp.frontends.formula import Bar, expression_name
 from pymc_vmrp.frontends.members import Members, fit_members, members_values
+from pymc_vmrp.frontends.names import Names
 from pymc_vmrp.frontends.special import MemberTerm
 from pymc_vmrp.glmm.codes import Codes
 from pymc_vmrp.glmm.spec import Effect
@@ -38,7 +38,7 @@ class Block:
 
 
 def fit_blocks(
-    bars: Sequence[Bar], frame: pd.DataFrame, coded: Mapping[str, Codes], env: Environment
+    bars: Sequence[Bar], frame: pd.DataFrame, coded: Mapping[str, Codes], names: Names
 ) -> tuple[list[Block], list[IntArray], list[FloatArray]]:
     """Learn the blocks from one row per cell; codes and values of each as well."""
     fitted: dict[str, tuple[Factor, IntArray]] = {}
@@ -46,7 +46,7 @@ def fit_blocks(
     codes: list[IntArray] = []
     values: list[FloatArray] = []
     for bar in bars:
-        expressions, effects, columns = _fit_effects(bar, bars, frame, env)
+        expressions, effects, columns = _fit_effects(bar, bars, frame, names)
         name = bar.factor.name
         check_name(name)
         factor: Factor | Members
@@ -95,7 +95,7 @@ def encode_blocks(
 
 
 def _fit_effects(
-    bar: Bar, bars: Sequence[Bar], frame: pd.DataFrame, env: Environment
+    bar: Bar, bars: Sequence[Bar], frame: pd.DataFrame, names: Names
 ) -> tuple[tuple[Any, ...], tuple[Effect, ...], FloatArray]:
     """The evaluated expressions left of a bar, their effects, and the columns of these."""
     # As in formulae and Bambi: with an intercept over the same factor, categories are contrasts.
@@ -114,7 +114,7 @@ def _fit_effects(
             effects.append(Effect("1"))
             continue
         with formulae_errors(f"{name}|{bar.factor.name}", "data"):
-            expression.set_type(frame, env)
+            expression.set_type(frame, names)
             expression.set_data(not has_intercept)
         width = two_dimensional(expression.data, len(frame)).shape[1]
         if width == 0:

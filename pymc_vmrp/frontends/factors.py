@@ -105,7 +105,7 @@ def fit_factor(
 def _component_values(component: Variable | Call, frame: pd.DataFrame) -> pd.Series:
     if isinstance(component, Variable):
         return frame[component.name]
-    value = component.call.eval(frame, component.env)
+    value = component.values(frame)
     value = value.data if type(value).__name__ == "CategoricalBox" else value
     if np.ndim(value) != 1:
         raise FormulaError(

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from formulae.parser import Parser
-from formulae.resolver import Resolver
 from formulae.scanner import Scanner
 from formulae.terms.call import Call
 from formulae.terms.terms import Intercept, NegatedIntercept, Response, Term
 from formulae.terms.terms import Model as TermSet
 
 from pymc_vmrp.errors import FormulaError
+from pymc_vmrp.frontends.resolve import resolve
 from pymc_vmrp.frontends.special import (
     SmoothCall,
     contains_members,
@@ -82,7 +82,7 @@ def parse_formula(formula: str) -> ParsedFormula:
         tree = _parse(formula)
         if getattr(getattr(tree, "operator", None), "kind", None) != "TILDE":
             raise FormulaError(f"The formula {formula!r} has no response: {_EXAMPLE}.")
-        response = Response(Resolver(tree.left).resolve()).term
+        response = Response(resolve(tree.left)).term
         if not isinstance(response.components[0].name, str):
             raise FormulaError(f"The response of {formula!r} is a number: {_EXAMPLE}.")
         _check_powers(tree.right)
@@ -108,7 +108,7 @@ def _offset(node: Any) -> Term | None:
     node = _strip(node)
     if type(node).__name__ != "Call" or node.callee.name.lexeme != "offset":
         return None
-    term: Term = Resolver(node).resolve()
+    term: Term = resolve(node)
     return term
 
 
@@ -196,7 +196,7 @@ def _sum(start: TermSet, addends: list[tuple[int, Any]]) -> TermSet:
     """Add and subtract terms one by one; 0 takes an intercept away, and − 0 gives it back."""
     total = start
     for sign, node in addends:
-        term = Resolver(node).resolve()
+        term = resolve(node)
         if sign > 0:
             total = total + term
         elif isinstance(term, NegatedIntercept):
@@ -262,7 +262,7 @@ def _bars(node: Any) -> list[Bar]:
         factors = read_members(node.right)
     else:
         _check_no_special(node.right)
-        factors = Resolver(node.right).resolve()
+        factors = resolve(node.right)
     terms = factors.common_terms if isinstance(factors, TermSet) else [factors]
     bars = []
     for factor in terms:

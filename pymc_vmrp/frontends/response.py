@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.calls import formulae_errors
 from pymc_vmrp.frontends.checks import abbreviate, check_columns, tidy_column
+from pymc_vmrp.frontends.evaluate import evaluate
+from pymc_vmrp.frontends.functions import PROPORTION
+from pymc_vmrp.frontends.names import Names
 from pymc_vmrp.glmm.codes import encode_column, look_up
 from pymc_vmrp.glmm.families.family import Family
 
 FloatArray = NDArray[np.float64]
-
-_PROPORTION = ("p", "prop", "proportion")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class ResponseRows:
 def is_proportion(term: Term) -> bool:
     """Whether the response is written p(successes, trials)."""
     component = term.components[0]
-    return isinstance(component, Call) and component.call.callee in _PROPORTION
+    return isinstance(component, Call) and component.call.callee in PROPORTION
 
 
 def proportion_arguments(term: Term) -> tuple[Any, Any]:
@@ -67,7 +68,7 @@ def proportion_arguments(term: Term) -> tuple[Any, Any]:
     return named["successes"], named["trials"]
 
 
-def read_response(term: Term, data: pd.DataFrame, env: Any, family: Family) -> ResponseRows:
+def read_response(term: Term, data: pd.DataFrame, names: Names, family: Family) -> ResponseRows:
     """Evaluate the response for every row.
 
     Raises
@@ -84,7 +85,7 @@ def read_response(term: Term, data: pd.DataFrame, env: Any, family: Family) -> R
                 f"The response {term.name!r} counts successes and trials: use family='binomial' "
                 f"or 'beta_binomial', not {family.name!r}."
             )
-        return _read_proportion(term, data, env)
+        return _read_proportion(term, data, names)
     if kind == "proportion":
         raise FormulaError(
             f"family={family.name!r} needs the response p(successes, trials), not {term.name!r}; "
@@ -96,10 +97,24 @@ def read_response(term: Term, data: pd.DataFrame, env: Any, family: Family) -> R
                 f"The response {term.name!r} has known standard deviations: use family='gaussian', "
                 f"not {family.name!r}."
             )
-        return _read_known_sd(term, data, env)
+        return _read_known_sd(term, data, names)
     return (
-        _read_binary(term, data, env) if kind == "binary" else _read_number(term, data, env, kind)
+        _read_binary(term, data, names)
+        if kind == "binary"
+        else _read_number(term, data, names, kind)
     )
+
+
+def response_nodes(term: Term) -> list[Any]:
+    """What is evaluated of the response: a call, or the arguments of p() or se()."""
+    component = term.components[0]
+    if not isinstance(component, Call):
+        return []
+    if is_proportion(term):
+        return list(proportion_arguments(term))
+    if has_known_sd(term):
+        return list(_known_sd_arguments(term))
+    return [component.call]
 
 
 def has_known_sd(term: Term) -> bool:
@@ -108,13 +123,13 @@ def has_known_sd(term: Term) -> bool:
     return isinstance(component, Call) and component.call.callee == "se"
 
 
-def _read_number(term: Term, data: pd.DataFrame, env: Any, kind: str) -> ResponseRows:
+def _read_number(term: Term, data: pd.DataFrame, names: Names, kind: str) -> ResponseRows:
     """Real, positive or whole numbers."""
     component = term.components[0]
     name = str(component.name)
     if isinstance(component, Call):
         with formulae_errors(name, "data"):
-            raw = component.call.eval(data, env)
+            raw = component.values(data)
         if np.ndim(raw) != 1 or len(raw) != len(data):
             raise DataError(f"The response {name!r} does not evaluate to one value per row.")
         column = pd.Series(np.asarray(raw), index=data.index, name=name)
@@ -161,10 +176,10 @@ def _finite_numbers(column: pd.Series, what: str) -> FloatArray:
     return values
 
 
-def _read_known_sd(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:
+def _read_known_sd(term: Term, data: pd.DataFrame, names: Names) -> ResponseRows:
     arguments = _known_sd_arguments(term)
-    y = _argument_numbers(arguments[0], data, env, f"The argument y of {term.name!r}")
-    sd = _positive_sds(arguments[1], data, env, term.name)
+    y = _argument_numbers(arguments[0], data, names, f"The argument y of {term.name!r}")
+    sd = _positive_sds(arguments[1], data, names, term.name)
     return ResponseRows(str(term.name), y, None, f"the mean of {arguments[0]}", sd)
 
 
@@ -177,12 +192,14 @@ def _known_sd_arguments(term: Term) -> tuple[Any, Any]:
     return named["y"], named["sd"]
 
 
-def _argument_numbers(argument: Any, data: pd.DataFrame, env: Any, what: str) -> FloatArray:
-    return _finite_numbers(pd.Series(np.broadcast_to(argument.eval(data, env), len(data))), what)
+def _argument_numbers(argument: Any, data: pd.DataFrame, names: Names, what: str) -> FloatArray:
+    return _finite_numbers(
+        pd.Series(np.broadcast_to(evaluate(argument, data, names), len(data))), what
+    )
 
 
-def _positive_sds(argument: Any, data: pd.DataFrame, env: Any, response: str) -> FloatArray:
-    sd = _argument_numbers(argument, data, env, f"The argument sd of {response!r}")
+def _positive_sds(argument: Any, data: pd.DataFrame, names: Names, response: str) -> FloatArray:
+    sd = _argument_numbers(argument, data, names, f"The argument sd of {response!r}")
     if (sd <= 0).any():
         raise DataError(
             f"The standard deviations of {response!r} must be positive, but are not in "
@@ -204,25 +221,25 @@ class KnownArgument:
         The argument as formulae evaluates it.
     columns : tuple of str
         Columns of the data that it reads.
-    env : Environment
+    names : Names
     """
 
     response: str
     kind: str
     argument: Any
     columns: tuple[str, ...]
-    env: Any
+    names: Names
 
     def read(self, data: pd.DataFrame, what: str) -> FloatArray:
         """Its value in each row of new data, shape (rows,); a DataError where it has none."""
         reason = f"the {self.kind} of {self.response!r}, which new responses are drawn with"
         check_columns(data, self.columns, what, dict.fromkeys(self.columns, reason))
         if self.kind == "sd":
-            return _positive_sds(self.argument, data, self.env, self.response)
-        return _counts(self.argument, data, self.env, self.response, self.kind)
+            return _positive_sds(self.argument, data, self.names, self.response)
+        return _counts(self.argument, data, self.names, self.response, self.kind)
 
 
-def known_argument(term: Term, columns: Collection[str], env: Any) -> KnownArgument | None:
+def known_argument(term: Term, columns: Collection[str], names: Names) -> KnownArgument | None:
     """Trials or standard deviations in the response, None without; ``columns`` it may read."""
     if is_proportion(term):
         kind, argument = "trials", proportion_arguments(term)[1]
@@ -231,15 +248,15 @@ def known_argument(term: Term, columns: Collection[str], env: Any) -> KnownArgum
     else:
         return None
     read = argument.accept(CallVarsExtractor(argument))
-    names = {read} if isinstance(read, str) else set(flatten_list(read))
-    return KnownArgument(str(term.name), kind, argument, tuple(sorted(names & set(columns))), env)
+    read = {read} if isinstance(read, str) else set(flatten_list(read))
+    return KnownArgument(str(term.name), kind, argument, tuple(sorted(read & set(columns))), names)
 
 
-def _read_binary(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:
+def _read_binary(term: Term, data: pd.DataFrame, names: Names) -> ResponseRows:
     component = term.components[0]
     if isinstance(component, Call):
         name, reference = str(component.name), None
-        result = component.call.eval(data, env)
+        result = component.values(data)
         if np.ndim(result) != 1 or len(result) != len(data):
             raise DataError(f"The response {name!r} does not evaluate to one value per row.")
         values = pd.Series(np.asarray(result), index=data.index, name=name)
@@ -300,9 +317,9 @@ def _binary_rows(name: str, event: NDArray[np.bool_], level: str) -> ResponseRow
     return ResponseRows(name, event.astype(np.int8), None, f"P({name} = {level})")
 
 
-def _read_proportion(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:
+def _read_proportion(term: Term, data: pd.DataFrame, names: Names) -> ResponseRows:
     successes, trials = (
-        _counts(argument, data, env, term.name, role)
+        _counts(argument, data, names, term.name, role)
         for argument, role in zip(proportion_arguments(term), ("successes", "trials"), strict=True)
     )
     above = successes > trials
@@ -316,8 +333,10 @@ def _read_proportion(term: Term, data: pd.DataFrame, env: Any) -> ResponseRows:
     return ResponseRows(str(term.name), successes, trials, f"P(success) in {term.name}")
 
 
-def _counts(argument: Any, data: pd.DataFrame, env: Any, response: str, role: str) -> FloatArray:
-    raw = argument.eval(data, env)
+def _counts(
+    argument: Any, data: pd.DataFrame, names: Names, response: str, role: str
+) -> FloatArray:
+    raw = evaluate(argument, data, names)
     series = pd.Series(raw if np.ndim(raw) else np.full(len(data), raw), index=None)
     if not pd.api.types.is_numeric_dtype(series):
         raise DataError(f"The {role} of {response!r} must be numbers, not {series.dtype}.")

@@ -166,9 +166,7 @@ def _numbers(call: SmoothCall, frame: pd.DataFrame, what: str) -> FloatArray:
     component = call.x.components[0]
     with formulae_errors(call.name, what):
         values = (
-            frame[component.name]
-            if isinstance(component, Variable)
-            else component.call.eval(frame, component.env)
+            frame[component.name] if isinstance(component, Variable) else component.values(frame)
         )
     series = pd.Series(values) if np.ndim(values) == 1 else None
     if series is None or kind_of(series) != "numbers" or series.dtype == "category":

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from formulae.resolver import Resolver
-from formulae.terms.call import Call
 from formulae.terms.call_resolver import LazyCall, LazyValue, LazyVariable
 from formulae.terms.terms import Term
 from formulae.terms.variable import Variable
 
 from pymc_vmrp.errors import FormulaError
 from pymc_vmrp.frontends.bases import BASES, SMALLEST
+from pymc_vmrp.frontends.resolve import FormulaCall, resolve_call
 
 _SMOOTHS = ("s", "rw")
 _DEFAULT_K = 10
@@ -108,7 +107,7 @@ def _strip(node: Any) -> Any:
 
 def read_smooth(node: Any) -> SmoothCall:
     """What a call of s() or rw() says; a FormulaError where it makes no sense."""
-    call = Resolver(_strip(node)).resolve().components[0].call
+    call = resolve_call(_strip(node))
     text = str(call)
     if len(call.args) != 1:
         raise FormulaError(f"{text}: {call.callee}() takes one predictor, as in {call.callee}(x).")
@@ -138,7 +137,7 @@ def _term(argument: Any, text: str) -> Term:
     if isinstance(argument, LazyVariable):
         return Term(Variable(argument.name))
     if isinstance(argument, LazyCall):
-        return Term(Call(argument))
+        return Term(FormulaCall(argument))
     raise FormulaError(
         f"{text}: the predictor must be a column, or a call such as np.log(x) or I(x * 2)."
     )
@@ -161,7 +160,7 @@ def _count(call: LazyCall, name: str, default: int, least: int, wanted: str) -> 
 
 def read_members(node: Any) -> MemberTerm:
     """What a call of mm() says; a FormulaError where it makes no sense."""
-    call = Resolver(_strip(node)).resolve().components[0].call
+    call = resolve_call(_strip(node))
     weights = call.kwargs.get("weights")
     unknown = set(call.kwargs) - {"weights"}
     columns = call.args
