@@ -14,7 +14,7 @@ from pymc_vmrp.model import Model
 class Specification:
     """See :class:`pymc_vmrp.Model`.
 
-    ``trusted`` says that the formula was typed by the user, not read from a file.
+    ``environment`` is "saved" where the formula comes from a file, which anybody may have written.
     """
 
     formula: str
@@ -22,7 +22,7 @@ class Specification:
     link: str | None = None
     weights: str | None = None
     dropna: bool = False
-    trusted: bool = True
+    environment: str = "command line"
 
     def model(self, survey: pd.DataFrame, quiet: bool = False) -> Model:
         """The model of a survey; ``quiet`` where its warnings have been seen."""
@@ -31,5 +31,5 @@ class Specification:
                 warnings.simplefilter("ignore", UserWarning)
             return Model(
                 self.formula, survey, family=self.family, dropna=self.dropna, link=self.link,
-                weights=self.weights,
+                weights=self.weights, environment=self.environment,
             )  # fmt: skip

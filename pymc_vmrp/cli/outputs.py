@@ -109,7 +109,7 @@ class Results:
         """Add a picture, as PNG."""
         self._add(name, figure_bytes(figure, "png"))
 
-    def _add(self, name: str, content: bytes | memoryview) -> None:
+    def _add(self, name: str, content: bytes) -> None:
         with reported(self.out / name):
             _write(self._stage / name, content)
         self.names.append(name)
@@ -158,7 +158,7 @@ def _unusable(out: Path, error: OSError) -> DataError:
     )
 
 
-def _write(path: Path, content: bytes | memoryview) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write a file in a temporary folder, and wait until it is on the disk."""
     with path.open("wb") as file:
         file.write(content)

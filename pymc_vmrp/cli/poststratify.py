@@ -46,7 +46,8 @@ def poststratify(
         tables = read_tables(survey, cells, join, level_order, saved.orders)
         specification = Specification(
             saved.formula if formula is None else formula,
-            saved.family, saved.link, saved.weights, dropna, trusted=formula is not None,
+            saved.family, saved.link, saved.weights, dropna,
+            "saved" if formula is None else "command line",
         )  # fmt: skip
         model = specification.model(tables.survey)
         target = Target(tuple(dict.fromkeys(by or [])), weights, seed)

@@ -35,7 +35,7 @@ class Refit:
         fast = self.model.fit(random_seed=target.seed, progressbar=False)
         start = time.perf_counter()
         slow = self.model.fit(
-            2000,
+            1000,
             inference_method="nuts",
             warm_start=fast,
             chains=2,

@@ -29,7 +29,7 @@ def check_is_file(path: Path) -> None:
         raise DataError(f"{path} is not a regular file: copy what it holds into one.")
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file or none.
 
     Raises

@@ -6,6 +6,7 @@ for code that unpacks them. Results have none of this, so all of it is refused.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,12 +50,14 @@ def read_tree(path: Path) -> xr.DataTree:
         raise DataError(f"{path} cannot be read as a NetCDF result: {reason}.") from error
 
 
-def tree_bytes(tree: xr.DataTree) -> memoryview:
+def tree_bytes(tree: xr.DataTree) -> bytes:
     """A DataTree as the bytes of a NetCDF file.
 
     Made in memory: HDF5 writes to the disk again and again, and a full one ends the process.
     """
-    return tree.to_netcdf(None, engine="h5netcdf")
+    buffer = io.BytesIO()
+    tree.to_netcdf(buffer, engine="h5netcdf")
+    return buffer.getvalue()
 
 
 def _look_through(path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import csv
 import gzip
 import io
 import lzma
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,15 +70,20 @@ def _check_names(names: list[Any], path: Path) -> None:
 
 
 def _read_text(content: bytes, separator: str) -> pd.DataFrame:
+    content = content.removeprefix(codecs.BOM_UTF8)
     header = next(csv.reader(io.StringIO(_first_line(content)), delimiter=separator), [])
     repeated = [name for i, name in enumerate(header) if name and name in header[:i]]
     if repeated:  # pandas would call the second one name.1
         raise DataError(f"it has more than one column called {repeated[0]!r}: keep one.")
-    # in one piece: else a column may be numbers in some blocks of rows and text in others
-    frame = pd.read_csv(io.BytesIO(content), sep=separator, low_memory=False)
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise DataError("its rows have more fields than its first line has names.")
-    return frame
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            # in one piece: else a column may be numbers in some blocks of rows and text in others
+            return pd.read_csv(
+                io.BytesIO(content), sep=separator, low_memory=False, index_col=False
+            )
+        except pd.errors.ParserWarning as error:
+            raise DataError("its rows have more fields than its first line has names.") from error
 
 
 def _first_line(content: bytes) -> str:
@@ -86,7 +93,7 @@ def _first_line(content: bytes) -> str:
         end = content.find(b"\n", start)
         line = content[start : end if end >= 0 else len(content)]
         if line.strip():
-            return line.decode("utf-8-sig").rstrip("\r")
+            return line.decode().rstrip("\r")
     return ""
 
 

@@ -1,19 +1,26 @@
-"""Reading tables and writing files."""
+"""Reading tables that may be damaged, empty or not what they say."""
 
 from __future__ import annotations
 
-import contextlib
+import bz2
+import gzip
+import lzma
+import zipfile
 
 import pandas as pd
 import pytest
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.files import atomic_write, read_table, read_tree
+from pymc_vmrp.files import read_table
 
 FRAME = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+TEXT = FRAME.to_csv(index=False)
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet", "t.tsv", "t.v2.csv"])
+@pytest.mark.parametrize(
+    "name",
+    ["t.csv", "t.csv.gz", "t.csv.bz2", "t.csv.xz", "t.csv.zip", "t.parquet", "t.tsv", "t.v2.csv"],
+)
 def test_tables_are_read_by_their_ending(tmp_path, name):
     path = tmp_path / name
     if name.endswith("parquet"):
@@ -23,35 +30,81 @@ def test_tables_are_read_by_their_ending(tmp_path, name):
     pd.testing.assert_frame_equal(read_table(path), FRAME, check_dtype=False)
 
 
-def test_bad_files(tmp_path):
-    with pytest.raises(vmrp.DataError, match="no file"):
-        read_table(tmp_path / "none.csv")
-    with pytest.raises(vmrp.DataError, match="no file"):
-        read_tree(tmp_path / "none.nc")
-    for name in ("t.xlsx", "t.parquet"):
-        (tmp_path / name).write_text("not a table")
-        with pytest.raises(vmrp.DataError, match=name):
+def test_categories_of_parquet_keep_their_order(tmp_path):
+    levels = pd.CategoricalDtype(["young", "middle", "old"], ordered=True)
+    frame = pd.DataFrame({"age": pd.Series(["old", "young"], dtype=levels)})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet")["age"].dtype == levels
+
+
+def zipped(path, *members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members:
+            archive.writestr(name, text)
+    return path.read_bytes()
+
+
+def flipped(content, at):
+    return content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
+
+
+LONG = (TEXT + "3,z\n" * 500).encode()
+DAMAGED = {
+    "empty.csv": b"",
+    "blank.csv": b"\n\n \n",
+    "latin.csv": "a,b\n1,é\n".encode("latin-1"),
+    "utf16.csv": TEXT.encode("utf-16"),
+    "ragged.csv": b"a,b\n1,2\n1,2,3\n",
+    "wide.csv": b"a,b\n1,2,3\n4,5,6\n",
+    "twice.csv": b"a,a\n1,2\n",
+    "quoted_twice.csv": b'\xef\xbb\xbf\n"a, b","a, b"\n1,2\n',
+    "quote.csv": b'a,b\n1,"2\n',
+    "not.csv.gz": b"not gzipped",
+    "cut.csv.gz": gzip.compress(LONG)[:-9],
+    "flipped.csv.gz": flipped(gzip.compress(LONG), 25),
+    "cut.csv.xz": lzma.compress(LONG)[:-20],
+    "not.csv.xz": b"not packed",
+    "flipped.csv.xz": flipped(lzma.compress(LONG), 45),
+    "cut.csv.bz2": bz2.compress(LONG)[:-9],
+    "not.csv.zip": b"PK\x03\x04junk",
+    "not.parquet": b"PAR1junkPAR1",
+    "none.parquet": b"",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_files_are_one_message(tmp_path, name):
+    (tmp_path / name).write_bytes(DAMAGED[name])
+    with pytest.raises(vmrp.DataError, match=rf"{name} cannot be read as a table: \S"):
+        read_table(tmp_path / name)
+
+
+def test_archives_hold_one_file(tmp_path):
+    zipped(tmp_path / "two.csv.zip", ("a.csv", TEXT), ("b.csv", TEXT))
+    zipped(tmp_path / "none.csv.zip")
+    content = zipped(tmp_path / "cut.csv.zip", ("a.csv", LONG.decode()))
+    (tmp_path / "cut.csv.zip").write_bytes(content[:-30])
+    (tmp_path / "flipped.csv.zip").write_bytes(flipped(content, 45))
+    for name in ("two", "none", "cut", "flipped"):
+        with pytest.raises(vmrp.DataError, match=f"{name}.csv.zip cannot be read as a table"):
+            read_table(tmp_path / f"{name}.csv.zip")
+
+
+def test_what_is_no_table(tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "t.xlsx").write_text("not a table")
+    for name, message in {
+        "none.csv": "no file",
+        "folder.csv": "is a folder",
+        "t.xlsx": "must end in",
+        "none.csv/x.csv": "no file",
+    }.items():
+        with pytest.raises(vmrp.DataError, match=message):
             read_table(tmp_path / name)
-    (tmp_path / "t.csv").write_text("")
-    with pytest.raises(vmrp.DataError, match=r"t\.csv"):
-        read_table(tmp_path / "t.csv")
-    (tmp_path / "t.nc").write_text("not a tree")
-    with pytest.raises(vmrp.DataError, match=r"t\.nc"):
-        read_tree(tmp_path / "t.nc")
 
 
-def test_a_failed_write_leaves_nothing_behind(tmp_path):
-    target = tmp_path / "out.csv"
-    target.write_text("old")
-    with contextlib.suppress(RuntimeError), atomic_write(target) as path:
-        path.write_text("half")
-        raise RuntimeError
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
-    with atomic_write(target) as path:
-        path.write_text("new")
-    assert target.read_text() == "new"
-    (tmp_path / "plain").touch()
-    assert target.stat().st_mode == (tmp_path / "plain").stat().st_mode
-    (tmp_path / "plain").unlink()
-    assert list(tmp_path.iterdir()) == [target]
+def test_a_column_is_one_kind_in_all_its_rows(tmp_path):
+    """Read in blocks, a column could be numbers in the first and text in the last of them."""
+    codes = [*["1"] * 300_000, "A"]
+    pd.DataFrame({"g": codes}).to_csv(tmp_path / "t.csv", index=False)
+    assert read_table(tmp_path / "t.csv")["g"].unique().tolist() == ["1", "A"]
