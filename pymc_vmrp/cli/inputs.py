@@ -13,7 +13,7 @@ import pandas as pd
 
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.files import read_table, read_tree
-from pymc_vmrp.frontends.checks import abbreviate, check_columns, kind_of, tidy_column
+from pymc_vmrp.frontends.checks import abbreviate, check_columns
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,11 +30,13 @@ class Tables:
 
     @property
     def orders(self) -> Orders:
-        """Levels in order, of the survey's columns that have one."""
+        """Levels in order, of the survey's text columns that have one."""
         return {
-            str(name): [str(level) for level in column.cat.categories]
+            str(name): list(column.cat.categories)
             for name, column in self.survey.items()
-            if isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.ordered
+            if isinstance(column.dtype, pd.CategoricalDtype)
+            and column.dtype.ordered
+            and _is_text(column.cat.categories)
         }
 
 
@@ -65,12 +67,36 @@ def read_tables(
     cell_frame = None if cells is None else _merge(read_table(cells), added, "cells")
     names = {*frame.columns, *([] if cell_frame is None else cell_frame.columns)}
     check_columns(pd.DataFrame(columns=sorted(names)), typed, "the data", _reason(typed))
-    tables = Tables(_ordered(frame, typed, "the survey"), None)
-    known = {**(saved or {}), **tables.orders}
-    tables = Tables(_ordered(tables.survey, known, "the survey"), None)
-    if cell_frame is not None:
-        cell_frame = _ordered(_ordered(cell_frame, typed, "cells"), tables.orders, None)
-    return Tables(tables.survey, cell_frame)
+    frame = _ordered(frame, typed, "the survey")
+    unordered = {n: levels for n, levels in (saved or {}).items() if not _has_order(frame, n)}
+    tables = Tables(_ordered(frame, unordered, "the survey"), None)
+    if cell_frame is None:
+        return tables
+    known = {n: levels for n, levels in tables.orders.items() if _knows_all(cell_frame, n, levels)}
+    return Tables(tables.survey, _ordered(_ordered(cell_frame, typed, "cells"), known, "cells"))
+
+
+def _has_order(frame: pd.DataFrame, name: str) -> bool:
+    """Whether nothing is to be ordered: numbers and ordered categories have an order."""
+    if name not in frame.columns:
+        return True
+    dtype = frame[name].dtype
+    return bool(getattr(dtype, "ordered", False)) or not _is_text(_levels(frame[name]))
+
+
+def _knows_all(frame: pd.DataFrame, name: str, levels: Sequence[str]) -> bool:
+    """Whether a column is text whose levels are all among these, and has no order yet."""
+    return not _has_order(frame, name) and set(_levels(frame[name])) <= set(levels)
+
+
+def _levels(column: pd.Series) -> pd.Index:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.categories
+    return pd.Index(column.dropna().unique())
+
+
+def _is_text(levels: pd.Index) -> bool:
+    return pd.api.types.infer_dtype(levels, skipna=True) in ("string", "empty")
 
 
 def _reason(typed: Orders) -> dict[str, str]:
@@ -91,31 +117,25 @@ def _read_order(text: str) -> tuple[str, list[str]]:
     return name, found
 
 
-def _ordered(frame: pd.DataFrame, orders: Orders, what: str | None) -> pd.DataFrame:
-    """Text columns as ordered categories; without ``what`` only where the levels are all known."""
+def _ordered(frame: pd.DataFrame, orders: Orders, what: str) -> pd.DataFrame:
+    """Text columns as ordered categories."""
     made = {}
     for name, levels in orders.items():
         if name not in frame.columns:
             continue
         column = frame[name]
-        own = isinstance(column.dtype, pd.CategoricalDtype)
-        values = column.cat.categories if own else pd.Index(column.dropna().unique())
-        if not own and kind_of(tidy_column(column.dropna(), what or "cells")) != "text":
-            if what is None:
-                continue
+        found = _levels(column)
+        if not _is_text(found):
             raise DataError(
-                f"--level-order {name}: the column of {what} holds numbers, which have an order."
+                f"--level-order {name}: the column of {what} holds no text. Numbers have an order."
             )
-        strange = [str(value) for value in values if str(value) not in levels]
-        if strange and what is None:
-            continue
+        strange = [value for value in found if value not in levels]
         if strange:
             raise DataError(
                 f"The order of {name!r} leaves out {abbreviate(strange)} of {what}: name all "
                 "levels in --level-order."
             )
-        if not own or what is not None:
-            made[name] = pd.Categorical(column.astype(object), list(levels), ordered=True)
+        made[name] = pd.Categorical(column.astype(object), list(levels), ordered=True)
     return frame.assign(**made)
 
 

@@ -71,10 +71,22 @@ def test_levels_that_the_survey_never_saw_are_no_error(folder):
         (["age=young,young"], "twice"),
         (["age=young,old", "age=old,young"], "twice for one column"),
         (["age=young,middle"], "leaves out 'old, very' of the survey"),
-        (["s=1,2"], "holds numbers"),
+        (["s=1,2"], "holds no text"),
         (["agee=1,2"], "did you mean 'age'"),
     ],
 )
 def test_orders_that_are_none(folder, typed, message):
     with pytest.raises(vmrp.DataError, match=message):
         read_tables(folder / "survey.csv", folder / "cells.csv", None, typed)
+
+
+def test_ordered_numbers_keep_their_categories(folder):
+    """They are no text: an order of text levels must not empty them."""
+    survey = pd.read_csv(folder / "survey.csv")
+    survey["k"] = pd.Categorical([3, 1, 2, 1], [3, 1, 2], ordered=True)
+    survey.to_parquet(folder / "k.parquet")
+    pd.DataFrame({"k": [1, 2, 3], "n": 1}).to_csv(folder / "k.csv", index=False)
+    tables = read_tables(folder / "k.parquet", folder / "k.csv", None, None, {"k": ["3", "1"]})
+    assert tables.survey["k"].tolist() == [3, 1, 2, 1]
+    assert tables.cells["k"].tolist() == [1, 2, 3]
+    assert "k" not in tables.orders
