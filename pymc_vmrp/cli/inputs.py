@@ -105,7 +105,11 @@ def _reason(typed: Orders) -> dict[str, str]:
 
 def _read_order(text: str) -> tuple[str, list[str]]:
     name, equals, levels = text.partition("=")
-    found = [level.strip() for level in next(csv.reader([levels], skipinitialspace=True), [])]
+    try:
+        fields = next(csv.reader([levels], skipinitialspace=True, strict=True), [])
+    except csv.Error:
+        fields = []
+    found = [level.strip() for level in fields]
     name = name.strip()
     if not equals or not name or len(found) < 2 or "" in found:
         raise DataError(

@@ -12,8 +12,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
+import typer
 
-from pymc_vmrp.cli.console import say
+from pymc_vmrp.cli.console import say, say_error
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.files import tree_bytes, write_bytes
 from pymc_vmrp.files.atomic import clean_up, remove, reported, temporary_name
@@ -117,7 +118,11 @@ class Results:
     def publish(self) -> None:
         """Put all files in their place, and say so."""
         stale = [n for n in self.owned if n not in self.names and os.path.lexists(self.out / n)]
-        finish(lambda: self._replace(stale))
+        try:
+            finish(lambda: self._replace(stale))
+        except KeyboardInterrupt:  # pressed twice
+            say_error(f"while files were put in place; look what is in {self.out}.", "Interrupted")
+            raise typer.Exit(130) from None
         names = ", ".join(self.names)
         say(f"Wrote to {self.out.resolve()}: {names}")
         if stale:
