@@ -32,6 +32,9 @@ class Target:
         Columns of the cells, each once.
     weights : str
     seed : int
+    new_groups : bool
+        Whether levels that the survey never saw are drawn anew without a word, even where it saw
+        none of the cells' levels.
     truth : Series, optional
         Of simulated data.
     """
@@ -39,14 +42,22 @@ class Target:
     by: tuple[str, ...]
     weights: str = "n"
     seed: int = 1
+    new_groups: bool = False
     truth: pd.Series | None = None
 
     def estimates(self, model: Model, tree: xr.DataTree, cells: pd.DataFrame) -> xr.DataTree:
         """See :func:`pymc_vmrp.poststratify`."""
         from pymc_vmrp.mrp.poststratify import poststratify
 
+        more = {"sample_new_groups": True} if self.new_groups else {}
         return poststratify(
-            model, tree, cells, weights=self.weights, by=list(self.by), random_seed=self.seed
+            model,
+            tree,
+            cells,
+            weights=self.weights,
+            by=list(self.by),
+            random_seed=self.seed,
+            **more,
         )
 
 
@@ -75,7 +86,7 @@ def estimate(
     cells = tables.cells
     assert cells is not None
     estimates = target.estimates(model, tree, cells)
-    table = _table(estimates, target, raw_means(model, tables.survey, cells, target.by))
+    table = estimates_table(estimates, target, raw_means(model, tables.survey, cells, target.by))
     print_table(table, "Poststratified estimates (mean, sd, 90% interval)")
     unseen = json.loads(estimates.attrs["unseen_levels"])
     if unseen:
@@ -128,7 +139,12 @@ def _kind(column: pd.Series) -> str | None:
         return "text"
 
 
-def _table(estimates: xr.DataTree, target: Target, raw: pd.DataFrame | None) -> pd.DataFrame:
+def estimates_table(
+    estimates: xr.DataTree, target: Target, raw: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Mean, sd, 90% interval and population of each group, with what is known of it."""
+    import xarray as xr
+
     draws = estimates["posterior"]["estimate"]
     sample = ("chain", "draw")
     parts = {
@@ -140,9 +156,11 @@ def _table(estimates: xr.DataTree, target: Target, raw: pd.DataFrame | None) -> 
     }
     if not target.by:
         return pd.DataFrame([{name: float(part) for name, part in parts.items()}])
-    frame = pd.DataFrame({name: part.to_series() for name, part in parts.items()})
-    frame = frame.dropna(subset="mean").reset_index()
+    # groups are a dimension for each column, or one dimension with the columns along it
+    groups = [dim for dim in draws.dims if dim not in sample]
     by = target.by
+    wide = xr.Dataset(parts).to_dataframe(dim_order=groups).reset_index()
+    frame = wide[[*by, *parts]].dropna(subset="mean").reset_index(drop=True)
     if raw is not None:
         matched = keys(frame, by).merge(raw, on=list(by), how="left")
         answers = matched["answers"].fillna(0).to_numpy()

@@ -42,6 +42,7 @@ def fit(
     ] = None,
     by: options.By = None,
     weights: options.Weights = "n",
+    sample_new_groups: options.NewGroups = False,
     join: options.Join = None,
     level_order: options.LevelOrder = None,
     method: Annotated[
@@ -79,7 +80,7 @@ def fit(
         steps = Steps(
             read_tables(survey, cells, join, level_order),
             Specification(formula, family, link, survey_weights, dropna),
-            Target(tuple(dict.fromkeys(by or [])), weights, seed),
+            Target(tuple(dict.fromkeys(by or [])), weights, seed, sample_new_groups),
             draws,
             method,
             nuts_rows,

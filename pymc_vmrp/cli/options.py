@@ -32,6 +32,14 @@ LevelOrder = Annotated[
         "double quotes); repeat it for several columns.",
     ),
 ]
+NewGroups = Annotated[
+    bool,
+    typer.Option(
+        "--sample-new-groups",
+        help="Draw the effects of levels that the survey never saw anew without a warning, also "
+        "where it saw none of a factor's levels in the cells (else an error).",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of all random numbers.")

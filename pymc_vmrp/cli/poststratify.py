@@ -21,6 +21,7 @@ def poststratify(
     cells: Annotated[Path, typer.Argument(help="Population cells, one row per cell.")],
     by: options.By = None,
     weights: options.Weights = "n",
+    sample_new_groups: options.NewGroups = False,
     join: options.Join = None,
     level_order: options.LevelOrder = None,
     formula: Annotated[
@@ -50,6 +51,6 @@ def poststratify(
             "saved" if formula is None else "command line",
         )  # fmt: skip
         model = specification.model(tables.survey)
-        target = Target(tuple(dict.fromkeys(by or [])), weights, seed)
+        target = Target(tuple(dict.fromkeys(by or [])), weights, seed, sample_new_groups)
         estimate(model, saved.tree, tables, target, results)
         results.publish()

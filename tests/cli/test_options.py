@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import pymc_vmrp as vmrp
+from pymc_vmrp.cli import estimates
 from pymc_vmrp.cli import run as steps
 from tests.cli.runner import run
 
@@ -193,6 +197,48 @@ def test_the_order_of_levels_is_kept_from_fit_to_poststratify(tmp_path):
     run(*again, folder=tmp_path)
     first, second = (pd.read_csv(tmp_path / f / "estimates.csv") for f in "ab")
     pd.testing.assert_frame_equal(first, second)
+
+
+def test_estimates_on_one_dimension_make_the_same_table():
+    """Sparse combinations of --by lie along one dimension, with the columns as coordinates."""
+    values = np.arange(6.0).reshape(1, 2, 3)
+    along = {"a": ("__group__", ["x", "y", "y"]), "b": ("__group__", [1, 1, 2])}
+    stacked = xr.Dataset({"estimate": (("chain", "draw", "__group__"), values)}, coords=along)
+    population = xr.Dataset({"population": ("__group__", [1.0, 2.0, 3.0])}, coords=along)
+    grid = xr.Dataset(
+        {"estimate": (("chain", "draw", "a", "b"), np.full((1, 2, 2, 2), np.nan))},
+        coords={"a": ["x", "y"], "b": [1, 2]},
+    )
+    counts = xr.Dataset({"population": (("a", "b"), np.zeros((2, 2)))}, coords=grid.coords)
+    for i, (a, b) in enumerate([(0, 0), (1, 0), (1, 1)]):
+        grid["estimate"][..., a, b] = values[..., i]
+        counts["population"][a, b] = i + 1.0
+    tables = [
+        estimates.estimates_table(
+            xr.DataTree.from_dict({"posterior": posterior, "constant_data": constant}),
+            estimates.Target(("a", "b")),
+            None,
+        )
+        for posterior, constant in ((stacked, population), (grid, counts))
+    ]
+    pd.testing.assert_frame_equal(*tables)
+    assert list(tables[0].columns[:3]) == ["a", "b", "mean"]
+
+
+@pytest.mark.skipif(
+    "sample_new_groups" not in inspect.signature(vmrp.poststratify).parameters,
+    reason="poststratify takes new levels without a word",
+)
+def test_levels_that_the_survey_never_saw(tmp_path):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"y": rng.normal(size=40), "g": np.resize(list("abcd"), 40)})
+    frame.to_csv(tmp_path / "s.csv", index=False)
+    pd.DataFrame({"g": list("ABCD"), "n": 1}).to_csv(tmp_path / "c.csv", index=False)
+    fit = ("fit", "s.csv", "-f", "y ~ (1|g)", "--family", "gaussian", "--cells", "c.csv")
+    run(*fit, "-o", "o", folder=tmp_path, code=1)
+    assert not (tmp_path / "o").exists()
+    ended = run(*fit, "-o", "o", "--sample-new-groups", folder=tmp_path)
+    assert "were drawn anew: g: 'A', 'B'" in ended.out
 
 
 def test_a_fit_that_fell_short_ends_with_3(folder, tmp_path, monkeypatch):
