@@ -20,6 +20,7 @@ from pymc_vmrp.cavi.run import Options, run
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
 from pymc_vmrp.glmm.spec import GLMM, Observations
+from pymc_vmrp.interrupts import interruptible
 from pymc_vmrp.progress import sweep_progress
 from pymc_vmrp.results.mixture import MixturePosterior
 from pymc_vmrp.results.posterior import VariationalPosterior
@@ -132,7 +133,7 @@ def _check_options(glmm: GLMM, options: Options, hyperparameters: str, theta_ess
 
 
 def _mean_field(glmm: GLMM, options: Options, progressbar: bool | None) -> VariationalPosterior:
-    with sweep_progress(progressbar) as callback:
+    with sweep_progress(progressbar) as bar, interruptible(bar) as callback:
         fit = run(glmm, options, callback)
     if not fit.converged:
         reason, remedy = {
@@ -151,7 +152,7 @@ def _mean_field(glmm: GLMM, options: Options, progressbar: bool | None) -> Varia
 def _integrated(
     glmm: GLMM, options: Options, theta_ess: float, progressbar: bool | None
 ) -> VariationalPosterior | MixturePosterior:
-    with sweep_progress(progressbar) as callback:
+    with sweep_progress(progressbar) as bar, interruptible(bar) as callback:
         first = run(glmm, replace(options, tol=max(options.tol, START_TOL)), callback)
         posterior: VariationalPosterior | MixturePosterior = VariationalPosterior(glmm, first)
         if not first.interrupted:

@@ -73,6 +73,7 @@ def fit(
     >>> idata = vmrp.fit(bambi_model, random_seed=1)  # doctest: +SKIP
     """
     from pymc_vmrp.frontends.bambi import is_bambi_model
+    from pymc_vmrp.interrupts import held
 
     if model is None:
         model = _model_of_context()
@@ -81,11 +82,13 @@ def fit(
     if is_bambi_model(model):
         from pymc_vmrp.bambi_models import fit_bambi
 
-        return fit_bambi(model, method, draws, random_seed, options)
+        with held():
+            return fit_bambi(model, method, draws, random_seed, options)
     if _is_pymc_model(model):
         from pymc_vmrp.pymc_models import fit_pymc
 
-        return fit_pymc(model, method, draws, random_seed, options)
+        with held():
+            return fit_pymc(model, method, draws, random_seed, options)
     raise VmrpError(
         "fit() takes a pm.Model, a bambi.Model or a pymc_vmrp.Model, not " + _described(model) + "."
     )

@@ -1,8 +1,17 @@
 """The errors and warnings a user of the package can meet; each message names what to do."""
 
+from pymc_vmrp.text import printable
+
+
+def _safe(error: BaseException) -> str:
+    """A message without the control characters that names and levels of data may hold."""
+    return printable(Exception.__str__(error), keep="\n")
+
 
 class VmrpError(ValueError):
     """Base class of the package's errors, so that one ``except`` catches them all."""
+
+    __str__ = _safe
 
 
 class FormulaError(VmrpError):
@@ -24,10 +33,16 @@ class ModelError(VmrpError):
 class PriorWarning(UserWarning):
     """A prior is accepted, but its posterior is improper, or it is hardly what was meant."""
 
+    __str__ = _safe
+
 
 class SamplingWarning(UserWarning):
     """MCMC has divergences, or its chains disagree or are too short to be trusted."""
 
+    __str__ = _safe
+
 
 class ConvergenceWarning(UserWarning):
     """The iterations stopped before the convergence criterion was met."""
+
+    __str__ = _safe

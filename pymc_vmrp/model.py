@@ -226,13 +226,16 @@ class Model:
         and binary regression.
         """
         from pymc_vmrp.approximation import approximate
+        from pymc_vmrp.interrupts import held
 
         check_progressbar(progressbar)
-        return approximate(
-            self.glmm, bound=bound, tol=tol, max_iter=max_iter, solver=solver,
-            accelerate=accelerate, expansion=expansion, hyperparameters=hyperparameters,
-            theta_ess=theta_ess, progressbar=progressbar, factorization=factorization, kept=kept,
-        )  # fmt: skip
+        with held():
+            return approximate(
+                self.glmm, bound=bound, tol=tol, max_iter=max_iter, solver=solver,
+                accelerate=accelerate, expansion=expansion, hyperparameters=hyperparameters,
+                theta_ess=theta_ess, progressbar=progressbar, factorization=factorization,
+                kept=kept,
+            )  # fmt: skip
 
     def fit(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from pymc_vmrp.arguments import names_of
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.results.compare import compare
 from pymc_vmrp.results.idata import posterior_dataset
+from pymc_vmrp.text import printable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,6 +52,20 @@ def plot_compare(
 
 def draw_comparison(table: pd.DataFrame, labels: tuple[str, str]) -> Figure:
     """The picture of :func:`plot_compare`, for a table that :func:`compare` made."""
+    with _plain_text():
+        return _draw_comparison(table, (printable(labels[0]), printable(labels[1])))
+
+
+@contextlib.contextmanager
+def _plain_text() -> Iterator[None]:
+    """Show names as they are: a ``$`` in them starts no formula, and TeX runs nothing."""
+    from matplotlib import rc_context
+
+    with rc_context({"text.parse_math": False, "text.usetex": False}):
+        yield
+
+
+def _draw_comparison(table: pd.DataFrame, labels: tuple[str, str]) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -89,7 +105,7 @@ def _at_least(axis: Any, centre: float, reach: float) -> None:
 
 
 def _name_rows(axis: Any, names: list[str]) -> None:
-    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_yticks(range(len(names)), [printable(name) for name in names], fontsize=8)
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.grid(axis="y", lw=0.3)
 
@@ -134,6 +150,13 @@ def plot_estimates(
     -------
     Figure
     """
+    with _plain_text():
+        return _draw_estimates(estimates, reference, reference_label)
+
+
+def _draw_estimates(
+    estimates: xr.DataTree, reference: pd.Series | None, reference_label: str
+) -> Figure:
     from matplotlib.figure import Figure
 
     posterior = posterior_dataset(estimates, "estimates")
@@ -157,15 +180,17 @@ def plot_estimates(
     axis.hlines(y, quantiles[1], quantiles[2], color="C0", lw=3)
     axis.plot(mean[order], y, "o", color="C0", ms=4, label="estimate, 50% and 90% intervals")
     if reference is not None:
-        axis.plot(reference.reindex(names), y, "x", color="C3", ms=5, label=reference_label)
-    axis.set_yticks(y, [str(name) for name in names], fontsize=7)
+        axis.plot(
+            reference.reindex(names), y, "x", color="C3", ms=5, label=printable(reference_label)
+        )
+    axis.set_yticks(y, [printable(name) for name in names], fontsize=7)
     axis.set_ylim(-0.8, len(names) - 0.2)
     axis.set_xlabel(
         "population share"
         if "formula" not in estimates.attrs
-        else f"population mean of {estimates.attrs['formula'].split('~')[0].strip()}"
+        else f"population mean of {printable(estimates.attrs['formula']).split('~')[0].strip()}"
     )
-    axis.set_ylabel(by)
+    axis.set_ylabel(printable(by))
     figure.legend(loc="outside upper center", ncols=2, fontsize=8)
     axis.grid(axis="y", lw=0.3)
     return figure

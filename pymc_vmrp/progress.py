@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pymc_vmrp.text import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -114,10 +116,12 @@ def row_progress(
     )
 
     progress = Progress(
-        TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
+        TextColumn("{task.fields[label]}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}", markup=False),
         TimeRemainingColumn(),
     )  # fmt: skip
-    task = progress.add_task("rows", total=rows)
+    # the label may hold a name of the user's, which is neither markup nor a format
+    task = progress.add_task("rows", total=rows, label=printable(label), unit=printable(unit))
     with _drawn_when_long(progress, show) as draw:
 
         def update(done: int) -> None:

@@ -15,6 +15,7 @@ from pymc_vmrp.gibbs.starts import dispersed_starts
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
 from pymc_vmrp.glmm.spec import GLMM, Observations
+from pymc_vmrp.interrupts import finish, held, interruptible
 from pymc_vmrp.progress import chain_progress
 from pymc_vmrp.results.diagnostics import chain_diagnostics, warn_of_diagnostics
 from pymc_vmrp.results.idata import datatree, read_draws
@@ -45,15 +46,18 @@ def sample_gibbs(
     log_prior: bool = False,
 ) -> xr.DataTree:
     """Sample by Gibbs; see :meth:`pymc_vmrp.Model.fit`."""
-    run = gibbs_chains(
-        glmm, draws=draws, tune=tune, chains=chains, cores=cores, thin=thin,
-        random_seed=random_seed, warm_start=warm_start, progressbar=progressbar, stacklevel=3,
-    )  # fmt: skip
-    tree = _chains_datatree(glmm, observations, run, tune, log_likelihood, log_prior)
-    diagnostics = chain_diagnostics(tree)
-    tree.attrs |= diagnostics
-    warn_of_diagnostics("Gibbs", diagnostics, stacklevel=3)
-    return tree
+    with held():
+        run = gibbs_chains(
+            glmm, draws=draws, tune=tune, chains=chains, cores=cores, thin=thin,
+            random_seed=random_seed, warm_start=warm_start, progressbar=progressbar, stacklevel=3,
+        )  # fmt: skip
+        tree = finish(
+            lambda: _chains_datatree(glmm, observations, run, tune, log_likelihood, log_prior)
+        )
+        diagnostics = finish(lambda: chain_diagnostics(tree))
+        tree.attrs |= diagnostics
+        warn_of_diagnostics("Gibbs", diagnostics, stacklevel=3)
+        return tree
 
 
 def gibbs_chains(
@@ -86,7 +90,8 @@ def gibbs_chains(
         starts = dispersed_starts(glmm, chains, rng)
     else:
         starts = _some_draws(glmm, warm_start, chains, rng)
-    with chain_progress(progressbar, chains, tune + draws * thin) as callback:
+    shown = chain_progress(progressbar, chains, tune + draws * thin)
+    with shown as bar, interruptible(bar) as callback:
         run = sample_chains(
             glmm, starts, draws, tune,
             thin=thin, random_seed=of_chains, cores=cores, callback=callback,

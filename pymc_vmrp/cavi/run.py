@@ -166,12 +166,12 @@ def _iterate(
     iterations: int = 1,
 ) -> Fit:
     """Sweep from ``state`` until convergence; ``iterations`` counts what was done before."""
-    coordinates = Coordinates(setup.glmm, setup.bound, np.sqrt(state.variance))
-    accelerator = _accelerator(options.accelerate, coordinates)
-    z = coordinates.encode(state.point)
     trace = [state.elbo]
     stopped, change = "", np.inf
     try:
+        coordinates = Coordinates(setup.glmm, setup.bound, np.sqrt(state.variance))
+        accelerator = _accelerator(options.accelerate, coordinates)
+        z = coordinates.encode(state.point)
         while not stopped:
             image = coordinates.encode(state.image)
             change = coordinates.change(state)
@@ -217,7 +217,7 @@ def _iterate(
         seconds=0.0,
         bound=setup.bound.name,
         solver=setup.solver.name,
-        accelerator=accelerator.name,
+        accelerator=options.accelerate,
         expansion=setup.expansion,
     )
 

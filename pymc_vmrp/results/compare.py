@@ -61,8 +61,7 @@ def compare(
     shared = [
         name
         for name in left.data_vars
-        if name in right.data_vars
-        and all(np.issubdtype(x[name].dtype, np.number) for x in (left, right))
+        if name in right.data_vars and all(x[name].dtype.kind in "fiu" for x in (left, right))
     ]
     if names is not None:
         missing = [name for name in names if name not in shared]

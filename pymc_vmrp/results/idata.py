@@ -187,6 +187,8 @@ def read_draws(
         if name not in posterior:
             raise DataError(f"The posterior has no variable {name!r}: it belongs to another model.")
         value = posterior[name]
+        if value.dtype.kind not in "fiu":
+            raise DataError(f"{name!r} holds no numbers in the posterior: the file is damaged.")
         if set(value.dims) != {"chain", "draw", *dims}:
             raise DataError(
                 f"{name!r} has dimensions {value.dims} in the posterior, not "

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
-import xarray as xr
 
 import pymc_vmrp as vmrp
-
-
-def run(*arguments, check=True, cwd=None):
-    result = subprocess.run(
-        [sys.executable, "-m", "pymc_vmrp.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "160"},
-    )
-    if check:
-        assert result.returncode == 0, result.stdout + result.stderr
-    return result
+from pymc_vmrp.files import read_tree
+from tests.cli.runner import run
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +38,8 @@ def fit(files, out, *more):
 
 def test_fit_poststratify_compare(files, tmp_path):
     result = fit(files, tmp_path / "a", "--seed", "1", "--diagnose")
-    assert "converged" in result.stdout
-    assert "Diagnosis: fine." in result.stdout
+    assert "converged" in result.out
+    assert "Diagnosis: fine." in result.out
     written = {path.name for path in (tmp_path / "a").iterdir()}
     assert written == {"diagnosis.csv", "fit.nc", "estimates.nc", "estimates.csv", "estimates.png"}
     table = pd.read_csv(tmp_path / "a" / "estimates.csv")
@@ -69,7 +58,7 @@ def test_fit_poststratify_compare(files, tmp_path):
         "compare", tmp_path / "a" / "fit.nc", tmp_path / "c" / "fit.nc",
         "--csv", tmp_path / "c.csv", "--plot", tmp_path / "c.png",
     )  # fmt: skip
-    assert "1|state_sigma" in result.stdout
+    assert "1|state_sigma" in result.out
     assert len(pd.read_csv(tmp_path / "c.csv")) > 20
     assert (tmp_path / "c.png").stat().st_size > 10_000
 
@@ -78,8 +67,8 @@ def test_fit_without_cells_prints_the_coefficients(files, tmp_path):
     result = run(
         "fit", files / "survey.csv", "-f", "support ~ male + (1|state)", "-o", tmp_path / "a"
     )
-    assert "1|state_sigma" in result.stdout
-    assert "male" in result.stdout
+    assert "1|state_sigma" in result.out
+    assert "male" in result.out
 
 
 @pytest.mark.parametrize(
@@ -114,24 +103,22 @@ def test_errors_are_one_message(files, arguments, message):
     (files / "one.csv").write_text("state,v\nS01,1\n")
     (files / "text.csv").write_text("male,v\nyes,1\n")
     (files / "twice.csv").write_text("state,v\nS01,1\nS01,2\n")
-    result = run(*arguments, check=False, cwd=files)
-    assert result.returncode == 1
-    assert message in result.stderr.replace("\n", " ")
-    assert "Traceback" not in result.stderr
+    result = run(*arguments, folder=files, code=1)
+    assert message in result.err
+    assert "Traceback" not in result.err
 
 
 def test_a_folder_that_cannot_be_made_is_one_message(files, tmp_path):
     (tmp_path / "taken").write_text("a file")
     result = run(
-        "fit", files / "survey.csv", "-f", "support ~ male", "-o", tmp_path / "taken", check=False
+        "fit", files / "survey.csv", "-f", "support ~ male", "-o", tmp_path / "taken", code=1
     )
-    assert result.returncode == 1
-    assert "taken" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert "taken" in result.err
+    assert "Traceback" not in result.err
 
 
 def test_help_lists_the_commands():
-    text = run("--help").stdout
+    text = run("--help").out
     for command in ("demo", "fit", "poststratify", "compare"):
         assert command in text
 
@@ -144,6 +131,57 @@ def test_demo(tmp_path):
         "fit.nc", "estimates.nc", "estimates.csv", "estimates.png",
         "comparison.csv", "comparison.png", "diagnosis.csv",
     }  # fmt: skip
-    assert "Mean absolute error against the truth" in result.stdout
-    with xr.open_datatree(tmp_path / "demo" / "estimates.nc", engine="h5netcdf") as tree:
-        assert tree["posterior"].sizes["state"] == 50
+    assert "Mean absolute error against the truth" in result.out
+    assert "0 divergences" in result.out
+    tree = read_tree(tmp_path / "demo" / "estimates.nc")
+    assert tree["posterior"].sizes["state"] == 50
+
+
+def command(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "pymc_vmrp.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "160"},
+        **options,
+    )
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_in_a_message(files, tmp_path):
+    (tmp_path / "mine").touch()
+    limit = (10_000, resource.RLIM_INFINITY)
+    result = command(
+        "fit", files / "survey.csv", "-f", "support ~ male", "-o", tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "fit.nc cannot be written: File too large" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.slow
+def test_nobody_reads_the_output_any_more(files, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    result = subprocess.run(
+        [sys.executable, "-m", "pymc_vmrp.cli", "fit", files / "survey.csv", "-f",
+         "support ~ male", "-o", tmp_path],
+        stdout=write, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    os.close(write)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "fit.nc").exists()
+
+
+@pytest.mark.slow
+def test_a_terminal_of_ascii(files, tmp_path):
+    frame = pd.read_csv(files / "survey.csv")
+    frame.assign(état="é").to_csv(tmp_path / "s.csv", index=False)
+    result = subprocess.run(
+        [sys.executable, "-m", "pymc_vmrp.cli", "fit", tmp_path / "s.csv", "-f",
+         "support ~ nosuchétat", "-o", tmp_path / "o"],
+        capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "nosuch\\xe9tat" in result.stderr

@@ -1,0 +1,75 @@
+"""The one place that prints: names, levels and paths come from data, and are shown as they are.
+
+Nothing passes through rich's markup (``[red]``), its emoji codes (``:b:``) or its highlighter, and
+control characters are escaped (:mod:`pymc_vmrp.text`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pymc_vmrp.text import one_line, printable, shown
+
+
+class _Console(Console):
+    """A console that lets the work go on when nobody reads any more (``| head``)."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+
+
+console = _Console()
+errors = Console(stderr=True)
+
+
+def say(text: object) -> None:
+    """Print text of one or more lines."""
+    console.print(Text(printable(text, keep="\n")), soft_wrap=True)
+
+
+def say_warning(message: object) -> None:
+    """Print a warning in one line, to stderr."""
+    _say_labelled("Warning:", "yellow", message)
+
+
+def say_error(message: object, label: str = "Error:") -> None:
+    """Print an error in one line, to stderr."""
+    _say_labelled(label, "bold red", message)
+
+
+def show_warning(message: Any, category: Any, *_: Any, **__: Any) -> None:
+    """What ``warnings.showwarning`` is on the command line: one line, without the place in code."""
+    if issubclass(category, UserWarning):
+        say_warning(message)
+
+
+def print_table(frame: pd.DataFrame, title: str) -> None:
+    """Print a data frame, numbers to three digits."""
+    table = Table(title=Text(printable(title)))
+    for name in frame.columns:
+        numeric = pd.api.types.is_float_dtype(frame[name])
+        table.add_column(Text(shown(name)), justify="right" if numeric else "left")
+    for row in frame.itertuples(index=False):
+        cells = zip(frame.columns, row, strict=True)
+        table.add_row(*(Text(_cell(str(name), value)) for name, value in cells))
+    console.print(table)
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if name == "population" else f"{value:.3f}"
+    return shown(value)
+
+
+def _say_labelled(label: str, style: str, message: object) -> None:
+    errors.print(Text.assemble((label, style), " ", one_line(message)), soft_wrap=True)
