@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+_NOT_FOR_USERS = (RuntimeWarning, FutureWarning, DeprecationWarning)
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -23,7 +25,8 @@ def quiet() -> Iterator[None]:
     logger.setLevel(logging.CRITICAL + 1)
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
+            for category in _NOT_FOR_USERS:
+                warnings.simplefilter("ignore", category)
             yield
     finally:
         logger.setLevel(level)
