@@ -161,7 +161,8 @@ def diagnose(
       beyond two are not to be trusted. Lower bounds, in the manner of TADDAA (Wang,
       Kasprzak & Huggins 2023).
     - leave-one-out by Pareto-smoothed importance sampling, corrected for q (Magnusson et al. 2019):
-      rows whose k̂ is above the limit are ones that the posterior depends on.
+      rows whose k̂ is above the limit are ones that the posterior depends on. Rows that are the
+      only ones of a level have a large k̂ under any posterior, and are counted apart.
     - posterior predictive checks of means by group, and of the spread and tails of responses
       (Gelman, Meng & Stern 1996).
     """
