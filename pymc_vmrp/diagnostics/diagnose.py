@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,22 +20,20 @@ from pymc_vmrp.arguments import (
 )
 from pymc_vmrp.diagnostics import estimands as kinds_of
 from pymc_vmrp.diagnostics.estimands import Estimands, Values
+from pymc_vmrp.diagnostics.finding import CARE, FINE, NO_TRUST, NOTE, Finding, overall
 from pymc_vmrp.diagnostics.importance import (
     estimand_k,
     largest_k,
     log_ratios,
     smoothed_weights,
 )
+from pymc_vmrp.diagnostics.model_checks import leave_one_out, predictive
 from pymc_vmrp.diagnostics.moves import moves
 from pymc_vmrp.diagnostics.optima import other_optima
 from pymc_vmrp.diagnostics.predictive import predictive_checks
 from pymc_vmrp.diagnostics.short_mcmc import short_chains
 from pymc_vmrp.errors import DataError, PriorError
-from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.responses import take_rows
 from pymc_vmrp.results.idata import read_draws
-from pymc_vmrp.selection.loo import loo as leave_one_out
-from pymc_vmrp.selection.pointwise import distinct_rows
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,18 +42,18 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-FINE, CARE, NO_TRUST, NOTE = "fine", "use with care", "do not trust", "note"
-_ORDER = (NOTE, FINE, CARE, NO_TRUST)
+_WIDTH, _WIDTH_OF = 80, 36
+_ABOUT_ERRORS = (
+    "± is one Monte Carlo standard error of the short chains. What is beyond a limit by more than "
+    "three of them calls for care."
+)
 
 # what an estimand moves by, in sds and in log sds; standard errors taken off, three or (where it is
 # far) two
 _CARE_SHIFT, _CARE_LOG_RATIO = 0.1, float(np.log(1.1))
 _MOST_SHIFT, _MOST_LOG_RATIO = 0.3, float(np.log(1.25))
 _MOST_RHAT, _WORST_RHAT, _LEAST_ESS = 1.01, 1.05, 400
-_SMALLEST_P, _CARE_Z, _NO_Z = 0.01, 3.0, 5.0
 _BETTER = 1.0  # nats by which the ELBO of another fit is higher
-_SHARE_OF_BAD_K = 0.01  # of the rows, whose leave-one-out estimates cannot be trusted
-_MOST_OF_LOO = 4e7  # numbers of a matrix of log likelihoods
 
 
 @dataclass(frozen=True)
@@ -66,14 +65,18 @@ class Diagnosis:
     verdict : {"fine", "use with care", "do not trust"}
         The worst of the table's; of hyperparameters alone at most "use with care".
     table : DataFrame
-        One row per check: ``check``, ``of``, ``value``, ``limit``, ``verdict`` and ``meaning``.
+        One row per check: ``check``, ``of``, ``value``, ``mcse`` (its Monte Carlo standard error),
+        ``limit`` (in words), ``verdict`` and ``meaning``.
     estimands : DataFrame
         Shift and sd ratio of every estimand against the short chains, and its k̂.
+    findings : tuple of Finding
+        The rows of the table.
     """
 
     verdict: str
     table: pd.DataFrame
     estimands: pd.DataFrame
+    findings: tuple[Finding, ...] = ()
 
     @property
     def reasons(self) -> list[str]:
@@ -82,20 +85,27 @@ class Diagnosis:
         return [str(text) for text in self.table.loc[bad, "meaning"]]
 
     def __repr__(self) -> str:
-        table = self.table.drop(columns="meaning").to_string(index=False)
-        lines = [f"Verdict: {self.verdict}", *(f"  - {reason}" for reason in self.reasons)]
-        return "\n".join([*lines, "", table])
+        reasons = [
+            textwrap.fill(r, _WIDTH, initial_indent="  - ", subsequent_indent="    ")
+            for r in self.reasons
+        ]
+        return "\n".join([f"Verdict: {self.verdict}", *reasons, "", *_lines(self.findings)])
 
 
-@dataclass(frozen=True)
-class _Found:
-    check: str
-    of: str
-    value: float
-    limit: float
-    verdict: str
-    meaning: str
-    caps: bool = False  # whether it alone never makes the whole fit one not to trust
+def _lines(found: Iterable[Finding]) -> Iterator[str]:
+    """The table within 80 columns: checks with the same limit under one heading."""
+    heading = None
+    noisy = False
+    for one in found:
+        own = f"{one.check}, {one.limit_text}" if one.limit_text else one.check
+        if own != heading:
+            yield own
+            heading = own
+        of = textwrap.shorten(one.of, _WIDTH_OF, placeholder="…")
+        yield f"  {of:{_WIDTH_OF}}  {one.value_text:>18}  {one.verdict}"
+        noisy = noisy or not np.isnan(one.mcse)
+    if noisy:
+        yield from textwrap.wrap(_ABOUT_ERRORS, _WIDTH)
 
 
 def diagnose(
@@ -159,7 +169,8 @@ def diagnose(
       beyond two are not to be trusted. Lower bounds, in the manner of TADDAA (Wang,
       Kasprzak & Huggins 2023).
     - leave-one-out by Pareto-smoothed importance sampling, corrected for q (Magnusson et al. 2019):
-      rows whose k̂ is above the limit are ones that the posterior depends on.
+      rows whose k̂ is above the limit are ones that the posterior depends on. Rows that are the
+      only ones of a level have a large k̂ under any posterior, and are counted apart.
     - posterior predictive checks of means by group, and of the spread and tails of responses
       (Gelman, Meng & Stern 1996).
     """
@@ -190,22 +201,16 @@ def diagnose(
         table = table if moved is None else table.assign(**{c: moved[c].to_numpy() for c in moved})
         found += rows
     if loo:
-        found += _loo(model, draws.flat(), ratio, rng)
-    for _, check in predictive_checks(glmm, observations, draws.flat(), rng).iterrows():
-        found.append(_predictive(check))
-    verdict = max(
-        (CARE if f.caps and f.verdict == NO_TRUST else f.verdict for f in found),
-        key=_ORDER.index,
-    )
-    columns = ["check", "of", "value", "limit", "verdict", "meaning"]
-    shown = pd.DataFrame([vars(f) for f in found])[columns]
-    return Diagnosis(verdict if verdict != NOTE else FINE, shown, table)
+        found += leave_one_out(model, draws.flat(), ratio, rng)
+    checks = predictive_checks(glmm, observations, draws.flat(), rng)
+    found += [predictive(check) for _, check in checks.iterrows()]
+    return Diagnosis(overall(found), pd.DataFrame([f.row() for f in found]), table, tuple(found))
 
 
 # --- the approximation -------------------------------------------------------------------------
 
 
-def _convergence(idata: xr.DataTree) -> Iterator[_Found]:
+def _convergence(idata: xr.DataTree) -> Iterator[Finding]:
     if "fit" in idata.children:
         attrs = idata["fit"].attrs
         done = bool(attrs.get("converged", 0))
@@ -218,8 +223,8 @@ def _convergence(idata: xr.DataTree) -> Iterator[_Found]:
                 f"The points of the hyperparameters are worth {attrs['theta_ess']:.0f} draws, "
                 f"fewer than asked for ({attrs.get('stopped')})."
             )
-        yield _Found(
-            "convergence", "fit", float(done), 1.0, FINE if done else NO_TRUST,
+        yield Finding(
+            "convergence", "fit", float(done), (1.0, None), FINE if done else NO_TRUST,
             "Coordinate ascent converged." if done else meaning,
         )  # fmt: skip
     if "max_rhat" in idata.attrs:
@@ -230,26 +235,26 @@ def _convergence(idata: xr.DataTree) -> Iterator[_Found]:
             meaning = "One chain cannot tell whether it has mixed: raise chains=."
         elif verdict != FINE:
             meaning = f"The chains have not mixed (R-hat {rhat:.3f}): raise tune= and draws=."
-        yield _Found("R-hat", "largest", rhat, _MOST_RHAT, verdict, meaning)
+        yield Finding("R-hat", "largest", rhat, (None, _MOST_RHAT), verdict, meaning)
         few = not ess >= _LEAST_ESS
-        yield _Found(
-            "bulk ESS", "smallest", ess, _LEAST_ESS, CARE if few else FINE,
+        yield Finding(
+            "bulk ESS", "smallest", ess, (_LEAST_ESS, None), CARE if few else FINE,
             f"Few effective draws ({ess:.0f}): raise draws=." if few else "Enough effective draws.",
         )  # fmt: skip
         divergences = float(idata.attrs.get("divergences", 0))
         if divergences:
-            yield _Found(
-                "divergences", "transitions", divergences, 0.0, CARE,
+            yield Finding(
+                "divergences", "transitions", divergences, (None, 0.0), CARE,
                 "NUTS diverged: raise target_accept=.",
             )  # fmt: skip
 
 
-def _optima(model: Model, idata: xr.DataTree, rng: np.random.Generator, restarts: int) -> _Found:
+def _optima(model: Model, idata: xr.DataTree, rng: np.random.Generator, restarts: int) -> Finding:
     optima = other_optima(model.glmm, rng, restarts)
     better = optima.best - _own_bound(idata)
     if better > _BETTER:
-        return _Found(
-            "other optima", "ELBO above the fit's", better, _BETTER, NO_TRUST,
+        return Finding(
+            "other optima", "ELBO above the fit's", better, (None, _BETTER), NO_TRUST,
             f"A fit from elsewhere has an ELBO that is {better:.1f} higher: this one has missed "
             "the better optimum. Fit again, with centred predictors.",
         )  # fmt: skip
@@ -259,14 +264,14 @@ def _optima(model: Model, idata: xr.DataTree, rng: np.random.Generator, restarts
             meaning = (
                 f"Other optima are worse by {-optima.gain:.0f} in the ELBO, and do not matter."
             )
-        return _Found("other optima", "fits", float(optima.others), 0.0, FINE, meaning)
+        return Finding("other optima", "fits", float(optima.others), (None, 0.0), FINE, meaning)
     meaning = (
         f"{optima.others} of {optima.starts} fits from elsewhere end at another optimum, whose "
         f"ELBO is {abs(optima.gain):.1f} {'higher' if optima.gain > 0 else 'lower'}: the posterior "
         "has several modes, and the fit has one. Use stronger priors, or inference_method='nuts' "
         "with many chains."
     )
-    return _Found("other optima", "fits", float(optima.others), 0.0, NO_TRUST, meaning)
+    return Finding("other optima", "fits", float(optima.others), (None, 0.0), NO_TRUST, meaning)
 
 
 def _own_bound(idata: xr.DataTree) -> float:
@@ -286,7 +291,7 @@ def _ratios(idata: xr.DataTree) -> FloatArray | None:
         return None
 
 
-def _importance(ratio: FloatArray, table: pd.DataFrame) -> Iterator[_Found]:
+def _importance(ratio: FloatArray, table: pd.DataFrame) -> Iterator[Finding]:
     _, khat = smoothed_weights(ratio)
     limit = largest_k(len(ratio))
     meaning = (
@@ -295,13 +300,13 @@ def _importance(ratio: FloatArray, table: pd.DataFrame) -> Iterator[_Found]:
         else "Importance weights cannot vouch for q as a whole, nor correct it."
     )
     verdict = FINE if khat <= limit else NOTE
-    yield _Found("k-hat", "joint density", khat, limit, verdict, meaning)
+    yield Finding("k-hat", "joint density", khat, (None, limit), verdict, meaning)
     for kind, part in table.groupby("kind", sort=False)["pareto_k"]:
         value = float(part.median())
         good = value <= limit
         meaning = "Their means can be corrected." if good else "Weights cannot correct their means."
         verdict = FINE if good else NOTE
-        yield _Found("k-hat", f"{kind}, median", value, limit, verdict, meaning)
+        yield Finding("k-hat", f"{kind}, median", value, (None, limit), verdict, meaning)
 
 
 def _moves(
@@ -311,16 +316,16 @@ def _moves(
     own: Values,
     random_seed: int | None,
     progressbar: bool | None,
-) -> tuple[pd.DataFrame | None, list[_Found]]:
+) -> tuple[pd.DataFrame | None, list[Finding]]:
     try:
         chains = short_chains(model, idata, random_seed, progressbar)
     except PriorError as error:
         meaning = f"No MCMC could check the fit: {error}"
-        return None, [_Found("short MCMC", "all", np.nan, np.nan, CARE, meaning)]
+        return None, [Finding("short MCMC", "all", np.nan, np.nan, CARE, meaning)]
     flat = own.draws.reshape(-1, own.draws.shape[-1])
     moved = moves(flat, compute(chains.draws).draws, chains.pieces)
     labelled = moved.assign(name=own.names, kind=own.kinds)
-    rows: list[_Found] = []
+    rows: list[Finding] = []
     for kind, part in labelled.groupby("kind", sort=False):
         rows += [_shift(str(kind), part), _ratio(str(kind), part)]
     return moved, rows
@@ -338,81 +343,45 @@ def _moved(worst: pd.Series, what: str, care: float, most: float) -> str:
     return CARE if abs(worst[f"sure_{what}"]) > care else FINE
 
 
-def _shift(kind: str, part: pd.DataFrame) -> _Found:
+def _shift(kind: str, part: pd.DataFrame) -> Finding:
     worst = _worst(part, "shift")
+    shift, error = float(worst["shift"]), float(worst["shift_se"])
     verdict = _moved(worst, "shift", _CARE_SHIFT, _MOST_SHIFT)
-    meaning = (
-        f"Means of {kind} stay where they are."
-        if verdict == FINE
-        else f"{worst['name']} ({kind}) moves by {abs(worst['shift']):.2f} sd under MCMC."
-    )
-    return _Found(
-        "short MCMC: shift", kind, float(worst["shift"]), _CARE_SHIFT, verdict, meaning,
-        caps=kind == kinds_of.HYPERPARAMETER,
+    if verdict != FINE:
+        meaning = f"{worst['name']} ({kind}) moves by {abs(shift):.2f} sd under MCMC."
+    elif abs(shift) > _CARE_SHIFT:
+        meaning = (
+            f"{worst['name']} moves by {abs(shift):.2f} ± {error:.2f} sd: no more than the noise "
+            "of short chains allows."
+        )
+    else:
+        meaning = f"Means of {kind} stay where they are."
+    return Finding(
+        "short MCMC: shift", kind, shift, (-_CARE_SHIFT, _CARE_SHIFT), verdict, meaning,
+        caps=kind == kinds_of.HYPERPARAMETER, mcse=error,
     )  # fmt: skip
 
 
-def _ratio(kind: str, part: pd.DataFrame) -> _Found:
-    limit = float(np.exp(_CARE_LOG_RATIO))
+def _ratio(kind: str, part: pd.DataFrame) -> Finding:
     worst = _worst(part, "log_ratio")
+    ratio = float(worst["sd_ratio"])
+    error = ratio * float(worst["log_ratio_se"])
     verdict = _moved(worst, "log_ratio", _CARE_LOG_RATIO, _MOST_LOG_RATIO)
-    how = "small" if worst["sd_ratio"] < 1 else "large"
-    meaning = (
-        f"Sds of {kind} stay what they are."
-        if verdict == FINE
-        else f"The sd of {worst['name']} ({kind}) is {worst['sd_ratio']:.2f} of what MCMC finds, "
-        f"too {how}; the median of {kind} is {part['sd_ratio'].median():.2f}."
-    )
-    return _Found(
-        "short MCMC: sd ratio", kind, float(worst["sd_ratio"]), limit, verdict, meaning,
-        caps=kind == kinds_of.HYPERPARAMETER,
+    how = "small" if ratio < 1 else "large"
+    if verdict != FINE:
+        meaning = (
+            f"The sd of {worst['name']} ({kind}) is {ratio:.2f} of what MCMC finds, too {how}; the "
+            f"median of {kind} is {part['sd_ratio'].median():.2f}."
+        )
+    elif abs(np.log(ratio)) > _CARE_LOG_RATIO:
+        meaning = (
+            f"The sd of {worst['name']} is {ratio:.2f} ± {error:.2f} of what MCMC finds: no "
+            "further from 1 than the noise of short chains allows."
+        )
+    else:
+        meaning = f"Sds of {kind} stay what they are."
+    limit = (float(np.exp(-_CARE_LOG_RATIO)), float(np.exp(_CARE_LOG_RATIO)))
+    return Finding(
+        "short MCMC: sd ratio", kind, ratio, limit, verdict, meaning,
+        caps=kind == kinds_of.HYPERPARAMETER, mcse=error,
     )  # fmt: skip
-
-
-# --- the model ---------------------------------------------------------------------------------
-
-
-def _loo(
-    model: Model, draws: Draws, ratio: FloatArray | None, rng: np.random.Generator
-) -> Iterator[_Found]:
-    observations = model.observations
-    n = len(observations.cell)
-    most = max(1, int(_MOST_OF_LOO / len(draws)))
-    distinct = distinct_rows(observations)
-    if distinct.size > most:
-        chosen = np.sort(rng.choice(n, min(n, most), replace=False))
-        distinct = distinct_rows(take_rows(observations, chosen))
-    found = corrected = leave_one_out(model.glmm, distinct, draws)
-    if ratio is not None and smoothed_weights(ratio)[1] <= largest_k(len(ratio)):
-        corrected = leave_one_out(model.glmm, distinct, draws, ratio)
-    rows = len(distinct.index)
-    elpd = float(corrected.elpd[distinct.index].sum()) * n / rows
-    p_loo = float((found.lpd - found.elpd)[distinct.index].sum()) * n / rows
-    part = "" if rows == n else f", from {rows:,} of {n:,} rows"
-    yield _Found(
-        "LOO", "expected log predictive density", elpd, np.nan, NOTE,
-        f"elpd {elpd:.1f}, effective number of parameters {p_loo:.1f}{part}.",
-    )  # fmt: skip
-    bad = float((found.k > found.threshold)[distinct.index].mean())
-    verdict = CARE if bad > _SHARE_OF_BAD_K else FINE
-    meaning = (
-        f"{bad:.1%} of the rows decide their own prediction: look at them, and compare models by "
-        "vmrp.select(criterion='kfold')."
-        if verdict == CARE
-        else "Hardly any row decides its own prediction."
-    )
-    yield _Found("LOO", "rows with large k-hat", bad, _SHARE_OF_BAD_K, verdict, meaning)
-
-
-def _predictive(check: pd.Series) -> _Found:
-    p, z = float(check["p"]), abs(float(check["z"]))
-    verdict = FINE
-    if p < _SMALLEST_P and z > _CARE_Z:
-        verdict = NO_TRUST if z > _NO_Z else CARE
-    meaning = (
-        f"In {check['what']} the data are as the model replicates them."
-        if verdict == FINE
-        else f"In {check['what']} the data are not as the model replicates them "
-        f"(z = {check['z']:.1f}): change the model, for example its family or terms."
-    )
-    return _Found("predictive check", str(check["what"]), p, _SMALLEST_P, verdict, meaning)

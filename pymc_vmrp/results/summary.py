@@ -25,6 +25,7 @@ from pymc_vmrp.glmm.variables import (
 )
 from pymc_vmrp.glmm.written import written_coefficients, written_covariance
 from pymc_vmrp.results.idata import read_draws
+from pymc_vmrp.results.table import Table
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -142,9 +143,8 @@ def summary(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Da
         components |= covariance_variables(glmm, group, covariance)
     parts["group_specific"] = _described(glmm, components, ci_prob)
     parts["likelihood"] = _described(glmm, parameter_variables(glmm, draws.parameters), ci_prob)
-    return pd.concat(
-        {name: part for name, part in parts.items() if len(part)}, names=["part", "parameter"]
-    )
+    present = {name: part for name, part in parts.items() if len(part)}
+    return Table(pd.concat(present, names=["part", "parameter"]))
 
 
 def icc(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:

@@ -122,7 +122,8 @@ def select(
         Options of CAVI, as :meth:`Model.approximate` takes them; ``hyperparameters`` is
         "mean_field" here unless they say otherwise.
     refit_options : mapping, optional
-        What :meth:`Model.fit` takes for ``inference_method="nuts"``.
+        What :meth:`Model.fit` takes for ``inference_method="nuts"``. The chains start from the
+        model's fit unless ``warm_start`` says otherwise (None: cold chains).
     random_seed : int, optional
     cores : int
         Processes that the fits of "kfold" are shared out to. With more than one, a script must
@@ -198,7 +199,8 @@ def select(
     chosen = Selection(criterion, table, _labelled(pointwise, observations, units), fits)
     if refit is None:
         return chosen
-    return replace(chosen, refit=_refit(named[chosen.best], refit_options, random_seed))
+    best = chosen.best
+    return replace(chosen, refit=_refit(named[best], fits[best], refit_options, random_seed))
 
 
 def _named(models: Mapping[str, Model] | Sequence[Model]) -> dict[str, Model]:
@@ -342,8 +344,13 @@ def _labelled(
     return pointwise.set_index(pd.Index(observations.index))
 
 
-def _refit(model: Model, options: Mapping[str, Any] | None, random_seed: int | None) -> xr.DataTree:
-    return model.fit(**{"random_seed": random_seed, **(options or {}), "inference_method": "nuts"})
+def _refit(
+    model: Model, fit: xr.DataTree, options: Mapping[str, Any] | None, random_seed: int | None
+) -> xr.DataTree:
+    """NUTS that starts from the fit, unless the options have a start of their own."""
+    own = dict(options or {})
+    start = {} if {"initvals", "step"} & set(own) else {"warm_start": fit}
+    return model.fit(**{"random_seed": random_seed, **start, **own, "inference_method": "nuts"})
 
 
 def _warn(message: str) -> None:

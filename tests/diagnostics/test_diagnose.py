@@ -35,6 +35,23 @@ def test_a_sound_fit_is_fine(model, sound):
     assert "state=S01" in found.estimands.index
 
 
+def test_what_a_verdict_rests_on_is_shown(model, sound):
+    """Both ends of a limit, and the Monte Carlo error that is granted before it is applied."""
+    found = vmrp.diagnose(model, sound, random_seed=1, restarts=0)
+    table = found.table.set_index("check")
+    assert set(table.loc["short MCMC: shift", "limit"]) == {"-0.1 to 0.1"}
+    assert set(table.loc["short MCMC: sd ratio", "limit"]) == {"0.909 to 1.1"}
+    assert (table.loc[["short MCMC: shift", "short MCMC: sd ratio"], "mcse"] > 0).all()
+    shifts = table.loc["short MCMC: shift"]
+    beyond = shifts["value"].abs() - 3 * shifts["mcse"] > 0.1
+    assert ((shifts["verdict"] == "fine") == ~beyond).all()
+    ratios = table.loc["short MCMC: sd ratio"]
+    beyond = np.log(ratios["value"]).abs() - 3 * ratios["mcse"] / ratios["value"] > np.log(1.1)
+    assert ((ratios["verdict"] == "fine") == ~beyond).all()
+    assert max(map(len, repr(found).splitlines())) <= 80
+    assert " ± " in repr(found)
+
+
 def test_it_is_repeatable(model, sound):
     a, b = (vmrp.diagnose(model, sound, random_seed=5, restarts=0) for _ in range(2))
     pd.testing.assert_frame_equal(a.table, b.table)

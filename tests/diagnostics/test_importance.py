@@ -88,7 +88,7 @@ def test_an_estimand_that_does_not_vary_has_no_k():
 
 def test_fits_without_densities_are_an_error():
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset({"x": (("chain", "draw"), [[1.0]])})})
-    with pytest.raises(vmrp.DataError, match="lp and log_q"):
+    with pytest.raises(vmrp.DataError, match="importance weights need"):
         vmrp.resample(tree)
 
 

@@ -286,8 +286,25 @@ def test_the_best_is_refitted(models, monkeypatch):
         models, "elbo", refit="nuts", refit_options={"draws": 50}, random_seed=3, progressbar=False
     )
     assert result.refit == "refitted"
-    assert asked == {"model": models["interaction"], "draws": 50, "random_seed": 3}
+    best = {"model": models["interaction"], "warm_start": result.fits["interaction"]}
+    assert asked == {**best, "draws": 50, "random_seed": 3}
     assert "best 'interaction'" in repr(result)
+
+
+@pytest.mark.parametrize("start", [{"warm_start": None}, {"initvals": {}}])
+def test_a_start_of_ones_own_is_kept(models, monkeypatch, start):
+    fit = Model.fit
+    asked = {}
+
+    def noted(self, *args, inference_method="cavi", **kwargs):
+        if inference_method == "nuts":
+            asked.update(kwargs)
+            return "refitted"
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(Model, "fit", noted)
+    vmrp.select(models, "elbo", refit="nuts", refit_options=start, progressbar=False)
+    assert asked == {"random_seed": None, **start}
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from pymc_vmrp.frontends.pymc.graph import depends_on
 from pymc_vmrp.frontends.pymc.likelihood import find_likelihood
 from pymc_vmrp.frontends.pymc.predictor import find_predictors, transformed_latents
 from pymc_vmrp.frontends.pymc.proof import Constant, prove
+from pymc_vmrp.frontends.pymc.quiet import quiet
 from pymc_vmrp.frontends.pymc.reading import Parts, print_name, read
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import make_trials
@@ -52,7 +53,7 @@ def recognise_model(model: pm.Model) -> Recognised:
         Where it is none: the message names the variable and the reason.
     """
     # a stack trace for each new node would take a third of the time
-    with config.change_flags(traceback__limit=0):
+    with config.change_flags(traceback__limit=0), quiet():
         return _recognise(model)
 
 
