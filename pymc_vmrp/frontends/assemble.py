@@ -116,7 +116,7 @@ def assemble(
     keys = cell_keys(family, response.y, response.trials)
     counted = Rows(response.y, response.trials, row_weights, None, response.sd)
     trials = counted.ones if response.trials is None else counted.weighted(response.trials)
-    check_total(float(trials.sum()), "The weights" if weights else "The trials")
+    check_total(trials, "The weights" if weights else "The trials")
     learned = fit_encoder(parsed, frame, names, keys, family.absorbs_offset, trials)
     encoder, cells, rows = learned.encoder, learned.cells, learned.rows
     if not encoder.intercept and not encoder.common_terms and not rows.codes:

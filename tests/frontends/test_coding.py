@@ -209,3 +209,10 @@ def test_levels_that_never_meet_leave_their_effect_to_its_prior():
     model = vmrp.Model("y ~ (c*e|g)", data, "gaussian")
     assert len(model.glmm.groups[0].effects) == 6
     assert model.approximate(hyperparameters="mean_field").converged
+
+
+@pytest.mark.parametrize("formula", ["y ~ 0 + c:e", "y ~ (0 + c:e|g)"])
+def test_combinations_that_read_alike(formula):
+    data = FRAME.replace({"c": {"p": "p, u", "q": "p"}, "e": {"u": "v", "v": "u, v"}})
+    with pytest.raises(vmrp.DataError, match="read alike"):
+        vmrp.Model(formula, data, "gaussian")
