@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,15 @@ class ResponseRows:
     trials: NDArray[Any] | None
     event: str
     sd: FloatArray | None = None
+
+    def take(self, rows: NDArray[np.bool_]) -> ResponseRows:
+        """The response of some rows."""
+        return replace(
+            self,
+            y=self.y[rows],
+            trials=None if self.trials is None else self.trials[rows],
+            sd=None if self.sd is None else self.sd[rows],
+        )
 
 
 def is_proportion(term: Term) -> bool:
