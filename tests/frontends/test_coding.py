@@ -121,6 +121,7 @@ def test_independent_effects_span_the_same(side):
         ("(0 + c|g) + (c|h)", [["c[p]", "c[q]", "c[r]"], ["1", "c[q]", "c[r]"]]),
         ("(c:e|g)", [["1", "e[v]", "c:e[q, u]", "c:e[q, v]", "c:e[r, u]", "c:e[r, v]"]]),
         ("(c/x|g)", [["1", "c[q]", "c[r]", "c:x[p]", "c:x[q]", "c:x[r]"]]),
+        ("(1|g) + (0 + C(f, Sum)|g)", [["1"], ["C(f, Sum)[mean]", "C(f, Sum)[k]"]]),
         ("(c||g)", [["1"], ["c[q]", "c[r]"]]),
         ("(x:z + z:x|g)", [["1", "x:z"]]),
     ],
