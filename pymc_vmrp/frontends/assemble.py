@@ -125,11 +125,18 @@ def assemble(
     check_name(parsed.response.name)
     row_weights = None if weights is None else check_weights(frame[weights], "data")
     response = read_response(parsed.response, frame, names, family, row_weights)
+    if response.trials is not None and not response.trials.all():
+        tried = response.trials > 0  # a row without trials is no row of one trial each
+        frame, response = frame.loc[tried], response.take(tried)
+        row_weights = None if row_weights is None else row_weights[tried]
     keys = cell_keys(family, response.y, response.trials)
     counted = Rows(response.y, response.trials, row_weights, None, response.sd)
     trials = counted.ones if response.trials is None else counted.weighted(response.trials)
-    check_total(float(trials.sum()), "The weights" if weights else "The trials")
-    learned = fit_encoder(parsed, frame, names, keys, family.absorbs_offset, trials)
+    check_total(trials, "The weights" if weights else "The trials")
+    counts_differ = weights is not None or response.trials is not None
+    learned = fit_encoder(
+        parsed, frame, names, keys, family.absorbs_offset, trials if counts_differ else None
+    )
     encoder, cells, rows = learned.encoder, learned.cells, learned.rows
     if not encoder.intercept and not encoder.common_terms and not rows.codes:
         raise FormulaError(f"The formula {parsed.text!r} has nothing to estimate: add a term.")

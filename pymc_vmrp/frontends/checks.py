@@ -97,6 +97,14 @@ def drop_or_refuse_missing(
     return kept
 
 
+def plain_numbers(column: pd.Series) -> pd.Series:
+    """Whole or decimal numbers that came as objects, as numpy's."""
+    numbers = ("decimal", "integer", "floating", "mixed-integer-float")
+    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in numbers:
+        return pd.to_numeric(column)
+    return column
+
+
 def is_real(dtype: object) -> bool:
     """Whether a column of this dtype holds real numbers; true/false are none."""
     return (
@@ -109,6 +117,7 @@ def is_real(dtype: object) -> bool:
 def check_weights(weights: pd.Series, what: str) -> np.ndarray:
     """Weights as floats: finite, not negative, not all zero."""
     name = weights.name
+    weights = plain_numbers(weights)
     if not is_real(weights.dtype):
         raise DataError(
             f"The weights column {name!r} of {what} must be numeric (real numbers), "
@@ -129,8 +138,10 @@ def check_weights(weights: pd.Series, what: str) -> np.ndarray:
     return values
 
 
-def check_total(total: float, what: str) -> None:
+def check_total(counts: np.ndarray, what: str) -> None:
     """Refuse an amount of data that floats cannot count."""
+    with np.errstate(over="ignore"):
+        total = float(counts.sum())
     if not total < MOST_ROWS:
         raise DataError(
             f"{what} sum to {total:.3g}, more than can be counted: scale weights to sum to the "
@@ -140,7 +151,7 @@ def check_total(total: float, what: str) -> None:
 
 def without_weightless(data: pd.DataFrame, weights: str) -> pd.DataFrame:
     """The rows whose weight is not zero: a weight of zero says that there is no such row."""
-    column = data[weights]
+    column = plain_numbers(data[weights])
     if not is_real(column.dtype):
         return data  # and refused later
     zero = (column == 0).fillna(False).to_numpy(dtype=bool)

@@ -58,7 +58,13 @@ def column_labels(term: Term, width: int) -> tuple[str, ...] | None:
     """Coordinates of a term's columns; None for one column without a label."""
     levels = term.levels
     if levels is not None:
-        return tuple(map(str, levels))
+        labels = tuple(map(str, levels))
+        if len(set(labels)) < len(labels):
+            twice = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+            raise DataError(
+                f"Levels of {term.name!r} read alike in results ({abbreviate(twice)}): recode."
+            )
+        return labels
     return None if width == 1 else tuple(map(str, range(width)))
 
 

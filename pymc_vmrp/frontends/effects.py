@@ -122,19 +122,15 @@ def _effects(
             raise _constant_effect(name, factor)
         labels = column_labels(expression, width)
         effects.extend(Effect(name, label) for label in labels or (None,))
-    crossed = {e.name for e in expressions if isinstance(e, Term) and _is_crossed(e)}
     values = gather(expressions, len(frame))
-    for effect, column in zip(effects, values.T, strict=True):
-        low, high = column.min(), column.max()
-        # levels that never meet give a column of zeros, whose effects their prior describes
-        never = low == high == 0 and effect.expression in crossed
-        if has_intercept and effect.expression != "1" and low == high and not never:
-            raise _constant_effect(effect.expression, factor)
+    if has_intercept:
+        # one column of several may be: levels that never meet, whose effects their prior describes
+        constant = values.min(axis=0) == values.max(axis=0)
+        for name in dict.fromkeys(effect.expression for effect in effects):
+            own = [i for i, effect in enumerate(effects) if effect.expression == name]
+            if name != "1" and constant[own].all():
+                raise _constant_effect(name, factor)
     return tuple(effects), values
-
-
-def _is_crossed(term: Term) -> bool:
-    return sum(component.kind == "categoric" for component in term.components) > 1
 
 
 def _constant_effect(name: str, factor: Term) -> DataError:

@@ -134,16 +134,13 @@ def _function(call: LazyCall, environment: Environment) -> Any:
     name = call.callee
     if name in FUNCTIONS:
         return FUNCTIONS[name]
-    module, _, attribute = name.partition(".")
-    if environment.restricted:
-        if module == "np" and attribute in NUMPY:
-            return NUMPY[attribute][0]
-    else:
+    if not environment.restricted:
         found, value = _of_the_caller(name, environment)
         if found:
             return value
-    if name in BARE:
-        return NUMPY[name][0]
+    module, _, attribute = name.rpartition(".")
+    if attribute in (NUMPY if module in ("np", "numpy") else BARE if not module else ()):
+        return NUMPY[attribute][0]
     raise _unknown(call, environment)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.calls import formulae_errors
-from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_total, is_real
+from pymc_vmrp.frontends.checks import (
+    abbreviate,
+    check_columns,
+    check_total,
+    is_real,
+    plain_numbers,
+)
 from pymc_vmrp.frontends.evaluate import evaluate
 from pymc_vmrp.frontends.functions import PROPORTION
 from pymc_vmrp.frontends.names import Names
@@ -50,6 +56,15 @@ class ResponseRows:
     trials: NDArray[Any] | None
     event: str
     sd: FloatArray | None = None
+
+    def take(self, rows: NDArray[np.bool_]) -> ResponseRows:
+        """The response of some rows."""
+        return replace(
+            self,
+            y=self.y[rows],
+            trials=None if self.trials is None else self.trials[rows],
+            sd=None if self.sd is None else self.sd[rows],
+        )
 
 
 def is_proportion(term: Term) -> bool:
@@ -167,7 +182,7 @@ def check_values(name: str, y: FloatArray, kind: str) -> None:
             "'gamma'."
         )
     if kind == "count":
-        check_total(float(y.sum()), f"The counts of the response {name!r}")
+        check_total(y, f"The counts of the response {name!r}")
     if kind == "positive" and (y <= 0).any():
         raise DataError(
             f"The response {name!r} must be positive, but is not in {int((y <= 0).sum())} rows: "
@@ -179,16 +194,8 @@ def check_values(name: str, y: FloatArray, kind: str) -> None:
         raise DataError(f"The response {name!r} is the same in every row: nothing to estimate.")
 
 
-def _plain_numbers(column: pd.Series) -> pd.Series:
-    """Whole or decimal numbers that came as objects, as numpy's."""
-    numbers = ("decimal", "integer", "floating", "mixed-integer-float")
-    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in numbers:
-        return pd.to_numeric(column)
-    return column
-
-
 def _finite_numbers(column: pd.Series, what: str) -> FloatArray:
-    column = _plain_numbers(column)
+    column = plain_numbers(column)
     if not is_real(column.dtype):
         raise DataError(f"{what} must be numbers, not {column.dtype}.")
     if column.isna().any():
@@ -361,7 +368,7 @@ def _counts(
 ) -> FloatArray:
     raw = evaluate(argument, data, names)
     series = pd.Series(raw if np.ndim(raw) else np.full(len(data), raw), index=None)
-    series = _plain_numbers(series)
+    series = plain_numbers(series)
     if not is_real(series.dtype):
         raise DataError(f"The {role} of {response!r} must be numbers, not {series.dtype}.")
     if series.isna().any():

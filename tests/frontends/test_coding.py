@@ -121,6 +121,7 @@ def test_independent_effects_span_the_same(side):
         ("(0 + c|g) + (c|h)", [["c[p]", "c[q]", "c[r]"], ["1", "c[q]", "c[r]"]]),
         ("(c:e|g)", [["1", "e[v]", "c:e[q, u]", "c:e[q, v]", "c:e[r, u]", "c:e[r, v]"]]),
         ("(c/x|g)", [["1", "c[q]", "c[r]", "c:x[p]", "c:x[q]", "c:x[r]"]]),
+        ("(1|g) + (0 + C(f, Sum)|g)", [["1"], ["C(f, Sum)[mean]", "C(f, Sum)[k]"]]),
         ("(c||g)", [["1"], ["c[q]", "c[r]"]]),
         ("(x:z + z:x|g)", [["1", "x:z"]]),
     ],
@@ -209,3 +210,10 @@ def test_levels_that_never_meet_leave_their_effect_to_its_prior():
     model = vmrp.Model("y ~ (c*e|g)", data, "gaussian")
     assert len(model.glmm.groups[0].effects) == 6
     assert model.approximate(hyperparameters="mean_field").converged
+
+
+@pytest.mark.parametrize("formula", ["y ~ 0 + c:e", "y ~ (0 + c:e|g)"])
+def test_combinations_that_read_alike(formula):
+    data = FRAME.replace({"c": {"p": "p, u", "q": "p"}, "e": {"u": "v", "v": "u, v"}})
+    with pytest.raises(vmrp.DataError, match="read alike"):
+        vmrp.Model(formula, data, "gaussian")

@@ -186,6 +186,7 @@ ALLOWED = [
     "s(np.log(k), k=4)",
     "(1|C(k))",
     "I(word == 'u')",
+    "numpy.log(k)",
 ]
 
 
@@ -343,3 +344,23 @@ def test_responses_that_are_computed(data):
     model = vmrp.Model("log(k) ~ x", data, "gaussian")
     assert model.observations.name == "log(k)"
     np.testing.assert_allclose(model.observations.rows.y, np.log(data["k"]))
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [
+        ("word['u'] ~ s(x, k=4) + rw(k) + (1|mm(g, h))", "bernoulli"),
+        ("y ~ (x|mm(g, h, weights=cbind(k, n))) + offset(0.1 * z)", "bernoulli"),
+        ("p(k, n) ~ s(x, k=4, by=g) + (scale(x)||g/h)", "binomial"),
+        ("se(z, n) ~ scale(np.log(k)) + offset(np.where(x > 0, 1.0, 0.0))", "gaussian"),
+        ("scale(z) ~ poly(x, 2)*g - poly(x, 2):g", "gaussian"),
+    ],
+)
+@pytest.mark.parametrize("environment", ["saved", "command line"])
+def test_whole_formulas_of_others(formula, family, environment, data):
+    data = data.assign(n=10, h=data["g"].iloc[::-1].to_numpy())
+    model = vmrp.Model(formula, data, family, environment=environment)
+    own = vmrp.Model(formula, data, family)
+    np.testing.assert_array_equal(model.glmm.common.columns, own.glmm.common.columns)
+    for a, b in zip(_design(model, data.tail(3)), _design(own, data.tail(3)), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -165,3 +165,17 @@ def test_quantiles_of_weighted_values():
     fractions = weighted_quantiles(x, at, w / 100)
     assert (np.diff(fractions) >= 0).all()
     assert fractions[0] == x[w > 0].min()
+
+
+@pytest.mark.parametrize("family", ["binomial", "beta_binomial"])
+@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("terms", TERMS.values(), ids=TERMS.keys())
+def test_rows_without_trials_are_no_rows(data, family, weights, terms):
+    # rows that would change whatever is learned from them
+    data = data.fillna({"v": 90.0}).assign(w=1.0 + data["times"])
+    data.loc[:3, ["n", "k"]] = 0
+    formula = f"p(k, n) ~ {terms}"
+    one = vmrp.Model(formula, data, family, weights=weights)
+    other = vmrp.Model(formula, data.loc[data["n"] > 0], family, weights=weights)
+    _same(one, other)
+    assert len(one.observations.cell) == len(data) - 4

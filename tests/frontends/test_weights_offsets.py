@@ -170,3 +170,41 @@ def test_parameters_are_variables_of_the_posterior():
     assert {"sigma", "nu"} <= set(tree["fit/mean"])
     with pytest.raises(vmrp.FormulaError, match="'nu'"):
         vmrp.Model("z ~ nu", DATA.rename(columns={"x": "nu"}), "t")
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1e300] * 8, "weights sum to"),
+        ([1e308] * 8, "weights sum to"),
+        ([1e15] + [1.0] * 7, "weights sum to"),
+        ([0.0] * 8, "zero in every row"),
+        ([1j] * 8, "complex"),
+        ([True] * 8, "numeric"),
+        ([np.inf] + [1.0] * 7, "infinite"),
+    ],
+)
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_weights_that_are_refused(weights, message, family):
+    with pytest.raises(vmrp.DataError, match=message):
+        vmrp.Model("y ~ x + (1|g)", DATA.assign(w=weights), family, weights="w")
+
+
+def test_counts_that_cannot_be_counted():
+    for formula, family in (("y ~ x", "poisson"), ("p(y, n) ~ x", "binomial")):
+        data = DATA.assign(y=np.floor(DATA["y"] * 1e15), n=1e16)
+        with pytest.raises(vmrp.DataError, match="more than can be counted"):
+            vmrp.Model(formula, data, family)
+
+
+@pytest.mark.parametrize("amount", [1e-9, 1.0, 1e6, 1e12])
+def test_large_and_small_amounts_of_data_are_fitted(amount):
+    model = vmrp.Model("z ~ x + (1|g)", DATA.assign(w=amount), "gaussian", weights="w")
+    posterior = model.fit(10, random_seed=1, hyperparameters="mean_field")["posterior"]
+    assert all(np.isfinite(values).all() for values in posterior.data_vars.values())
+
+
+def test_missing_values_of_rows_without_weight_do_not_matter():
+    rows = DATA.assign(x=DATA["x"].where(DATA["w"] > 0))
+    one, other = (vmrp.Model("z ~ x", data, "gaussian", weights="w") for data in (rows, DATA))
+    np.testing.assert_array_equal(one.glmm.common.columns, other.glmm.common.columns)
