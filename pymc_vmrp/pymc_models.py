@@ -42,13 +42,13 @@ def fit_pymc(
     fit = _fit_cavi if method == "cavi" else _fit_gibbs
     tree = fit(recognised, draws, random_seed, own.get("progressbar"), rest)
     tree.attrs["inference_method"] = method
-    import pymc
+    from pymc.stats import compute_log_likelihood, compute_log_prior
 
     shown = own.get("progressbar") is not False
     if own.get("log_likelihood", False):
-        pymc.compute_log_likelihood(tree, model=model, progressbar=shown)
+        compute_log_likelihood(tree, model=model, progressbar=shown)
     if own.get("log_prior", False):
-        pymc.compute_log_prior(tree, model=model, progressbar=shown)
+        compute_log_prior(tree, model=model, progressbar=shown)
     return tree
 
 

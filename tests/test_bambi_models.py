@@ -61,7 +61,7 @@ def test_what_a_warm_start_is_not_for(model, asked):
         asked(warm_start=earlier, inference_method="vi")
     with pytest.raises(vmrp.VmrpError, match="initvals="):
         asked(warm_start=earlier, initvals={})
-    with pytest.raises(vmrp.DataError, match="'posterior' group"):
+    with pytest.raises(vmrp.DataError, match="group 'posterior'"):
         asked(warm_start="yes")
 
 

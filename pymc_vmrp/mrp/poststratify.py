@@ -121,11 +121,10 @@ def poststratify(
     totals = np.zeros((groups.size, len(draws.flat())))
     for chunk in rows.chunks(coefficients, chunk_size):
         codes = groups.codes[chunk.part]
-        _add_means(
-            model.glmm.family, chunk, coefficients.values, shares.weights[chunk.part], codes, totals
-        )
+        own = shares.weights[chunk.part]
+        _add_means(model.glmm.family, chunk, coefficients.values, own, codes, totals)
         if not np.isfinite(totals[np.unique(codes)]).all():
-            raise DataError(_explain(model, rows, chunk, coefficients))
+            raise DataError(_explain(model, rows, chunk, coefficients, own))
     estimate = totals / shares.total[:, None]
     population, unit = _population(shares, weights)
     tree = _datatree(estimate, population, groups, draws, unit)
@@ -154,15 +153,19 @@ def _add_means(
         membership = csr_array(
             (weights[part], (groups[part], np.arange(size))), shape=(len(totals), size)
         )
+        membership.eliminate_zeros()  # what counts for nothing may well be infinite
         with np.errstate(over="ignore", invalid="ignore"):  # found afterwards, and an error
             totals += membership @ family.inverse_link(eta)
 
 
-def _explain(model: Model, rows: NewRows, chunk: Chunk, coefficients: Coefficients) -> str:
+def _explain(
+    model: Model, rows: NewRows, chunk: Chunk, coefficients: Coefficients, weights: FloatArray
+) -> str:
     """Why a chunk's estimates are not finite."""
     family = model.glmm.family
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = family.inverse_link(chunk.linear_predictor(coefficients))
+        mean = np.array(family.inverse_link(chunk.linear_predictor(coefficients)))
+    mean[weights == 0] = 0.0
     if np.isfinite(mean).all():
         return "Estimates exceed the largest number: mean responses are too large to be summed."
     text = explain_overflow(

@@ -296,6 +296,10 @@ def test_rates_beyond_the_largest_number_name_the_cell_and_its_column(survey, co
         model.predict(idata, data=cells)
     assert len(told) == 1
     vmrp.poststratify(model, idata, cells.drop(index=1), by="state")
+    counts_for_nothing = cells.assign(state="A", n=[1, 0, 1])
+    assert np.isfinite(
+        vmrp.poststratify(model, idata, counts_for_nothing)["posterior"]["estimate"]
+    ).all()
 
 
 @pytest.mark.parametrize("by", [None, "state"])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
+from scipy import stats
 
 import pymc_vmrp as vmrp
 
@@ -62,16 +63,16 @@ def test_layout_is_that_of_bambi(model, data):
     )
 
 
-def test_moments_are_those_of_pymc(model):
-    """Mean and spread of the total response, and of each parameter."""
-    ours = model.prior_predictive(16_000, random_seed=1)
+def test_distributions_are_those_of_pymc(model):
+    """Of each parameter, and of the mean response of all rows."""
+    ours = model.prior_predictive(4000, random_seed=1)
     pymc_model = model.to_pymc()
     with pymc_model:
-        theirs = pm.sample_prior_predictive(16_000, random_seed=2)
+        theirs = pm.sample_prior_predictive(4000, random_seed=2)
     for name in ("x", "1|g_sigma", "1|g"):
-        a, b = (tree["prior"][name].to_numpy().reshape(16_000, -1) for tree in (ours, theirs))
-        np.testing.assert_allclose(a.mean(0), b.mean(0), atol=5 * b.std() / np.sqrt(8000))
-        np.testing.assert_allclose(a.std(0), b.std(0), rtol=0.08)
+        a, b = (tree["prior"][name].to_numpy().reshape(4000, -1) for tree in (ours, theirs))
+        for x, y in zip(a.T, b.T, strict=True):
+            assert stats.ks_2samp(x, y).pvalue > 1e-4, name
     # responses of cells are sums of those of rows, or with a normal likelihood their means
     a = ours["prior_predictive"].to_dataset().to_dataarray().to_numpy()[0, 0].mean(1)
     (name,) = theirs["prior_predictive"].data_vars

@@ -58,7 +58,7 @@ def test_densities_are_those_of_pymc(model, idata):
             )
         }
     )
-    theirs = pm.compute_log_prior(tree, model=pymc_model, progressbar=False)["log_prior"]
+    theirs = pm.stats.compute_log_prior(tree, model=pymc_model, progressbar=False)["log_prior"]
     ours = idata["log_prior"]
     shared = [name for name in names if not name.endswith("_offset")]
     assert set(shared) == set(ours.data_vars)
@@ -113,7 +113,7 @@ def test_bambi_fits_have_it_under_bambis_names(survey):
     )  # fmt: skip
     density = idata["log_prior"]
     assert set(density.data_vars) == {"Intercept", "x", "1|state_sigma"}
-    term = model.components["p"].group_specific_terms["1|state"]
+    term = model.parameters["p"].group_specific_terms["1|state"]
     sd = float(term.prior.args["sigma"].args["sigma"])
     sigma = idata["posterior"]["1|state_sigma"].to_numpy()
     np.testing.assert_allclose(density["1|state_sigma"], stats.halfnorm(scale=sd).logpdf(sigma))

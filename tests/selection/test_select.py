@@ -324,3 +324,24 @@ def test_training_rows_alone_count(frame, models):
     rows = np.flatnonzero(frame["a"] != "p")
     part = training(model.glmm, model.observations, rows)
     assert part.glmm.response.statistics[1].sum() == len(rows)
+
+
+def test_a_row_without_a_finite_density_is_named(models, monkeypatch):
+    """A response that every draw holds for impossible would make the whole sum infinite."""
+    from dataclasses import replace
+
+    from pymc_vmrp.selection import select as module
+
+    def impossible(*arguments):
+        found = real(*arguments)
+        elpd = found.elpd.copy()
+        elpd[0] = -np.inf
+        return replace(found, elpd=elpd)
+
+    real = module.loo
+    monkeypatch.setattr(module, "loo", impossible)
+    (name, model), *_ = models.items()
+    with pytest.raises(
+        vmrp.DataError, match=rf"{name!r} gives \d+ rows no finite.*the first of row"
+    ):
+        vmrp.select({name: model}, draws=200, random_seed=1)
