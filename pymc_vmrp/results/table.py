@@ -11,7 +11,7 @@ _MOST_ROWS = 60
 _SHORTEST = 8  # characters of a name
 
 
-class Table(pd.DataFrame):
+class Table(pd.DataFrame):  # type: ignore[misc]
     """A data frame in all but how it prints: pandas would break wide ones into two halves.
 
     What is selected or computed from it is an ordinary data frame, of numbers in full.
