@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float64]
 _SMALLEST = 1e-4  # of sinh ψ
 _LARGEST = 300.0  # of ψ, before sinh overflows
 _STEP = 1e-5  # of central differences of ψ
-_CLOSEST = 1e-10  # of a partial correlation to ±1
+_CLOSEST = 1e-6  # of a partial correlation to ±1: beyond it Σ has no inverse in double precision
 
 
 @dataclass(frozen=True)
