@@ -3,8 +3,11 @@
 1. The mode of log p̂(y | θ)p(θ) over ψ (:mod:`pymc_vmrp.cavi.hyper`), by L-BFGS with its gradient,
    which costs nothing.
 2. Points along the axes around it; their gradients determine a surrogate.
-3. Rounds: draws from the surrogate are evaluated, weighted by what it missed, and refine it where
-   it misses much, until the weights are worth the stated number of independent draws.
+3. Pilot rounds: draws from the surrogate are evaluated and refine it, and its coordinates follow
+   its draws, until it misses little: the mode may tell neither where the mass is nor its width.
+4. Rounds: more draws, until the points of all, weighted by the mixture of what they were drawn from
+   (:mod:`pymc_vmrp.cavi.pool`), are worth the stated number of independent draws. The surrogate is
+   refined where it misses much.
 
 Rue, Martino & Chopin (2009) integrate likewise over a grid or a central composite design; adaptive
 importance sampling: Cornuet et al. (2012).
@@ -29,6 +32,7 @@ from pymc_vmrp.cavi.pool import Pool
 from pymc_vmrp.cavi.proposal import Proposal, propose
 from pymc_vmrp.cavi.run import Callback, Fit
 from pymc_vmrp.cavi.survey import Evaluation, Target, climb, scales, survey
+from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM
 
 FloatArray = NDArray[np.float64]
@@ -42,7 +46,9 @@ _LEAST_PILOTS, _MOST_PILOTS = 2, 8  # such rounds, until the surrogate
 _MISSED_FIRST = 1.0  # errs by less than this
 _MOST_ROUNDS, _ROUNDS_BY_DRAW = 20, 0.05  # the larger of the two, in draws that are asked for
 _MISSED = 0.4  # sd of the surrogate's error, above which it is fitted again
-_MOST_MISSED = 1.0  # with which the points count as found
+_EFFICIENCY = 0.6  # worth of a draw, below which likewise
+# with which the points count as found: sd of the surrogate's error, and how far rounds disagree
+MOST_MISSED, MOST_DISAGREEMENT = 1.0, 0.2
 # tails weigh in the variances of effects with few levels: draws are from a density that is a little
 # flatter than the surrogate; the first ones, from a rough surrogate, from one much flatter
 _FLATTER, _FLATTER_FIRST = 0.65, 1.6
@@ -69,7 +75,12 @@ class Exploration:
     ess : float
         How many independent draws of θ the weights are worth.
     missed : float
-        Sd of the last surrogate's error, over its draws.
+        Sd of the last surrogate's error, over its own draws, weighted as the posterior is.
+    disagreement : float
+        Share of the weight that lies in other rounds than their proposals say, from 0 to 1.
+    drop : float
+        By how much the log density of the points lies below that of the best known, on average:
+        about d/2.
     sweeps, evaluations : int
     stopped : {"converged", "max_points", "interrupted"}
     """
@@ -82,6 +93,8 @@ class Exploration:
     starts: Callable[[FloatArray], Marginals]
     ess: float
     missed: float
+    disagreement: float
+    drop: float
     sweeps: int
     evaluations: int
     stopped: str
@@ -225,7 +238,9 @@ def explore(target: Target, start: FloatArray, ess: float) -> Exploration:
         How many independent draws the weights are to be worth.
     """
     rng = np.random.default_rng(_SEED)
-    known = climb(target, start)
+    known = climb(target, start) or climb(target, _neutral(target, start))
+    if not known:
+        raise _unsolvable()
     mode = max(known, key=lambda e: e.value)
     frame, around = survey(target, mode)
     known += around
@@ -251,10 +266,11 @@ def explore(target: Target, start: FloatArray, ess: float) -> Exploration:
             points = _evaluate(target, proposal, batches.pop(0), _keeper(len(pool.points)))
             known += points
             pool = pool.extended(proposal, points)
-            if pool.ess >= ess and pool.missed <= _MOST_MISSED:
+            sound = pool.missed <= MOST_MISSED and pool.disagreement <= MOST_DISAGREEMENT
+            if pool.ess >= ess and sound:
                 stopped = "converged"
                 break
-            if pool.missed > _MISSED:
+            if pool.missed > _MISSED or pool.efficiency < _EFFICIENCY:
                 batches = []
     except KeyboardInterrupt:
         if not pool.proposals:
@@ -263,16 +279,39 @@ def explore(target: Target, start: FloatArray, ess: float) -> Exploration:
     return _summary(pool, known, stopped)
 
 
+def _neutral(target: Target, start: FloatArray) -> FloatArray:
+    """Where to start instead: no correlations, and sds that the data can tell from zero."""
+    coordinates = target.coordinates
+    parameters = np.arange(len(start)) >= len(start) - len(coordinates.glmm.free_parameters)
+    return np.where(coordinates.folded, 1.0, np.where(parameters, start, 0.0))
+
+
+def _unsolvable() -> VmrpError:
+    return VmrpError(
+        "No hyperparameters were found at which the coefficients' posterior could be solved for: "
+        "some coefficients cannot be told apart, or the response is too extreme for the family. "
+        "Look at the response and its offset and weights, give the terms stronger priors, or use "
+        "hyperparameters='mean_field'."
+    )
+
+
 def _summary(pool: Pool, known: list[Evaluation], stopped: str) -> Exploration:
+    solved = np.isfinite(pool.values)
+    if not solved.any():
+        raise _unsolvable()
+    weights, values = pool.weights[solved], pool.values[solved]
+    best = max(e.value for e in known)
     return Exploration(
-        psi=pool.psi,
-        weights=pool.weights,
-        log_density=pool.values,
+        psi=pool.psi[solved],
+        weights=weights,
+        log_density=values,
         log_evidence=pool.log_evidence,
-        conditionals=tuple(e.conditional for e in pool.points),
+        conditionals=tuple(e.conditional for e in pool.points if np.isfinite(e.value)),
         starts=pool.proposals[-1].starts,
         ess=pool.ess,
         missed=pool.missed,
+        disagreement=pool.disagreement,
+        drop=float(best - weights @ values),
         sweeps=sum(e.conditional.sweeps for e in known),
         evaluations=len(known),
         stopped=stopped,

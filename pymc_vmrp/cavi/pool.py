@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 
 from pymc_vmrp.cavi.proposal import Proposal
 from pymc_vmrp.cavi.survey import Evaluation
-from pymc_vmrp.cavi.weights import calibrate, effective_size, importance_weights
+from pymc_vmrp.cavi.weights import agreed, effective_size, importance_weights
 
 FloatArray = NDArray[np.float64]
 
@@ -61,10 +61,24 @@ class Pool:
         return np.array([e.value for e in self.points])
 
     @cached_property
+    def _log_proposals(self) -> FloatArray:
+        """Log density of each proposal at every point, shape (proposals, n)."""
+        return np.array([proposal.log_density(self.psi) for proposal in self.proposals])
+
+    @cached_property
+    def _offsets(self) -> FloatArray:
+        """What to add to ``_log_proposals``, shape (proposals,), so that they agree.
+
+        A surrogate may have mass that its chains have not found, and its normaliser count it.
+        """
+        shares = np.array([len(points) for points in self.rounds]) / len(self.values)
+        return agreed(self._log_proposals, shares)
+
+    @cached_property
     def _log_mixture(self) -> FloatArray:
         """Log density of the mixture that the points are drawn from."""
-        logs = [proposal.log_density(self.psi) for proposal in self.proposals]
         shares = np.array([len(points) for points in self.rounds]) / len(self.values)
+        logs = self._log_proposals + self._offsets[:, None]
         return np.asarray(logsumexp(logs, b=shares[:, None], axis=0))
 
     @cached_property
@@ -82,7 +96,7 @@ class Pool:
         calibrated = np.log(self.proposals[-1].calibrated(psi, base))
         out = np.full(len(reached), -np.inf)
         out[reached] = calibrated + (self.values - surrogate)[reached]
-        return out + self.proposals[-1].log_normaliser
+        return out + self.proposals[-1].log_normaliser - self._offsets[-1]
 
     @cached_property
     def _log_weights(self) -> FloatArray:
@@ -106,15 +120,34 @@ class Pool:
         return float(logsumexp(self._log_weights))
 
     @property
+    def efficiency(self) -> float:
+        """What a draw of the last proposal is worth."""
+        n = len(self.rounds[-1])
+        return _size(self.values[-n:] - self._log_proposals[-1, -n:]) / n
+
+    @property
+    def disagreement(self) -> float:
+        """Share of the weight that lies in other rounds than the proposals' densities say."""
+        sizes = np.array([len(points) for points in self.rounds])
+        logs = self._log_proposals + self._offsets[:, None] - self._log_mixture
+        expected = (np.exp(logs) * sizes[:, None] / sizes.sum()) @ self.weights
+        found = np.add.reduceat(self.weights, np.cumsum(sizes) - sizes)
+        return float(np.abs(found - expected).sum() / 2)
+
+    @property
     def missed(self) -> float:
         """By how much the last surrogate errs where the mass is: sd over its own draws."""
+        if not np.isfinite(self.values[-len(self.rounds[-1]) :]).any():
+            return float("inf")
         n = len(self.rounds[-1])
         psi, values = self.psi[-n:], self.values[-n:]
-        weights = importance_weights(values - self.proposals[-1].log_density(psi))
+        weights = importance_weights(values - self._log_proposals[-1, -n:])
         errors = (values - self.proposals[-1].log_surrogate(psi))[weights > 0]
         weights = weights[weights > 0]
         return float(np.sqrt(weights @ (errors - weights @ errors) ** 2))
 
 
 def _size(log_weights: FloatArray) -> float:
+    if not np.isfinite(log_weights).any():
+        return 0.0
     return effective_size(np.exp(log_weights - log_weights.max()))

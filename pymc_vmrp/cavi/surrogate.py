@@ -19,6 +19,8 @@ FloatArray = NDArray[np.float64]
 
 _GRADIENT_WEIGHT = 0.7  # of an equation for a gradient, relative to one for a value
 _NOISE, _NOISE_BELOW = 0.03, 0.3  # sd of values; grows with the distance below the expected drop
+_DEEP, _NOISE_DEEP = 8.0, 1.0  # below it, so that no draw is there; sd of values held to that
+_MOST_CORRECTIONS = 4
 _TRUSTED = 8.0  # most distance below the expected drop, of points that the box contains
 _MARGIN = 0.5  # beyond those points, where the functions are still trusted
 _SLOPE, _CURVATURE = 1.0, 0.05  # of the decline beyond, at least; slope of a sd by x or by ψ
@@ -214,8 +216,8 @@ def fit_surrogate(
     own, own_slopes, pair, pair_slopes = features(x)
     of_pair_sds = pairs.products(features.pair_sds[None], features.pair_sds[None])[0]
     sds = np.concatenate([[1e4], features.own_sds.ravel(), of_pair_sds])
-    of_values = np.hstack([np.ones((n, 1)), own.reshape(n, -1), pairs.products(pair, pair)])
-    of_values *= weight[:, None] * sds
+    design = np.hstack([np.ones((n, 1)), own.reshape(n, -1), pairs.products(pair, pair)]) * sds
+    of_values = design * weight[:, None]
     normal = of_values.T @ of_values
     normal[np.diag_indices_from(normal)] += 1.0
     right = of_values.T @ (weight * (values - top - known[0].sum(1)))
@@ -234,7 +236,20 @@ def fit_surrogate(
         of_slopes = np.hstack([own_slopes[:, j], of_pairs]) * weight[:, None] * sds[columns]
         normal[np.ix_(columns, columns)] += of_slopes.T @ of_slopes
         right[columns] += of_slopes.T @ (weight * (gradients[:, j] - known_slopes[0, :, j]))
-    solution = sds * np.linalg.solve(normal, right)
+    solution = np.linalg.solve(normal, right)
+    deep = top - d - _DEEP
+    raised = np.zeros(n, dtype=bool)
+    for _ in range(_MOST_CORRECTIONS):  # where it is far too high, it is to be low, however low
+        predicted = design @ solution + top + known[0].sum(1)
+        more = (values < deep) & (predicted > deep) & ~raised
+        if not more.any():
+            break
+        raised |= more
+        added = design[more] / _NOISE_DEEP
+        normal += added.T @ added
+        right += added.T @ (deep - top - known[0].sum(1))[more] / _NOISE_DEEP
+        solution = np.linalg.solve(normal, right)
+    solution *= sds
     size = d * features.n_own
     trusted = x[below <= _TRUSTED]
     box = trusted.min(0) - _MARGIN, trusted.max(0) + _MARGIN

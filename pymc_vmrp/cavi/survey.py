@@ -182,7 +182,7 @@ def scales(
 
 
 def climb(target: Target, start: FloatArray) -> list[Evaluation]:
-    """Evaluations on the way from ``start`` to the mode; L-BFGS."""
+    """Evaluations on the way from ``start`` to the mode, L-BFGS; none where it cannot start."""
     coordinates = target.coordinates
     trace: list[Evaluation] = []
     unit = _first_sds(coordinates, start)
@@ -227,8 +227,9 @@ def survey(target: Target, mode: Evaluation) -> tuple[Frame, list[Evaluation]]:
     covariance, conditional = _covariance(-0.5 * (hessian + hessian.T), least)
     sd = np.sqrt(np.diag(covariance))
     frame = Frame(mode.psi, sd, np.linalg.cholesky(covariance / np.outer(sd, sd)))
-    at = np.array([frame.to_x(e.psi) for e in first])
-    predictor = fit_predictor(centre, at, [e.conditional for e in first])
+    solved = [e for e in first if np.isfinite(e.value)]
+    at = frame.to_x(np.array([e.psi for e in solved]).reshape(-1, d))
+    predictor = fit_predictor(centre, at, [e.conditional for e in solved])
     steps = np.concatenate([np.eye(d), -np.eye(d)]) * _AXIS_STEP * conditional
     below = np.where(coordinates.ends_below, mode.psi - coordinates.lower, np.inf)
     steps = np.clip(steps, -_TOWARDS_LIMIT * below, room)
