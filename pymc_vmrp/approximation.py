@@ -14,7 +14,7 @@ from pymc_vmrp.cavi.accelerate import ACCELERATORS
 from pymc_vmrp.cavi.choose import SOLVERS, choose_solver
 from pymc_vmrp.cavi.expand import EXPANSIONS
 from pymc_vmrp.cavi.factorize import FACTORIZATIONS
-from pymc_vmrp.cavi.integrate import START_TOL, integrate
+from pymc_vmrp.cavi.integrate import MOST_DISAGREEMENT, MOST_MISSED, START_TOL, integrate
 from pymc_vmrp.cavi.nodes import BOUNDS
 from pymc_vmrp.cavi.run import Options, run
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
@@ -167,11 +167,14 @@ def _integrated(
             "rough mean-field fit. Let it run on, or do not use the result."
         )
     elif not posterior.converged:
-        found = posterior.fit.exploration.ess
+        found = posterior.fit.exploration
         _warn(
-            f"the points of the hyperparameters are worth {found:.0f} independent draws, not the "
-            f"theta_ess={theta_ess:.0f} that were asked for ({posterior.fit.stopped}). With few of "
-            "them, compare with inference_method='nuts'."
+            f"the points of the hyperparameters are worth {found.ess:.0f} independent draws "
+            f"(theta_ess={theta_ess:.0f} were asked for), what proposed them errs by "
+            f"{found.missed:.2f} nats (limit {MOST_MISSED:.0f}) and the rounds disagree by "
+            f"{found.disagreement:.2f} (limit {MOST_DISAGREEMENT}); {posterior.fit.stopped}. "
+            "Compare with inference_method='gibbs' or 'nuts' before you use the result, or give "
+            "the standard deviations stronger priors."
         )
     return posterior
 

@@ -3,8 +3,11 @@
 1. The mode of log p̂(y | θ)p(θ) over ψ (:mod:`pymc_vmrp.cavi.hyper`), by L-BFGS with its gradient,
    which costs nothing.
 2. Points along the axes around it; their gradients determine a surrogate.
-3. Rounds: draws from the surrogate are evaluated, weighted by what it missed, and refine it where
-   it misses much, until the weights are worth the stated number of independent draws.
+3. Pilot rounds: draws from the surrogate are evaluated and refine it, and its coordinates follow
+   its draws, until it misses little: the mode may tell neither where the mass is nor its width.
+4. Rounds: more draws, until the points of all, weighted by the mixture of what they were drawn from
+   (:mod:`pymc_vmrp.cavi.pool`), are worth the stated number of independent draws. The surrogate is
+   refined where it misses much.
 
 Rue, Martino & Chopin (2009) integrate likewise over a grid or a central composite design; adaptive
 importance sampling: Cornuet et al. (2012).
@@ -19,17 +22,17 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.cavi.choose import choose_solver, physical_memory
 from pymc_vmrp.cavi.conditional import Conditional, ConditionalModel, Marginals, Theta
 from pymc_vmrp.cavi.gaussian import Gaussian
 from pymc_vmrp.cavi.hyper import HyperCoordinates
-from pymc_vmrp.cavi.proposal import Sample, propose
+from pymc_vmrp.cavi.pool import Pool
+from pymc_vmrp.cavi.proposal import Proposal, propose
 from pymc_vmrp.cavi.run import Callback, Fit
-from pymc_vmrp.cavi.survey import Evaluation, Frame, Target, climb, scales, survey
-from pymc_vmrp.cavi.warm_start import Predictor
+from pymc_vmrp.cavi.survey import Evaluation, Target, climb, scales, survey
+from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM
 
 FloatArray = NDArray[np.float64]
@@ -38,9 +41,14 @@ _INSIDE = 1e-3  # of ψ, by which the search starts off the ends of its support
 START_TOL = 0.02  # of the mean-field fit to start from
 
 _SEED = 20180611  # of the exploration, so that repeated fits are equal
-_PILOT, _PILOT_BY_DIMENSION = 32, 4  # points of the first round, as far as there are so many
+_PILOT, _PILOT_BY_DIMENSION = 16, 2  # points of a round that is to find where the mass is
+_LEAST_PILOTS, _MOST_PILOTS = 2, 8  # such rounds, until the surrogate
+_MISSED_FIRST = 1.0  # errs by less than this
 _MOST_ROUNDS, _ROUNDS_BY_DRAW = 20, 0.05  # the larger of the two, in draws that are asked for
 _MISSED = 0.4  # sd of the surrogate's error, above which it is fitted again
+_EFFICIENCY = 0.6  # worth of a draw, below which likewise
+# with which the points count as found: sd of the surrogate's error, and how far rounds disagree
+MOST_MISSED, MOST_DISAGREEMENT = 1.0, 0.2
 # tails weigh in the variances of effects with few levels: draws are from a density that is a little
 # flatter than the surrogate; the first ones, from a rough surrogate, from one much flatter
 _FLATTER, _FLATTER_FIRST = 0.65, 1.6
@@ -67,7 +75,12 @@ class Exploration:
     ess : float
         How many independent draws of θ the weights are worth.
     missed : float
-        Sd of the last surrogate's error, over its draws.
+        Sd of the last surrogate's error, over its own draws, weighted as the posterior is.
+    disagreement : float
+        Share of the weight that lies in other rounds than their proposals say, from 0 to 1.
+    drop : float
+        By how much the log density of the points lies below that of the best known, on average:
+        about d/2.
     sweeps, evaluations : int
     stopped : {"converged", "max_points", "interrupted"}
     """
@@ -80,21 +93,11 @@ class Exploration:
     starts: Callable[[FloatArray], Marginals]
     ess: float
     missed: float
+    disagreement: float
+    drop: float
     sweeps: int
     evaluations: int
     stopped: str
-
-
-@dataclass(frozen=True)
-class Starts:
-    """Where a fit at ψ may start: a function that pickles, as results must."""
-
-    predictor: Predictor
-    frame: Frame
-
-    def __call__(self, psi: FloatArray) -> Marginals:
-        """Marginals of η, foretold from those of points nearby."""
-        return self.predictor(self.frame.to_x(psi))
 
 
 @dataclass(frozen=True)
@@ -235,61 +238,80 @@ def explore(target: Target, start: FloatArray, ess: float) -> Exploration:
         How many independent draws the weights are to be worth.
     """
     rng = np.random.default_rng(_SEED)
-    known = climb(target, start)
+    known = climb(target, start) or climb(target, _neutral(target, start))
+    if not known:
+        raise _unsolvable()
     mode = max(known, key=lambda e: e.value)
     frame, around = survey(target, mode)
     known += around
-    proposal = propose(rng, target.coordinates, frame, known, None, _FLATTER_FIRST)
-    pilot = max(_PILOT, _PILOT_BY_DIMENSION * len(start))
-    known += _evaluate(target, frame, proposal.predictor, proposal.batches[0][:pilot])
-    samples: list[Sample] = []
+    proposal: Proposal | None = None
+    size = max(_PILOT, _PILOT_BY_DIMENSION * len(start))
+    for pilot in range(_MOST_PILOTS):
+        proposal = propose(rng, target.coordinates, frame, known, proposal, _FLATTER_FIRST, kept=1)
+        points = _evaluate(target, proposal, proposal.batches[0][:size])
+        known += points
+        frame = proposal.reframed()
+        if pilot + 1 >= _LEAST_PILOTS and Pool((proposal,), (points,)).missed <= _MISSED_FIRST:
+            break
+    assert proposal is not None
+    pool = Pool()
     batches: list[FloatArray] = []
     stopped = "max_points"
     try:
         for _ in range(max(_MOST_ROUNDS, int(_ROUNDS_BY_DRAW * ess))):
-            fresh = not batches
-            if fresh:
+            if not batches:
+                frame = proposal.reframed()
                 proposal = propose(rng, target.coordinates, frame, known, proposal, _FLATTER)
                 batches = proposal.batches
-            x = batches.pop(0)
-            kept = sum(len(sample.points) for sample in samples)
-            points = _evaluate(target, frame, proposal.predictor, x, _keeper(kept))
+            points = _evaluate(target, proposal, batches.pop(0), _keeper(len(pool.points)))
             known += points
-            if fresh:
-                samples.append(Sample(proposal, x, points))
-            else:
-                samples[-1] = samples[-1].extended(x, points)
-            if sum(sample.ess for sample in samples) >= ess:
+            pool = pool.extended(proposal, points)
+            sound = pool.missed <= MOST_MISSED and pool.disagreement <= MOST_DISAGREEMENT
+            if pool.ess >= ess and sound:
                 stopped = "converged"
                 break
-            if samples[-1].missed > _MISSED:
+            if pool.missed > _MISSED or pool.efficiency < _EFFICIENCY:
                 batches = []
     except KeyboardInterrupt:
-        if not samples:
+        if not pool.proposals:
             raise
         stopped = "interrupted"
-    return _summary(samples, frame, known, stopped)
+    return _summary(pool, known, stopped)
 
 
-def _summary(
-    samples: list[Sample], frame: Frame, known: list[Evaluation], stopped: str
-) -> Exploration:
-    sizes = np.array([sample.ess for sample in samples])
-    shares = sizes / sizes.sum()
-    points = [e for sample in samples for e in sample.points]
-    log_evidence = logsumexp([sample.log_evidence for sample in samples], b=shares)
-    predictor = samples[-1].proposal.predictor
+def _neutral(target: Target, start: FloatArray) -> FloatArray:
+    """Where to start instead: no correlations, and sds that the data can tell from zero."""
+    coordinates = target.coordinates
+    parameters = np.arange(len(start)) >= len(start) - len(coordinates.glmm.free_parameters)
+    return np.where(coordinates.folded, 1.0, np.where(parameters, start, 0.0))
+
+
+def _unsolvable() -> VmrpError:
+    return VmrpError(
+        "No hyperparameters were found at which the coefficients' posterior could be solved for: "
+        "some coefficients cannot be told apart, or the response is too extreme for the family. "
+        "Look at the response and its offset and weights, give the terms stronger priors, or use "
+        "hyperparameters='mean_field'."
+    )
+
+
+def _summary(pool: Pool, known: list[Evaluation], stopped: str) -> Exploration:
+    solved = np.isfinite(pool.values)
+    if not solved.any():
+        raise _unsolvable()
+    weights, values = pool.weights[solved], pool.values[solved]
+    best = max(e.value for e in known)
     return Exploration(
-        psi=np.array([e.psi for e in points]),
-        weights=np.concatenate(
-            [sample.weights * share for sample, share in zip(samples, shares, strict=True)]
-        ),
-        log_density=np.array([e.value for e in points]),
-        log_evidence=float(log_evidence + np.log(frame.sd).sum()),
-        conditionals=tuple(e.conditional for e in points),
-        starts=Starts(predictor, frame),
-        ess=float(sizes.sum()),
-        missed=samples[-1].missed,
+        psi=pool.psi[solved],
+        weights=weights,
+        log_density=values,
+        log_evidence=pool.log_evidence,
+        conditionals=tuple(e.conditional for e in pool.points if np.isfinite(e.value)),
+        starts=pool.proposals[-1].starts,
+        ess=pool.ess,
+        missed=pool.missed,
+        disagreement=pool.disagreement,
+        drop=float(best - weights @ values),
         sweeps=sum(e.conditional.sweeps for e in known),
         evaluations=len(known),
         stopped=stopped,
@@ -298,12 +320,11 @@ def _summary(
 
 def _evaluate(
     target: Target,
-    frame: Frame,
-    predictor: Predictor,
+    proposal: Proposal,
     x: FloatArray,
     slim: Callable[[Conditional], Conditional] = lambda fit: replace(fit, gaussian=None),
 ) -> list[Evaluation]:
-    return target.evaluate(frame.to_psi(x), lambda psi: predictor(frame.to_x(psi)), slim)
+    return target.evaluate(proposal.frame.to_psi(x), proposal.starts, slim)
 
 
 def _keeper(kept: int) -> Callable[[Conditional], Conditional]:

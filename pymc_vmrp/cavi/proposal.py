@@ -1,4 +1,4 @@
-"""Proposals of θ: a surrogate, draws from it, and the weights of those that were evaluated."""
+"""Proposals of θ: a surrogate of its log density, and draws from it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
-from pymc_vmrp.cavi.conditional import Conditional
+from pymc_vmrp.cavi.conditional import Conditional, Marginals
 from pymc_vmrp.cavi.features import Features
 from pymc_vmrp.cavi.hyper import HyperCoordinates
 from pymc_vmrp.cavi.surrogate import Surrogate, Table, fit_surrogate
 from pymc_vmrp.cavi.survey import Evaluation, Frame
 from pymc_vmrp.cavi.warm_start import Predictor, fit_predictor
-from pymc_vmrp.cavi.weights import calibrate, effective_size, importance_weights, log_normaliser
+from pymc_vmrp.cavi.weights import calibrate, log_normaliser
 
 FloatArray = NDArray[np.float64]
 
-_CHAINS, _STATES = 256, 32  # that draw from the surrogate, and what is kept of each
+_CHAINS, STATES = 256, 32  # that draw from the surrogate, and what is kept of each
 _BATCH = 64  # draws that are evaluated at a time
 _BURN_IN = 30
+_LEAST_SD = 0.02  # of x in a frame before
+_SHRUNK = 0.95  # of correlations, towards 0
 _APART = 16  # states of a chain between two that are evaluated
 _TAIL = 0.999  # of the draws, beyond which σ² is cut off when moments are matched
 _NEAR = 3.0  # log density below what draws have, beyond which marginals are not regressed
@@ -40,21 +42,39 @@ class Proposal:
 
     Attributes
     ----------
+    frame : Frame
+        Of the surrogate's coordinates x.
     surrogate : Surrogate
     temperature : float
         The density drawn from is the surrogate's to the power 1/temperature.
     draws : ndarray, shape (kept, chains, d)
         States of chains.
-    log_normaliser : float
-        Log of the surrogate's integral; NaN for a proposal with one state of each chain.
+    log_tempered : float
+        Log of the integral, over x, of the density drawn from.
     predictor : Predictor
     """
 
+    frame: Frame
     surrogate: Surrogate
     temperature: float
     draws: FloatArray
-    log_normaliser: float
+    log_tempered: float
     predictor: Predictor
+
+    def reframed(self) -> Frame:
+        """The frame in which the draws, but for the temperature, have unit sds."""
+        sd = np.maximum(self._flat.std(0), _LEAST_SD)
+        correlation = np.atleast_2d(np.corrcoef(self._flat.T))
+        correlation = _SHRUNK * correlation + (1 - _SHRUNK) * np.eye(len(sd))
+        return Frame(
+            self.frame.mode,
+            self.frame.sd * sd / np.sqrt(self.temperature),
+            np.linalg.cholesky(correlation),
+        )
+
+    def starts(self, psi: FloatArray) -> Marginals:
+        """Where a fit at ψ may start."""
+        return self.predictor(self.frame.to_x(psi))
 
     @property
     def batches(self) -> list[FloatArray]:
@@ -62,13 +82,30 @@ class Proposal:
         states = self.draws[::-_APART]
         return [s[at : at + _BATCH] for s in states for at in range(0, s.shape[0], _BATCH)]
 
-    def log_tilt(self, x: FloatArray) -> FloatArray:
-        """Log weights that turn the draws into ones from the surrogate."""
-        return np.asarray((1 - 1 / self.temperature) * self.surrogate.log_density(x)[0])
+    def log_surrogate(self, psi: FloatArray) -> FloatArray:
+        """The surrogate, which stands in for the log density, at ``psi`` of shape (n, d)."""
+        return self.surrogate.log_density(self.frame.to_x(psi))[0]
 
-    def calibrated(self, x: FloatArray) -> FloatArray:
-        """Weights of some of the draws under which they have the moments of all."""
-        return calibrate(self._moments(x), self._target, _normalised(self.log_tilt(x)))
+    def log_density(self, psi: FloatArray) -> FloatArray:
+        """Log density, over ψ, of the draws; shape (n,)."""
+        constant = self.log_tempered + np.log(self.frame.sd).sum()
+        return np.asarray(self.log_surrogate(psi) / self.temperature - constant)
+
+    @cached_property
+    def log_normaliser(self) -> float:
+        """Log of the surrogate's integral over ψ."""
+        log_mean = logsumexp(self._log_tilt) - np.log(len(self._flat))
+        return float(self.log_tempered + np.log(self.frame.sd).sum() + log_mean)
+
+    def calibrated(self, psi: FloatArray, base: FloatArray) -> FloatArray:
+        """Weights near ``base`` under which points have the moments of the surrogate."""
+        return calibrate(self._moments(self.frame.to_x(psi)), self._target, base)
+
+    @cached_property
+    def _log_tilt(self) -> FloatArray:
+        """Log weights that turn the draws into ones from the surrogate."""
+        values = self.surrogate.log_density(self._flat)[0]
+        return np.asarray((1 - 1 / self.temperature) * values)
 
     @cached_property
     def _flat(self) -> FloatArray:
@@ -76,7 +113,7 @@ class Proposal:
 
     @cached_property
     def _target(self) -> FloatArray:
-        return np.asarray(_normalised(self.log_tilt(self._flat)) @ self._moments(self._flat))
+        return np.asarray(_normalised(self._log_tilt) @ self._moments(self._flat))
 
     @cached_property
     def _most(self) -> FloatArray:
@@ -92,55 +129,6 @@ class Proposal:
         return np.asarray(np.sinh(np.minimum(psi[:, features.folded], _LARGEST)) ** 2)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Some of the draws from a surrogate, evaluated."""
-
-    proposal: Proposal
-    x: FloatArray
-    points: list[Evaluation]
-
-    def extended(self, x: FloatArray, points: list[Evaluation]) -> Sample:
-        """With more draws."""
-        return Sample(self.proposal, np.concatenate([self.x, x]), self.points + points)
-
-    @cached_property
-    def _base(self) -> FloatArray:
-        """Weights that make the draws ones from the surrogate."""
-        return self.proposal.calibrated(self.x)
-
-    @cached_property
-    def _errors(self) -> FloatArray:
-        """What the surrogate missed."""
-        values = np.array([e.value for e in self.points])
-        return np.asarray(values - self.proposal.surrogate.log_density(self.x)[0])
-
-    @property
-    def _log_ratio(self) -> FloatArray:
-        return np.asarray(np.log(self._base) + self._errors)
-
-    @cached_property
-    def weights(self) -> FloatArray:
-        """Sum to 1."""
-        return importance_weights(self._log_ratio)
-
-    @property
-    def ess(self) -> float:
-        """How many independent draws the weights are worth."""
-        return effective_size(self.weights)
-
-    @property
-    def log_evidence(self) -> float:
-        """Log of the density's integral over x."""
-        return self.proposal.log_normaliser + float(logsumexp(self._log_ratio))
-
-    @property
-    def missed(self) -> float:
-        """By how much the surrogate errs: standard deviation over its draws."""
-        errors = self._errors - self._base @ self._errors
-        return float(np.sqrt(self._base @ errors**2))
-
-
 def propose(
     rng: np.random.Generator,
     coordinates: HyperCoordinates,
@@ -148,6 +136,7 @@ def propose(
     known: Sequence[Evaluation],
     before: Proposal | None,
     flatter: float,
+    kept: int = STATES,
 ) -> Proposal:
     """Fit a surrogate to what is known, and draw from it.
 
@@ -159,9 +148,11 @@ def propose(
     known : sequence of Evaluation
         That at the frame's mode among them.
     before : Proposal or None
-        Where the chains go on from. Without it there is one state of each chain.
+        Where the chains go on from.
     flatter : float
         The temperature is 1 + flatter/√d, so that what reweighting costs hardly depends on d.
+    kept : int
+        States kept of each chain.
     """
     finite = [e for e in known if np.isfinite(e.value)]
     x = np.array([frame.to_x(e.psi) for e in finite])
@@ -174,10 +165,9 @@ def propose(
     surrogate = fit_surrogate(features, prior, x, values, gradients, mirror)
     temperature = 1 + flatter / np.sqrt(len(mirror))
     if before is None:
-        begin = rng.standard_normal((_CHAINS, len(mirror))) @ frame.factor.T
-        kept, burn_in = 1, _BURN_IN
+        begin, burn_in = rng.standard_normal((_CHAINS, len(mirror))) @ frame.factor.T, _BURN_IN
     else:
-        begin, kept, burn_in = before.draws[-1], _STATES, _BURN_IN // 2
+        begin, burn_in = frame.to_x(before.frame.to_psi(before.draws[-1])), _BURN_IN // 2
     draws = surrogate.sample(
         rng,
         np.clip(surrogate.fold(begin), floor + _INSIDE, limit - _INSIDE),
@@ -187,8 +177,8 @@ def propose(
         temperature,
     )
     predictor = _predictor(x, values, [e.conditional for e in finite])
-    log_normaliser = _normaliser(rng, surrogate, draws, temperature) if kept > 1 else np.nan
-    return Proposal(surrogate, temperature, draws, log_normaliser, predictor)
+    log_tempered = _normaliser(rng, surrogate, draws, temperature)
+    return Proposal(frame, surrogate, temperature, draws, log_tempered, predictor)
 
 
 def _predictor(x: FloatArray, values: FloatArray, fits: Sequence[Conditional]) -> Predictor:
@@ -214,7 +204,7 @@ def _prior_table(coordinates: HyperCoordinates, frame: Frame) -> Table:
 def _normaliser(
     rng: np.random.Generator, surrogate: Surrogate, draws: FloatArray, temperature: float
 ) -> float:
-    """Log of the surrogate's integral, by way of the Gaussian with the moments of its draws."""
+    """Log of the tempered integral, by way of the Gaussian with the moments of its draws."""
     flat = draws.reshape(-1, draws.shape[-1])
     mean, d = flat.mean(0), flat.shape[1]
     factor = np.linalg.cholesky(np.atleast_2d(np.cov(flat.T)) + 1e-9 * np.eye(d))
@@ -232,8 +222,7 @@ def _normaliser(
         (values / temperature, log_g(flat)),
         (others / temperature, log_g(reference)),
     )
-    tilted = log_normaliser(own, reference_pair)
-    return tilted + float(logsumexp((1 - 1 / temperature) * values) - np.log(len(values)))
+    return log_normaliser(own, reference_pair)
 
 
 def _normalised(log_weights: FloatArray) -> FloatArray:

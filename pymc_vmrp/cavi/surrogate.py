@@ -19,9 +19,11 @@ FloatArray = NDArray[np.float64]
 
 _GRADIENT_WEIGHT = 0.7  # of an equation for a gradient, relative to one for a value
 _NOISE, _NOISE_BELOW = 0.03, 0.3  # sd of values; grows with the distance below the expected drop
+_DEEP, _NOISE_DEEP = 8.0, 1.0  # below it, so that no draw is there; sd of values held to that
+_MOST_CORRECTIONS = 4
 _TRUSTED = 8.0  # most distance below the expected drop, of points that the box contains
 _MARGIN = 0.5  # beyond those points, where the functions are still trusted
-_SLOPE, _CURVATURE = 1.0, 0.05  # of the decline beyond, at least
+_SLOPE, _CURVATURE = 1.0, 0.05  # of the decline beyond, at least; slope of a sd by x or by ψ
 _LEAPFROGS = 5
 
 
@@ -212,22 +214,42 @@ def fit_surrogate(
     first, second = np.triu_indices(d, 1)
     pairs = _Pairs(first[:, None], second[:, None], features.n_pair)
     own, own_slopes, pair, pair_slopes = features(x)
-    rows = [np.hstack([np.ones((n, 1)), own.reshape(n, -1), pairs.products(pair, pair)])]
-    wanted = [values - top - known[0].sum(1)]
-    for j in range(d):
-        here = np.arange(d)[:, None] == j
-        of_pairs = pairs.products(pair_slopes * here, pair)
-        of_pairs += pairs.products(pair, pair_slopes * here)
-        slopes = [np.zeros((n, 1)), (own_slopes * here).reshape(n, -1), of_pairs]
-        rows.append(_GRADIENT_WEIGHT * np.hstack(slopes))
-        wanted.append(_GRADIENT_WEIGHT * (gradients[:, j] - known_slopes[0, :, j]))
     of_pair_sds = pairs.products(features.pair_sds[None], features.pair_sds[None])[0]
     sds = np.concatenate([[1e4], features.own_sds.ravel(), of_pair_sds])
-    a = np.concatenate([part * weight[:, None] for part in rows]) * sds
-    b = np.concatenate([part * weight for part in wanted])
-    normal = a.T @ a
+    design = np.hstack([np.ones((n, 1)), own.reshape(n, -1), pairs.products(pair, pair)]) * sds
+    of_values = design * weight[:, None]
+    normal = of_values.T @ of_values
     normal[np.diag_indices_from(normal)] += 1.0
-    solution = sds * np.linalg.solve(normal, a.T @ b)
+    right = of_values.T @ (weight * (values - top - known[0].sum(1)))
+    weight *= _GRADIENT_WEIGHT
+    for j in range(d):  # a slope along j has to do with functions of coordinate j alone
+        touching = (first == j) | (second == j)
+        some = _Pairs(first[touching, None], second[touching, None], features.n_pair)
+        slopes = pair_slopes * (np.arange(d)[:, None] == j)
+        of_pairs = some.products(slopes, pair) + some.products(pair, slopes)
+        columns = np.concatenate(
+            [
+                1 + j * features.n_own + np.arange(features.n_own),
+                1 + d * features.n_own + np.flatnonzero(np.repeat(touching, features.n_pair**2)),
+            ]
+        )
+        of_slopes = np.hstack([own_slopes[:, j], of_pairs]) * weight[:, None] * sds[columns]
+        normal[np.ix_(columns, columns)] += of_slopes.T @ of_slopes
+        right[columns] += of_slopes.T @ (weight * (gradients[:, j] - known_slopes[0, :, j]))
+    solution = np.linalg.solve(normal, right)
+    deep = top - d - _DEEP
+    raised = np.zeros(n, dtype=bool)
+    for _ in range(_MOST_CORRECTIONS):  # where it is far too high, it is to be low, however low
+        predicted = design @ solution + top + known[0].sum(1)
+        more = (values < deep) & (predicted > deep) & ~raised
+        if not more.any():
+            break
+        raised |= more
+        added = design[more] / _NOISE_DEEP
+        normal += added.T @ added
+        right += added.T @ (deep - top - known[0].sum(1))[more] / _NOISE_DEEP
+        solution = np.linalg.solve(normal, right)
+    solution *= sds
     size = d * features.n_own
     trusted = x[below <= _TRUSTED]
     box = trusted.min(0) - _MARGIN, trusted.max(0) + _MARGIN
@@ -273,7 +295,8 @@ def _tabulate(
     functions, slopes, pair, _ = features(inside)
     distance, sign = np.abs(x - inside), np.sign(x - inside)
     # the slope at the box's edge goes on, if it falls, and gets steeper
-    outwards = np.minimum((slopes * own).sum(2) * sign, -_SLOPE)
+    least = np.where(features.folded, _SLOPE * np.minimum(features.sd, 1.0), _SLOPE)
+    outwards = np.minimum((slopes * own).sum(2) * sign, -least)
     value = (functions * own).sum(2) + outwards * distance - 0.5 * _CURVATURE * distance**2
     tables = [value.T + prior.values[0], *np.moveaxis(pair, (0, 1, 2), (2, 1, 0))]
     return Table(prior.low, prior.step, np.array(tables))

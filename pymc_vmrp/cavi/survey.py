@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from pymc_vmrp.cavi.conditional import Conditional, ConditionalModel, Marginals
+from pymc_vmrp.cavi.conditional import Conditional, ConditionalModel, Marginals, Theta
+from pymc_vmrp.cavi.factor import SingularPrecision
 from pymc_vmrp.cavi.gaussian import Gaussian
 from pymc_vmrp.cavi.hyper import HyperCoordinates
 from pymc_vmrp.cavi.warm_start import fit_predictor
@@ -38,15 +39,21 @@ class Evaluation:
     psi : ndarray, shape (d,)
         Folded: standard deviations have ψ ≥ 0.
     value : float
-        Log p̂(y | θ)p(θ) + log |dθ/dψ|.
+        Log p̂(y | θ)p(θ) + log |dθ/dψ|; −inf where no q(β, u | θ) could be solved for.
     gradient : ndarray, shape (d,)
+        Zero there.
     conditional : Conditional
+        Empty there.
     """
 
     psi: FloatArray
     value: float
     gradient: FloatArray
     conditional: Conditional
+
+
+# where q(β, u | θ) cannot be solved for
+_NOTHING = Conditional(None, None, (), -np.inf, 0.0, 0)
 
 
 @dataclass(frozen=True)
@@ -91,8 +98,7 @@ class Target:
         conditionals, by_covariance, by_log_phi = [], [], []
 
         def fit(i: int) -> tuple[Conditional, tuple[tuple[FloatArray, ...], FloatArray]]:
-            conditional = self.model.fit(theta[i], starts(psi[i]))
-            return conditional, self.model.gradient(theta[i], conditional)
+            return self._fit(theta[i], starts(psi[i]))
 
         for i, (conditional, gradient) in enumerate(
             map_tasks(fit, range(len(psi)), self.model.solver.operations)
@@ -103,10 +109,27 @@ class Target:
             by_log_phi.append(gradient[1])
         stacked = tuple(np.array(part) for part in zip(*by_covariance, strict=True))
         slopes = slopes + coordinates.pull_back(psi, stacked, np.array(by_log_phi))
+        values = np.array([c.log_evidence for c in conditionals]) + prior
+        found = np.isfinite(values) & np.isfinite(slopes).all(1)
         return [
-            Evaluation(psi[i], c.log_evidence + float(prior[i]), slopes[i], c)
+            Evaluation(psi[i], float(values[i]), slopes[i], c)
+            if found[i]
+            else Evaluation(psi[i], -np.inf, np.zeros(psi.shape[1]), _NOTHING)
             for i, c in enumerate(conditionals)
         ]
+
+    def _fit(
+        self, theta: Theta, start: Marginals
+    ) -> tuple[Conditional, tuple[tuple[FloatArray, ...], FloatArray]]:
+        """The fit and its gradient; where it fails, also from where the first fit starts."""
+        for begin in (start, self.first):
+            try:
+                conditional = self.model.fit(theta, begin)
+                return conditional, self.model.gradient(theta, conditional)
+            except (SingularPrecision, np.linalg.LinAlgError):
+                continue
+        zeros = tuple(np.zeros(covariance.shape) for covariance in theta.covariances)
+        return _NOTHING, (zeros, np.zeros(len(theta.parameters)))
 
 
 @dataclass(frozen=True)
@@ -159,7 +182,7 @@ def scales(
 
 
 def climb(target: Target, start: FloatArray) -> list[Evaluation]:
-    """Evaluations on the way from ``start`` to the mode; L-BFGS."""
+    """Evaluations on the way from ``start`` to the mode, L-BFGS; none where it cannot start."""
     coordinates = target.coordinates
     trace: list[Evaluation] = []
     unit = _first_sds(coordinates, start)
@@ -204,8 +227,9 @@ def survey(target: Target, mode: Evaluation) -> tuple[Frame, list[Evaluation]]:
     covariance, conditional = _covariance(-0.5 * (hessian + hessian.T), least)
     sd = np.sqrt(np.diag(covariance))
     frame = Frame(mode.psi, sd, np.linalg.cholesky(covariance / np.outer(sd, sd)))
-    at = np.array([frame.to_x(e.psi) for e in first])
-    predictor = fit_predictor(centre, at, [e.conditional for e in first])
+    solved = [e for e in first if np.isfinite(e.value)]
+    at = frame.to_x(np.array([e.psi for e in solved]).reshape(-1, d))
+    predictor = fit_predictor(centre, at, [e.conditional for e in solved])
     steps = np.concatenate([np.eye(d), -np.eye(d)]) * _AXIS_STEP * conditional
     below = np.where(coordinates.ends_below, mode.psi - coordinates.lower, np.inf)
     steps = np.clip(steps, -_TOWARDS_LIMIT * below, room)

@@ -10,6 +10,7 @@ FloatArray = NDArray[np.float64]
 
 _NEWTON_STEPS = 30
 _RIDGE = 1e-6
+_MOST_STEPS, _CLOSE = 200, 1e-4
 
 
 def effective_size(weights: FloatArray) -> float:
@@ -89,6 +90,29 @@ def log_normaliser(
         if abs(moved) < 1e-6:
             break
     return log_z
+
+
+def agreed(log_densities: FloatArray, shares: FloatArray) -> FloatArray:
+    """Offsets of log densities from which points were drawn, so that their normalisers agree.
+
+    The multistate Bennett acceptance ratio (Shirts & Chodera 2008); the offsets' median is 0.
+
+    Parameters
+    ----------
+    log_densities : ndarray, shape (k, n)
+        Of each distribution at the draws from all.
+    shares : ndarray, shape (k,)
+        Of the draws, that are from each.
+    """
+    offsets = np.zeros(len(shares))
+    for _ in range(_MOST_STEPS):
+        mixture = logsumexp(log_densities + offsets[:, None], b=shares[:, None], axis=0)
+        moved = np.log(log_densities.shape[1]) - logsumexp(log_densities - mixture, axis=1)
+        moved -= np.median(moved)
+        change, offsets = np.abs(moved - offsets).max(), moved
+        if change < _CLOSE:
+            break
+    return offsets
 
 
 def systematic_counts(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from pymc_vmrp.arguments import (
     check_progressbar,
     check_seed,
 )
+from pymc_vmrp.cavi.integrate import MOST_DISAGREEMENT, MOST_MISSED
 from pymc_vmrp.diagnostics import estimands as kinds_of
 from pymc_vmrp.diagnostics.estimands import Estimands, Values
 from pymc_vmrp.diagnostics.finding import CARE, FINE, NO_TRUST, NOTE, Finding, overall
@@ -54,6 +55,7 @@ _CARE_SHIFT, _CARE_LOG_RATIO = 0.1, float(np.log(1.1))
 _MOST_SHIFT, _MOST_LOG_RATIO = 0.3, float(np.log(1.25))
 _MOST_RHAT, _WORST_RHAT, _LEAST_ESS = 1.01, 1.05, 400
 _BETTER = 1.0  # nats by which the ELBO of another fit is higher
+_DROP, _DROP_BY_COORDINATE = 3.0, 0.6  # nats; a Gaussian's draws lie 0.5 a coordinate below
 
 
 @dataclass(frozen=True)
@@ -220,13 +222,14 @@ def _convergence(idata: xr.DataTree) -> Iterator[Finding]:
         )
         if attrs.get("hyperparameters") == "integrated" and not done:
             meaning = (
-                f"The points of the hyperparameters are worth {attrs['theta_ess']:.0f} draws, "
-                f"fewer than asked for ({attrs.get('stopped')})."
+                f"The points of the hyperparameters, worth {attrs['theta_ess']:.0f} draws, did not "
+                f"settle ({attrs.get('stopped')}): compare with inference_method='gibbs' or 'nuts'."
             )
         yield Finding(
             "convergence", "fit", float(done), (1.0, None), FINE if done else NO_TRUST,
             "Coordinate ascent converged." if done else meaning,
         )  # fmt: skip
+        yield from _points(attrs)
     if "max_rhat" in idata.attrs:
         rhat, ess = float(idata.attrs["max_rhat"]), float(idata.attrs["min_ess"])
         verdict = FINE if rhat <= _MOST_RHAT else NO_TRUST if rhat > _WORST_RHAT else CARE
@@ -247,6 +250,31 @@ def _convergence(idata: xr.DataTree) -> Iterator[Finding]:
                 "divergences", "transitions", divergences, (None, 0.0), CARE,
                 "NUTS diverged: raise target_accept=.",
             )  # fmt: skip
+
+
+def _points(attrs: Mapping[Any, Any]) -> Iterator[Finding]:
+    """Of an integrated fit: whether its points of the hyperparameters are where the mass is."""
+    limits = {
+        "theta_error": (MOST_MISSED, "what proposed them errs, in nats"),
+        "theta_disagreement": (MOST_DISAGREEMENT, "the share in which the rounds disagree"),
+        "theta_drop": (
+            _DROP + _DROP_BY_COORDINATE * attrs.get("theta_size", 0),
+            "how far they lie below the best known, in nats",
+        ),
+    }
+    for name, (limit, what) in limits.items():
+        if name not in attrs:
+            continue
+        value = float(attrs[name])
+        good = value <= limit
+        meaning = (
+            f"The points of the hyperparameters: {what}, is small."
+            if good
+            else f"The points of the hyperparameters may be in the wrong place ({what}: "
+            f"{value:.2f}, limit {limit:.2f}): compare with inference_method='gibbs' or 'nuts'."
+        )
+        verdict = FINE if good else CARE if name == "theta_drop" else NO_TRUST
+        yield Finding("hyperparameters", name, value, (None, limit), verdict, meaning)
 
 
 def _optima(model: Model, idata: xr.DataTree, rng: np.random.Generator, restarts: int) -> Finding:

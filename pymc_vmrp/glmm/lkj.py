@@ -17,7 +17,7 @@ from pymc_vmrp.glmm.scale_priors import HalfNormal, ScalePrior
 
 FloatArray = NDArray[np.float64]
 
-CLOSEST = 1e-10  # of a partial correlation to ±1
+CLOSEST = 1e-6  # of a partial correlation to ±1: beyond it Σ has no inverse in double precision
 
 _LOG_SCALES = np.linspace(-14.0, 14.0, 2801)  # where a median is looked for
 

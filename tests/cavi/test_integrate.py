@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from benchmarks.simulated_families import CASES, simulate
 from pymc_vmrp.cavi import integrate
 from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.conditional import ConditionalModel, Theta
+from pymc_vmrp.cavi.factor import SingularPrecision
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
 from pymc_vmrp.glmm.scale_priors import ScaleDensity
 from pymc_vmrp.results.mixture import MixturePosterior
@@ -239,6 +241,72 @@ def test_too_few_rounds_are_admitted(intercepts_model, monkeypatch):
     with pytest.warns(ConvergenceWarning, match="independent draws"):
         q = integrated(intercepts_model, theta_ess=500)
     assert q.fit.stopped == "max_points"
+
+
+def test_a_density_that_the_surrogate_cannot_follow_is_admitted(intercepts_model, monkeypatch):
+    """Rough by several nats on a scale much below the posterior's."""
+    fit = ConditionalModel.fit
+
+    def rough(self, theta, start):
+        found = fit(self, theta, start)
+        wave = sum(np.sin(300 * np.log(c[0, 0])) for c in theta.covariances)
+        return replace(found, log_evidence=found.log_evidence + 3 * float(wave))
+
+    monkeypatch.setattr(ConditionalModel, "fit", rough)
+    with pytest.warns(ConvergenceWarning, match="errs by"):
+        q = integrated(intercepts_model, theta_ess=50)
+    assert not q.converged
+    assert q.attributes()["theta_error"] > integrate.MOST_MISSED
+
+
+def simulated_slopes(seed, rows, groups=6):
+    """Counts in a few groups with three correlated effects."""
+    rng = np.random.default_rng(seed)
+    g = rng.integers(0, groups, rows)
+    x, z = rng.normal(size=(2, rows))
+    u = rng.normal(size=(groups, 3)) * [0.5, 0.4, 0.3]
+    eta = 0.5 + 0.3 * x - 0.2 * z + u[g, 0] + u[g, 1] * x + u[g, 2] * z
+    frame = pd.DataFrame({"x": x, "z": z, "g": g.astype(str)})
+    return frame.assign(c=rng.poisson(np.exp(eta)))
+
+
+@pytest.mark.parametrize(("seed", "rows"), [(100, 30), (102, 30), (107, 45)])
+def test_small_models_with_three_correlated_effects(seed, rows):
+    """Some θ of the exploration cannot be solved: they have density zero, and end nothing."""
+    model = vmrp.Model("c ~ x + z + (1 + x + z|g)", simulated_slopes(seed, rows), family="poisson")
+    q = integrated(model)
+    assert q.converged
+    assert q.fit.exploration.missed < integrate.MOST_MISSED
+    assert np.isfinite(q.mean()).all()
+    assert (q.sd() > 0).all()
+
+
+def test_theta_that_cannot_be_solved_has_density_zero(intercepts_model, monkeypatch):
+    """Here where the first σ is above a bound: as if its prior ended there."""
+    fit = ConditionalModel.fit
+    bound = float(np.quantile(integrated(intercepts_model).sample(400, 1).covariances[0], 0.9))
+
+    def fails(self, theta, start):
+        if theta.covariances[0][0, 0] > bound:
+            raise SingularPrecision("no")
+        return fit(self, theta, start)
+
+    monkeypatch.setattr(ConditionalModel, "fit", fails)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        q = integrated(intercepts_model)
+    assert q.sample(400, 1).covariances[0].max() <= bound
+    assert len(q.weights) == len(q.fit.exploration.conditionals)
+    assert np.isfinite(q.mean()).all()
+
+
+def test_where_no_theta_can_be_solved_the_error_says_so(intercepts_model, monkeypatch):
+    def fails(self, theta, start):
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr(ConditionalModel, "fit", fails)
+    with pytest.raises(VmrpError, match="hyperparameters='mean_field'"):
+        integrated(intercepts_model)
 
 
 def test_gaussians_that_are_not_kept_are_solved_for_again(intercepts_model, monkeypatch):
