@@ -15,7 +15,7 @@ from pymc_vmrp.cavi.conditional import Conditional, Marginals
 from pymc_vmrp.cavi.features import Features
 from pymc_vmrp.cavi.hyper import HyperCoordinates
 from pymc_vmrp.cavi.surrogate import Surrogate, Table, fit_surrogate
-from pymc_vmrp.cavi.survey import Evaluation, Frame
+from pymc_vmrp.cavi.survey import Evaluation, Frame, coarse, coarse_frame
 from pymc_vmrp.cavi.warm_start import Predictor, fit_predictor
 from pymc_vmrp.cavi.weights import calibrate, log_normaliser
 
@@ -32,6 +32,7 @@ _NEAR = 3.0  # log density below what draws have, beyond which marginals are not
 _FARTHEST, _GRID = 25.0, 2501  # grid of x on which priors are tabulated
 _INSIDE = 0.1  # distance of chains' starts from the end of a prior's support
 _ROUNDING = 1e-7
+_FINE = 2.0**20  # steps of the table are multiples of its inverse
 _REFERENCE = 4000  # draws of the Gaussian that the surrogate's normaliser is measured with
 _LARGEST = 20.0  # of ψ of a standard deviation
 
@@ -66,11 +67,8 @@ class Proposal:
         sd = np.maximum(self._flat.std(0), _LEAST_SD)
         correlation = np.atleast_2d(np.corrcoef(self._flat.T))
         correlation = _SHRUNK * correlation + (1 - _SHRUNK) * np.eye(len(sd))
-        return Frame(
-            self.frame.mode,
-            self.frame.sd * sd / np.sqrt(self.temperature),
-            np.linalg.cholesky(correlation),
-        )
+        width = self.frame.sd * sd / np.sqrt(self.temperature)
+        return coarse_frame(self.frame.mode, width, np.linalg.cholesky(correlation))
 
     def starts(self, psi: FloatArray) -> Marginals:
         """Where a fit at ψ may start."""
@@ -155,14 +153,14 @@ def propose(
         States kept of each chain.
     """
     finite = [e for e in known if np.isfinite(e.value)]
-    x = np.array([frame.to_x(e.psi) for e in finite])
+    x = coarse(np.array([frame.to_x(e.psi) for e in finite]))
     values = np.array([e.value for e in finite])
-    gradients = np.array([e.gradient for e in finite]) * frame.sd
-    mirror, limit = frame.to_x(np.zeros(coordinates.size)), frame.to_x(coordinates.upper)
-    floor = np.where(coordinates.ends_below, frame.to_x(coordinates.lower), -np.inf)
+    gradients = coarse(np.array([e.gradient for e in finite]) * frame.sd)
+    mirror, limit = frame.to_x(np.zeros(coordinates.size)), coarse(frame.to_x(coordinates.upper))
+    floor = np.where(coordinates.ends_below, coarse(frame.to_x(coordinates.lower)), -np.inf)
     features = Features(frame.mode, frame.sd, coordinates.folded)
     prior = _prior_table(coordinates, frame)
-    surrogate = fit_surrogate(features, prior, x, values, gradients, mirror)
+    surrogate = fit_surrogate(features, prior, x, coarse(values), gradients, mirror)
     temperature = 1 + flatter / np.sqrt(len(mirror))
     if before is None:
         begin, burn_in = rng.standard_normal((_CHAINS, len(mirror))) @ frame.factor.T, _BURN_IN
@@ -194,11 +192,12 @@ def _prior_table(coordinates: HyperCoordinates, frame: Frame) -> Table:
     low = np.where(coordinates.folded, frame.to_x(np.zeros(coordinates.size)), -_FARTHEST)
     # a grid that ends where the prior does
     high = np.minimum(frame.to_x(coordinates.upper) - _ROUNDING, _FARTHEST)
-    step = (high - low) / (_GRID - 1)
+    # rounded as what is drawn from must be, and not beyond the prior's end
+    step = np.floor((high - low) / (_GRID - 1) * _FINE) / _FINE
     x = low[:, None] + step[:, None] * np.arange(_GRID)
     psi = frame.mode[:, None] + frame.sd[:, None] * x
     psi = np.where(coordinates.folded[:, None], np.maximum(psi, 1e-3), psi)
-    return Table(low, step, coordinates.separate_log_priors(psi)[None])
+    return Table(low, step, coarse(coordinates.separate_log_priors(psi))[None])
 
 
 def _normaliser(

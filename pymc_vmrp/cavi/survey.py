@@ -24,6 +24,7 @@ _MOST_STEPS, _GRADIENT_TOL, _VALUE_TOL = 80, 0.05, 1e-7
 _AXIS_STEP = 1.5  # of the points along the axes, in conditional sds
 _TOWARDS_LIMIT = 0.9  # most of the way to the end of a prior's support
 _LEAST_CURVATURE = 0.1  # along any direction, where each coordinate's own is 1
+_DECIMALS = 4  # of what surrogates are made from
 _LITTLE_ROOM = 0.1  # in steps
 _LEAST_PRECISION = 0.2  # of a coordinate of ψ
 _SHARE_OF_SUPPORT = 0.3  # most sd of a coordinate whose prior ends somewhere
@@ -156,6 +157,21 @@ class Frame:
         return np.asarray(self.mode + self.sd * x)
 
 
+def coarse(values: FloatArray) -> FloatArray:
+    """Rounded to what tells draws apart.
+
+    Chains of the surrogate amplify rounding errors; without them a model in other units, or with
+    another zero of a predictor, gets the same points.
+    """
+    return np.asarray(np.round(values, _DECIMALS) + 0.0)
+
+
+def coarse_frame(mode: FloatArray, sd: FloatArray, factor: FloatArray) -> Frame:
+    """A frame of rounded numbers, which may be anything near what they are."""
+    digits = 10.0 ** (_DECIMALS - 1 - np.floor(np.log10(sd)))  # as many for a narrow coordinate
+    return Frame(coarse(mode * digits) / digits, np.round(sd * digits) / digits, coarse(factor))
+
+
 def scales(
     glmm: GLMM, gaussian: Gaussian, covariances: Sequence[FloatArray]
 ) -> tuple[FloatArray, ...]:
@@ -226,7 +242,7 @@ def survey(target: Target, mode: Evaluation) -> tuple[Frame, list[Evaluation]]:
     least = np.maximum(_LEAST_PRECISION, width**-2.0)
     covariance, conditional = _covariance(-0.5 * (hessian + hessian.T), least)
     sd = np.sqrt(np.diag(covariance))
-    frame = Frame(mode.psi, sd, np.linalg.cholesky(covariance / np.outer(sd, sd)))
+    frame = coarse_frame(mode.psi, sd, np.linalg.cholesky(covariance / np.outer(sd, sd)))
     solved = [e for e in first if np.isfinite(e.value)]
     at = frame.to_x(np.array([e.psi for e in solved]).reshape(-1, d))
     predictor = fit_predictor(centre, at, [e.conditional for e in solved])

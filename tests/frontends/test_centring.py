@@ -148,3 +148,19 @@ def test_independent_slopes_far_from_zero_are_warned_of(data):
         warnings.simplefilter("error")
         vmrp.Model("y ~ x + (x|g)", far, family="gaussian")
         vmrp.Model("y ~ x + (x||g)", data, family="gaussian")
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (x|g)", "k ~ x*z + (x|g)"])
+@pytest.mark.parametrize(("shift", "scale"), [(1e4, 1.0), (-300.0, 1e-6)])
+def test_integrated_means_stay_too(data, formula, shift, scale):
+    family = "bernoulli" if formula.startswith("k") else "gaussian"
+    _, sd = fitted(formula, data, family=family)
+
+    def mean(frame):
+        model = vmrp.Model(formula, frame, family=family)
+        beta = model.approximate(hyperparameters="integrated").mean()
+        rows = model.glmm.rows
+        return np.einsum("ik,ik->i", rows.values, beta[rows.columns])[model.observations.cell]
+
+    moved = data.assign(x=(data["x"] + shift) * scale)
+    assert np.max(np.abs(mean(moved) - mean(data)) / sd) < 0.02
