@@ -66,6 +66,7 @@ from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart, check_improper
 from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.prior_support import check_covariance_prior
+from pymc_vmrp.glmm.prior_units import in_units
 from pymc_vmrp.glmm.priors import (
     CoefficientPrior,
     CovariancePrior,
@@ -196,7 +197,7 @@ def _group_effects(
     center_predictors: bool,
     scale: float,
 ) -> GroupEffects:
-    """A block, centred where it has an intercept to take up the centre."""
+    """A block: correlated effects centred, where an intercept takes up the centre, and scaled."""
     basis, scales = None, np.ones(1)
     parts = column_parts(block.expressions)
     if any(part.numeric for part in parts):
@@ -205,13 +206,18 @@ def _group_effects(
         if center_predictors:
             basis = centring_basis(flat, parts, weights)
         scales = column_scales(flat, basis, parts, weights)
+    prior = _covariance_prior(block, priors, scale / scales)
+    if center_predictors and len(parts) > 1 and (scales != 1).any():
+        # so that no step of any engine depends on units
+        basis = (np.eye(len(parts)) if basis is None else basis) / scales
+        prior = in_units(prior, scales)
     return GroupEffects(
         factor=block.factor.name,
         effects=block.effects,
         levels=block.factor.levels,
         codes=codes,
         values=values if basis is None else values @ basis,
-        prior=_covariance_prior(block, priors, scale / scales),
+        prior=prior,
         basis=basis,
     )
 

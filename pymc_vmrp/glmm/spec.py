@@ -263,8 +263,9 @@ class GroupEffects:
         What results show in place of the effects.
     basis : ndarray, shape (d, d), optional
         ``values`` are what the formula writes times this matrix: centred, where the block has an
-        intercept. Effects as written are this matrix times those of ``values``, and their
-        covariance matrix is basis·Σ·basis'. ``prior`` holds for Σ. None for the identity.
+        intercept, and in units of their sds. Effects as written are this matrix times those of
+        ``values``, and their covariance matrix is basis·Σ·basis'. ``prior`` holds for Σ. None for
+        the identity.
     """
 
     factor: str

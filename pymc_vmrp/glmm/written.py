@@ -1,8 +1,8 @@
 """Coefficients as the formula writes them, from those of the centred design, and back.
 
-Engines work with columns that are centred: C = V·M + (a constant), where V holds the columns as
-the formula writes them and M is a block's ``basis``. So coefficients b of C are M·b of V, Σ is
-MΣM', and the intercept takes up the constant. All that a user sees is as written.
+Engines work with columns that are centred, and may be scaled: C = V·M + (a constant), where V holds
+the columns as the formula writes them and M is a block's ``basis``. So coefficients b of C are M·b
+of V, Σ is MΣM', and the intercept takes up the constant. All that a user sees is as written.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pymc_vmrp as vmrp
+from pymc_vmrp.glmm.prior_units import in_units
 from pymc_vmrp.glmm.spec import Mixture
 
 FORMULA = "y ~ x + educ + (1 + x|state) + (1|age)"
@@ -45,7 +46,8 @@ def test_given_priors(survey):
     glmm = vmrp.Model(FORMULA, survey, priors=flat_then_normal | group).glmm
     np.testing.assert_allclose(glmm.common.prior_mean, [0, 1, 0])
     np.testing.assert_allclose(glmm.common.prior_sd, [np.inf, 2, np.inf])
-    assert glmm.groups[0].prior == vmrp.InverseWishart()
+    slopes = glmm.groups[0]
+    assert slopes.prior == in_units(vmrp.InverseWishart(), 1 / np.diag(slopes.basis))
     assert glmm.groups[1].prior == vmrp.HalfNormal(1)
 
 
@@ -76,7 +78,8 @@ def test_a_column_may_not_be_called_as_a_scale_of_a_horseshoe(survey):
 @pytest.mark.parametrize("key", ["1+x|state", "1|state", "x|state"])
 def test_a_correlated_term_answers_to_any_of_its_effects(survey, key):
     prior = vmrp.HuangWand(2, [1, 3])
-    assert vmrp.Model(FORMULA, survey, priors={key: prior}).glmm.groups[0].prior == prior
+    group = vmrp.Model(FORMULA, survey, priors={key: prior}).glmm.groups[0]
+    assert group.prior == in_units(prior, 1 / np.diag(group.basis))
 
 
 @pytest.mark.parametrize(

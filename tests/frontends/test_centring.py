@@ -108,12 +108,12 @@ def test_what_is_reported_is_what_the_formula_writes(data):
 
     draws = q.sample(4000, 2)
     u = draws.coefficients[:, model.glmm.group_slice(0)].reshape(4000, -1, 2)
-    mean = far["x"].mean()
-    intercepts = u[..., 0] - mean * u[..., 1]
+    slopes = u[..., 1] / far["x"].std(ddof=0)
+    intercepts = u[..., 0] - far["x"].mean() * slopes
     sd = idata["fit/sd"].dataset
     np.testing.assert_allclose(sd["1|g"], intercepts.std(0), rtol=0.06)
-    np.testing.assert_allclose(sd["x|g"], u[..., 1].std(0), rtol=0.06)
-    contrast = np.array([1.0, -mean])
+    np.testing.assert_allclose(sd["x|g"], slopes.std(0), rtol=0.06)
+    contrast = np.array([1.0, -far["x"].mean() / far["x"].std(ddof=0)])
     sigma = np.sqrt(contrast @ draws.covariances[0] @ contrast)
     assert float(idata["fit/mean"].dataset["1|g_sigma"]) == pytest.approx(sigma.mean(), rel=0.05)
     assert float(posterior["1|g_sigma"].mean()) == pytest.approx(sigma.mean(), rel=0.1)

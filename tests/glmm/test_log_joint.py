@@ -30,7 +30,7 @@ def test_log_joint_adds_up_scipys_densities(survey, slopes_model):
             + b[1] * (x - x.mean())
             + b[2] * (male - male.mean())
             + u[g, 0]
-            + u[g, 1] * (x - x.mean())  # the prior of Σ holds at the centre
+            + u[g, 1] * (x - x.mean()) / x.std()  # in sds from the centre
             + v[survey["age"].map(ages.index).to_numpy()]
         )
         expected = stats.bernoulli.logpmf(survey["y"], expit(eta)).sum()
