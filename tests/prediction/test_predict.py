@@ -398,7 +398,7 @@ def test_too_much_for_the_memory_is_refused(model, idata, monkeypatch):
 
 
 def test_names_that_clash_are_refused(survey):
-    data = survey.rename(columns={"x": "p", "male": "linear_predictor"})
+    data = survey.rename(columns={"male": "linear_predictor"})
     model = vmrp.Model("y ~ linear_predictor + (1|state)", data)
     idata = model.fit(5, random_seed=1)
     with pytest.raises(vmrp.DataError, match=r"'linear_predictor'.*rename"):
