@@ -107,3 +107,8 @@ def test_lkj_priors_are_drawn_from(data):
     model = vmrp.Model("y ~ x + (x|g)", data, family="gaussian", priors={"1+x|g": prior})
     draws = model.prior_predictive(300, random_seed=1)["prior"]
     assert float(draws["1+x|g_corr"].mean()) == pytest.approx(0, abs=0.1)
+
+
+def test_memory_is_asked_for_first(model):
+    with pytest.raises(vmrp.DataError, match="GB of memory"):
+        model.prior_predictive(10**9)
