@@ -14,7 +14,9 @@ import numpy as np
 
 from pymc_vmrp.errors import DataError, VmrpError
 
-MOST = 1_000_000_000  # of a count: more draws, steps or rows than that are a slip
+MOST = 1_000_000_000  # of a count: more steps or rows than that are a slip
+MOST_DRAWS = 10**15  # of draws, whose memory is looked at where they are made
+MOST_CORES = 1024
 
 
 def check_choice(argument: str, value: object, choices: Collection[str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pymc_vmrp.arguments import check_choice, check_count, check_seed
+from pymc_vmrp.arguments import MOST_DRAWS, check_choice, check_count, check_seed
 from pymc_vmrp.door_options import METHODS, split_options
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.draws import Draws
@@ -30,7 +30,7 @@ def fit_bambi(
 
     check_choice("method", method, METHODS)
     warn_of_summed_slopes(model, stacklevel=3)
-    check_count("draws", draws)
+    check_count("draws", draws, most=MOST_DRAWS)
     if method == "nuts":
         return _sample_nuts(model, draws, random_seed, dict(options))
     check_seed(random_seed)

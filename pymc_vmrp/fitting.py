@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pymc_vmrp.arguments import (
+    MOST_CORES,
+    MOST_DRAWS,
     check_choice,
     check_count,
     check_flag,
@@ -55,7 +57,7 @@ def fit_model(
 ) -> xr.DataTree:
     """Fit; see :meth:`pymc_vmrp.Model.fit`. ``options`` are those of the method."""
     check_choice("inference_method", inference_method, INFERENCE_METHODS)
-    check_count("draws", draws)
+    check_count("draws", draws, most=MOST_DRAWS)
     check_seed(random_seed)
     check_flag("log_likelihood", log_likelihood)
     check_flag("log_prior", log_prior)
@@ -100,7 +102,7 @@ def _check_chains(method: str, tune: int | None, chains: int | None, cores: int 
     if chains is not None:
         check_count("chains", chains)
     if cores is not None:
-        check_count("cores", cores)
+        check_count("cores", cores, most=MOST_CORES)
 
 
 def _cavi(

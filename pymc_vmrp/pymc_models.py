@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pymc_vmrp.arguments import check_choice, check_count, check_seed
+from pymc_vmrp.arguments import MOST_DRAWS, check_choice, check_count, check_seed
 from pymc_vmrp.door_options import METHODS, split_options
 from pymc_vmrp.errors import VmrpError
 
@@ -31,7 +31,7 @@ def fit_pymc(
     PyMC's at random points before it is trusted.
     """
     check_choice("method", method, METHODS)
-    check_count("draws", draws)
+    check_count("draws", draws, most=MOST_DRAWS)
     check_seed(random_seed)
     if method == "nuts":
         return _sample_nuts(model, draws, random_seed, dict(options))

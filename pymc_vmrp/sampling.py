@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pymc_vmrp.arguments import check_count
+from pymc_vmrp.arguments import MOST_CORES, check_count
 from pymc_vmrp.errors import SamplingWarning
 from pymc_vmrp.gibbs.check import check_model
 from pymc_vmrp.gibbs.sampler import Chains, sample_chains
@@ -81,7 +81,7 @@ def gibbs_chains(
     check_count("tune", tune, least=0)
     check_count("chains", chains)
     check_count("thin", thin)
-    check_count("cores", cores)
+    check_count("cores", cores, most=MOST_CORES)
     check_model(glmm)
     seed = np.random.SeedSequence(random_seed)
     of_starts, of_chains = seed.spawn(2)

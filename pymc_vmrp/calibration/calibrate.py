@@ -11,6 +11,7 @@ import numpy as np
 
 from pymc_vmrp.approximation import complete_options
 from pymc_vmrp.arguments import (
+    MOST_CORES,
     check_choice,
     check_count,
     check_model,
@@ -116,7 +117,7 @@ def calibrate(
     check_count("simulations", simulations, least=2)
     check_choice("method", method, METHODS)
     check_count("draws", draws)
-    check_count("cores", cores)
+    check_count("cores", cores, most=MOST_CORES)
     check_seed(random_seed)
     check_progressbar(progressbar)
     if fit is not None and not callable(fit):

@@ -112,7 +112,7 @@ def predict(
         rows = new_rows(glmm, model.encoder, frame, "data", size, request.kept)
         if not sample_new_groups:
             refuse_unseen(rows)
-    check_memory(request, rows.size, draws)
+    check_memory(request, rows.size, chains * n_draws, draws.coefficients.shape[-1])
     known = None
     if request.responses and model.known_argument is not None:
         known = (
@@ -180,13 +180,12 @@ def _check_names(glmm: GLMM, request: Request) -> None:
         )
 
 
-def check_memory(request: Request, n_rows: int, draws: Draws) -> None:
-    """Refuse before the work what would run out of memory during it."""
-    n = int(np.prod(draws.coefficients.shape[:2]))
+def check_memory(request: Request, n_rows: int, n: int, n_coefficients: int) -> None:
+    """Refuse before the work what would run out of memory during it; ``n`` draws."""
     contributions = 1 + len(request.kept) if request.contributions else 0
     arrays = 1 + int(request.responses) + contributions
     work = _COPIES_OF_BLOCK * min(n * n_rows, _BLOCK)
-    needed = 8 * (n * n_rows * arrays + work + 3 * draws.coefficients.size)
+    needed = 8 * (n * n_rows * arrays + work + 3 * n * n_coefficients)
     if needed > choose.physical_memory():
         fewer = "predict fewer rows at a time"
         fewer += ", leave out terms=True" if request.contributions else ""

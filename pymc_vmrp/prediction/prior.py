@@ -37,10 +37,10 @@ def prior_predictive(
     glmm, observations = model.glmm, model.observations
     check_proper(glmm, "prior_predictive()")
     rng = np.random.default_rng(random_seed)
-    sample = _draw(glmm, draws, rng)
     request = Request(tuple(term_names(glmm, bool(model.encoder.offsets))), False, True)
     rows = OwnRows(glmm, observations)
-    check_memory(request, rows.size, sample)
+    check_memory(request, rows.size, draws, glmm.n_coefficients)
+    sample = _draw(glmm, draws, rng)
     known = None if model.known_argument is None else own_known(glmm, observations)
     try:
         predicted = predict_rows(

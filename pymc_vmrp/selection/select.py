@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pymc_vmrp.approximation import complete_options
 from pymc_vmrp.arguments import (
+    MOST_CORES,
     check_choice,
     check_count,
     check_flag,
@@ -163,7 +164,7 @@ def select(
         check_choice("refit", refit, REFITS)
     check_count("folds", folds, least=2)
     check_count("draws", draws, least=2)
-    check_count("cores", cores)
+    check_count("cores", cores, most=MOST_CORES)
     check_seed(random_seed)
     check_flag("correction", correction)
     check_progressbar(progressbar)

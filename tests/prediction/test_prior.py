@@ -104,15 +104,20 @@ def test_priors_too_wide_for_counts(data):
 
 def test_lkj_priors_are_drawn_from(data):
     prior = vmrp.LKJ(2, vmrp.HalfNormal(1))
-    model = vmrp.Model("y ~ x + (x|g)", data, family="gaussian", priors={"1+x|g": prior})
-    as_written = vmrp.Model(
-        "y ~ x + (x|g)",
-        data,
-        family="gaussian",
-        priors={"1+x|g": prior},
-        center_predictors=False,
+    as_written, centred = (
+        vmrp.Model(
+            "y ~ x + (x|g)",
+            data,
+            family="gaussian",
+            priors={"1+x|g": prior},
+            center_predictors=center,
+        ).prior_predictive(300, random_seed=1)["prior"]
+        for center in (False, True)
     )
-    draws = as_written.prior_predictive(300, random_seed=1)["prior"]
-    assert float(draws["1+x|g_corr"].mean()) == pytest.approx(0, abs=0.1)
-    centred = model.prior_predictive(300, random_seed=1)["prior"]  # there, at the mean of x
-    assert float(centred["1+x|g_corr"].mean()) < -0.5
+    assert float(as_written["1+x|g_corr"].mean()) == pytest.approx(0, abs=0.1)
+    assert float(centred["1+x|g_corr"].mean()) < -0.5  # 0 at the mean of x, which is 3
+
+
+def test_memory_is_asked_for_first(model):
+    with pytest.raises(vmrp.DataError, match="GB of memory"):
+        model.prior_predictive(10**9)
