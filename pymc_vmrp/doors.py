@@ -64,13 +64,13 @@ def fit(
 
     Examples
     --------
-    >>> with pm.Model() as model:  # doctest: +SKIP
+    >>> with pm.Model() as model:
     ...     sigma = pm.HalfNormal("sigma", 1)
     ...     u = pm.Normal("u", 0, sigma, shape=50)
-    ...     pm.Bernoulli("y", logit_p=u[state], observed=y)
+    ...     answers = pm.Bernoulli("y", logit_p=u[state], observed=y)
     ...     idata = vmrp.fit(random_seed=1)
-    >>> bambi_model = bmb.Model("y ~ x + (1|g)", data, family="bernoulli")  # doctest: +SKIP
-    >>> idata = vmrp.fit(bambi_model, random_seed=1)  # doctest: +SKIP
+    >>> bambi_model = bmb.Model("y ~ x + (1|g)", data, family="bernoulli")
+    >>> idata = vmrp.fit(bambi_model, random_seed=1)
     """
     from pymc_vmrp.frontends.bambi import is_bambi_model
     from pymc_vmrp.interrupts import held

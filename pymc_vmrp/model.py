@@ -96,8 +96,8 @@ class Model:
 
     Examples
     --------
-    >>> model = vmrp.Model("support ~ male + (1|state) + (1|age)", survey)  # doctest: +SKIP
-    >>> idata = model.fit(random_seed=1)  # doctest: +SKIP
+    >>> model = vmrp.Model("support ~ male + (1|state) + (1|age)", survey)
+    >>> idata = model.fit(random_seed=1)
     """
 
     def __init__(
@@ -370,8 +370,8 @@ class Model:
 
         Examples
         --------
-        >>> model.predict(idata, data=new)  # doctest: +SKIP
-        >>> idata["posterior"]["p"].mean(("chain", "draw"))  # doctest: +SKIP
+        >>> model.predict(idata, data=new)
+        >>> mean = idata["posterior"]["p"].mean(("chain", "draw"))
         """
         from pymc_vmrp.prediction.predict import predict
 

@@ -67,7 +67,7 @@ def calibrate(
         (Yao et al. 2018). The simulations are the same.
     fit : callable, optional
         Another method than CAVI: ``fit(glmm, draws, random_seed)`` that returns
-        :class:`pymc_vmrp.results.posterior.Draws` with as many nearly independent draws as asked
+        :class:`pymc_vmrp.glmm.draws.Draws` with as many nearly independent draws as asked
         for (thin those of a Markov chain). Must pickle if ``cores`` exceeds 1.
     fit_options : mapping, optional
         Options of CAVI, as :meth:`Model.approximate` takes them, such as
@@ -110,8 +110,9 @@ def calibrate(
 
     Examples
     --------
-    >>> result = vmrp.calibrate(model, 500, cores=2, random_seed=1)  # doctest: +SKIP
-    >>> result.table().head()  # doctest: +SKIP
+    >>> quick = {"hyperparameters": "mean_field"}
+    >>> result = vmrp.calibrate(model, 20, fit_options=quick, random_seed=1)
+    >>> table = result.table()
     """
     check_model("calibrate(model)", model)
     check_count("simulations", simulations, least=2)

@@ -353,10 +353,8 @@ def _moves(
     flat = own.draws.reshape(-1, own.draws.shape[-1])
     moved = moves(flat, compute(chains.draws).draws, chains.pieces)
     labelled = moved.assign(name=own.names, kind=own.kinds)
-    rows: list[Finding] = []
-    for kind, part in labelled.groupby("kind", sort=False):
-        rows += [_shift(str(kind), part), _ratio(str(kind), part)]
-    return moved, rows
+    parts = [(str(kind), part) for kind, part in labelled.groupby("kind", sort=False)]
+    return moved, [check(*part) for check in (_shift, _ratio) for part in parts]
 
 
 def _worst(part: pd.DataFrame, what: str) -> pd.Series:

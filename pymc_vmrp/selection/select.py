@@ -156,7 +156,8 @@ def select(
 
     Examples
     --------
-    >>> vmrp.select({"main": main, "deep": deep}, refit="nuts").table  # doctest: +SKIP
+    >>> chosen = vmrp.select({"main": main, "deep": deep})
+    >>> best = chosen.fits[chosen.best]
     """
     named = _named(models)
     check_choice("criterion", criterion, CRITERIA)
