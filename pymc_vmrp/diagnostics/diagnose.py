@@ -232,7 +232,7 @@ def _convergence(idata: xr.DataTree) -> Iterator[_Found]:
             )  # fmt: skip
 
 
-def _points(attrs: Mapping[str, Any]) -> Iterator[_Found]:
+def _points(attrs: Mapping[Any, Any]) -> Iterator[_Found]:
     """Of an integrated fit: whether its points of the hyperparameters are where the mass is."""
     limits = {
         "theta_error": (MOST_MISSED, "what proposed them errs, in nats"),
