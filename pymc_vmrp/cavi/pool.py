@@ -90,7 +90,7 @@ class Pool:
     def _log_calibrated(self) -> FloatArray:
         """The same, of points that have the last surrogate's moments but for its errors."""
         surrogate = self.proposals[-1].log_surrogate(self.psi)
-        reached = np.isfinite(surrogate) & np.isfinite(self.values)
+        reached = np.isfinite(surrogate)
         psi, log_base = self.psi[reached], (surrogate - self._log_mixture)[reached]
         base = np.exp(log_base - logsumexp(log_base))
         calibrated = np.log(self.proposals[-1].calibrated(psi, base))

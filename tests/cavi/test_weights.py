@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from pymc_vmrp.cavi.weights import (
+    agreed,
     calibrate,
     effective_size,
     importance_weights,
@@ -61,3 +62,14 @@ def test_systematic_counts_are_expectations_rounded():
         counts = systematic_counts(rng, weights, 333)
         assert counts.sum() == 333
         assert (np.abs(counts - 333 * weights) < 1 + 1e-9).all()
+
+
+def test_normalisers_of_several_samples_are_made_to_agree():
+    """Of three normal distributions, two of which claim densities that are off by constants."""
+    rng = np.random.default_rng(3)
+    means, sds, sizes = np.array([0.0, 0.5, -0.3]), np.array([1.0, 1.3, 0.8]), [2000, 3000, 1000]
+    x = np.concatenate([rng.normal(m, s, n) for m, s, n in zip(means, sds, sizes, strict=True)])
+    exact = -0.5 * ((x - means[:, None]) / sds[:, None]) ** 2 - np.log(sds)[:, None]
+    wrong = exact + np.array([0.0, 2.0, -3.0])[:, None]
+    offsets = agreed(wrong, np.array(sizes) / sum(sizes))
+    np.testing.assert_allclose(offsets - offsets[0], [0.0, -2.0, 3.0], atol=0.05)
