@@ -89,6 +89,7 @@ FloatArray = NDArray[np.float64]
 
 DEFAULT_A = 5.0  # of the Huang–Wand prior, times the scale of the response
 DEFAULT_SMOOTH_A = 1.0  # the same of smooths: of their typical distance from their linear part
+_EXTREME = 1e100  # of the sd of a predictor
 DEFAULT_SCALE = 2.5  # of a coefficient's prior per sd of its predictor, as rstanarm and Bambi
 
 
@@ -206,6 +207,7 @@ def _group_effects(
         if center_predictors:
             basis = centring_basis(flat, parts, weights)
         scales = column_scales(flat, basis, parts, weights)
+        _check_scales(block, scales)
     prior = _covariance_prior(block, priors, scale / scales)
     if center_predictors and len(parts) > 1 and (scales != 1).any():
         # so that no step of any engine depends on units
@@ -220,6 +222,17 @@ def _group_effects(
         prior=prior,
         basis=basis,
     )
+
+
+def _check_scales(block: Block, scales: FloatArray) -> None:
+    """Refuse predictors whose effects, or the squares of these, no number could hold."""
+    extreme = ~((scales > 1 / _EXTREME) & (scales < _EXTREME))
+    if extreme.any():
+        effect = block.effects[int(np.argmax(extreme))]
+        raise DataError(
+            f"The predictor {effect.name!r} in ({effect.expression}|{block.factor.name}) is of an "
+            "extreme scale: rescale it."
+        )
 
 
 def _smooth_groups(
