@@ -169,5 +169,5 @@ def test_integrated_means_stay_too(data, formula, shift, scale):
 @pytest.mark.parametrize("scale", [1e-200, 1e150])
 @pytest.mark.parametrize("term", ["(x|g)", "(0 + x|g)", "(x||g)"])
 def test_predictors_whose_slopes_no_number_can_hold_are_refused(data, scale, term):
-    with pytest.raises(vmrp.DataError, match="'x'.*extreme scale"):
+    with pytest.raises(vmrp.DataError, match=r"'x'.*extreme scale"):
         vmrp.Model(f"y ~ {term}", data.assign(x=data["x"] * scale), family="gaussian")
