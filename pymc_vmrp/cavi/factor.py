@@ -54,6 +54,7 @@ def factor_and_invert(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
 def singular() -> SingularPrecision:
     """What to raise where coefficients cannot be told apart."""
     return SingularPrecision(
-        "The posterior precision matrix is singular: some coefficients cannot be told apart. Give "
-        "the common terms proper priors or leave out redundant ones."
+        "The posterior precision matrix is singular: some coefficients cannot be told apart, or "
+        "weights or the response are too extreme. Give the common terms proper priors, leave out "
+        "redundant ones, or rescale."
     )

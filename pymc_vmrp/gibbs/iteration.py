@@ -25,6 +25,7 @@ from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.covariance import inverse
 from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.expand import mean_shifts
+from pymc_vmrp.cavi.factor import SingularPrecision
 from pymc_vmrp.cavi.gaussian import Solver
 from pymc_vmrp.cavi.sites import Sites
 from pymc_vmrp.gibbs.coefficients import draw_prior_precisions
@@ -134,14 +135,37 @@ def iterate(setup: Setup, state: State, rng: np.random.Generator) -> State:
     parameters = _draw_parameters(glmm, state, rng)
     sites = draw_sites(glmm, state.eta, parameters, rng)
     common = draw_prior_precisions(glmm.common, state.coefficients[: glmm.common.size], rng)
-    precisions = [inverse(covariance) for covariance in state.covariances]
-    coefficients = setup.solver.solve(sites, precisions, common).sample(rng, 1)[0]
+    try:
+        precisions = [inverse(covariance) for covariance in state.covariances]
+        gaussian = setup.solver.solve(sites, precisions, common)
+    except (SingularPrecision, np.linalg.LinAlgError) as error:
+        raise _degenerate(glmm, parameters, state.covariances) from error
+    coefficients = gaussian.sample(rng, 1)[0]
+    if not np.isfinite(coefficients).all():
+        raise _degenerate(glmm, parameters, state.covariances)
     covariances = []
     for j, group in enumerate(glmm.groups):
         u = coefficients[glmm.group_slice(j)].reshape(-1, group.d)
         covariances.append(draw_covariance(rng, group.prior, state.covariances[j], u.T @ u, len(u)))
     moved = setup.state(coefficients, covariances, parameters)
     return move_along_paths(setup, moved, sites, common, rng)
+
+
+def _degenerate(
+    glmm: GLMM, parameters: FloatArray, covariances: Sequence[FloatArray]
+) -> SingularPrecision:
+    """What to raise where a chain has reached values at which β and u cannot be solved for."""
+    values = {p.name: float(v) for p, v in zip(glmm.free_parameters, parameters, strict=True)}
+    for group, covariance in zip(glmm.groups, covariances, strict=True):
+        values[f"{group.name}_sigma"] = float(np.sqrt(np.diag(covariance)).max())
+    where = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+    return SingularPrecision(
+        f"A chain of the Gibbs sampler reached values at which the coefficients cannot be solved "
+        f"for ({where}). Where a standard deviation is near zero or huge there, the data do not "
+        "bound it: the terms can fit every row exactly (few rows a level, large weights), or "
+        "coefficients cannot be told apart. Give it a prior that keeps it away from there, such as "
+        "vmrp.LogNormal, leave out terms, or rescale the weights."
+    )
 
 
 def draw_sites(

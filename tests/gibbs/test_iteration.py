@@ -8,7 +8,8 @@ import pytest
 from scipy.special import expit
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.gibbs.iteration import draw_sites
+from pymc_vmrp.cavi.factor import SingularPrecision
+from pymc_vmrp.gibbs.iteration import draw_sites, iterate, set_up
 from pymc_vmrp.glmm.scale_priors import HalfNormal, LogNormal
 from tests.gibbs.joint import z_scores
 
@@ -156,3 +157,16 @@ def test_joint_distribution(name):
 def test_joint_distribution_longer(name):
     glmm, respond = build(name)
     assert np.abs(z_scores(glmm, draw_scale, respond, 20_000, seed=2)).max() < LARGEST
+
+
+def test_a_chain_that_cannot_be_solved_says_where_it_got_to():
+    """σ of t at rounding, with every row fitted exactly by its own effect."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"y": rng.normal(size=40), "w": 50, "g": np.arange(40).astype(str)})
+    model = vmrp.Model("y ~ 1 + (1|g)", data, family="t", weights="w")
+    setup = set_up(model.glmm)
+    coefficients = np.concatenate([[0.0], data["y"].to_numpy()])
+    state = setup.state(coefficients, (np.eye(1),), np.array([1e-160, 0.1]))
+    match = r"sigma .*1\|g_sigma 1\)"
+    with pytest.raises(SingularPrecision, match=match), np.errstate(all="ignore"):
+        iterate(setup, state, rng)
