@@ -33,7 +33,7 @@ from pymc_vmrp.diagnostics.moves import moves
 from pymc_vmrp.diagnostics.optima import other_optima
 from pymc_vmrp.diagnostics.predictive import predictive_checks
 from pymc_vmrp.diagnostics.short_mcmc import short_chains
-from pymc_vmrp.errors import DataError, PriorError
+from pymc_vmrp.errors import DataError, VmrpError
 from pymc_vmrp.results.idata import read_draws
 
 if TYPE_CHECKING:
@@ -347,7 +347,7 @@ def _moves(
 ) -> tuple[pd.DataFrame | None, list[Finding]]:
     try:
         chains = short_chains(model, idata, random_seed, progressbar)
-    except PriorError as error:
+    except VmrpError as error:
         meaning = f"No MCMC could check the fit: {error}"
         return None, [Finding("short MCMC", "all", np.nan, np.nan, CARE, meaning)]
     flat = own.draws.reshape(-1, own.draws.shape[-1])

@@ -42,7 +42,7 @@ BAD = [
     ((*FIT, "--draws", "0"), "--draws"),
     ((*FIT, "--draws", "1"), "--draws"),
     ((*FIT, "--draws", "nan"), "--draws"),
-    ((*FIT, "--draws", "99999999999"), "draws must be a whole number"),
+    ((*FIT, "--draws", "99999999999"), "memory"),
     ((*FIT, "--diagnose", "--draws", "2"), "--diagnose needs --draws"),
     ((*FIT, "--nuts-rows", "-1"), "--nuts-rows"),
     ((*FIT, "--nuts-rows", "1"), "constant"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytensor import config  # type: ignore[attr-defined]
 
-from pymc_vmrp.errors import ModelError
+from pymc_vmrp.errors import ModelError, VmrpError
 from pymc_vmrp.frontends.pymc.assemble import assemble
 from pymc_vmrp.frontends.pymc.graph import depends_on
 from pymc_vmrp.frontends.pymc.likelihood import find_likelihood
@@ -54,7 +54,17 @@ def recognise_model(model: pm.Model) -> Recognised:
     """
     # a stack trace for each new node would take a third of the time
     with config.change_flags(traceback__limit=0), quiet():
-        return _recognise(model)
+        try:
+            return _recognise(model)
+        except VmrpError:
+            raise
+        except Exception as error:  # what PyTensor and numpy raise where a graph cannot be run
+            reason = str(error).strip().split("\n")[0]
+            raise ModelError(
+                f"The model cannot be evaluated ({type(error).__name__}: {reason}): an index out "
+                "of bounds, shapes that do not fit, or a matrix without an inverse would do that. "
+                "model.debug() says where."
+            ) from error
 
 
 def _recognise(model: pm.Model) -> Recognised:

@@ -326,3 +326,12 @@ def test_data_and_dims_may_change_and_the_model_is_left_alone():
     with model:
         pm.set_data({"floor": np.zeros(300), "county_idx": np.zeros(300, dtype=int)})
     assert recognise_model(model).glmm.n_cells == 1
+
+
+def test_a_model_that_cannot_be_evaluated_is_an_error_in_words():
+    with pm.Model() as model:
+        u = pm.Normal("u", 0, pm.HalfNormal("s", 1), shape=3)
+        group = np.array([0, 1, 2, 3, 1, 0, 2, 1])  # one too many
+        pm.Normal("y", u[group], 1, observed=np.arange(8.0))
+    with pytest.raises(vmrp.ModelError, match=r"cannot be evaluated \(IndexError.*debug"):
+        vmrp.fit(model, random_seed=1)
