@@ -43,7 +43,7 @@ class LKJ:
 
     Examples
     --------
-    >>> priors = {"1+x|g": vmrp.LKJ(2, sd=vmrp.HalfNormal(1))}  # doctest: +SKIP
+    >>> priors = {"1+x|g": vmrp.LKJ(2, sd=vmrp.HalfNormal(1))}
     """
 
     eta: float = 1.0

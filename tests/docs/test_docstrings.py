@@ -14,6 +14,7 @@ import pytest
 import pymc_vmrp as vmrp
 
 EXAMPLES = {
+    "LKJ": vmrp.LKJ,
     "Model": vmrp.Model,
     "Model.predict": vmrp.Model.predict,
     "calibrate": vmrp.calibrate,
