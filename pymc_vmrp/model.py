@@ -405,8 +405,8 @@ class Model:
 
         Examples
         --------
-        >>> prior = model.prior_predictive(random_seed=1)  # doctest: +SKIP
-        >>> az.plot_ppc_dist(prior, group="prior_predictive")  # doctest: +SKIP
+        >>> prior = model.prior_predictive(random_seed=1)
+        >>> az.plot_ppc_dist(prior, group="prior_predictive")
         """
         from pymc_vmrp.prediction.prior import prior_predictive
 

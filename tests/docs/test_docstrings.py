@@ -17,6 +17,7 @@ EXAMPLES = {
     "LKJ": vmrp.LKJ,
     "Model": vmrp.Model,
     "Model.predict": vmrp.Model.predict,
+    "Model.prior_predictive": vmrp.Model.prior_predictive,
     "calibrate": vmrp.calibrate,
     "fit": vmrp.fit,
     "select": vmrp.select,
@@ -25,6 +26,7 @@ EXAMPLES = {
 
 def names():
     """What the examples take for granted."""
+    import arviz as az
     import bambi as bmb
     import pymc as pm
 
@@ -37,6 +39,7 @@ def names():
     state, _ = survey["state"].factorize()
     return {
         "vmrp": vmrp,
+        "az": az,
         "bmb": bmb,
         "pm": pm,
         "survey": survey,
