@@ -44,8 +44,8 @@ def test_inputs_are_those_of_their_number():
     assert make(5) == make(5)
     assert make(5) != make(6)
     pd.testing.assert_frame_equal(make(7).frame(), make(7).frame())
-    kinds = {run(make(number)).kind for number in range(6)}
-    assert "result" in kinds  # most are sound
+    kinds = {run(make(number)).kind for number in range(40)}
+    assert "result" in kinds  # some are sound
 
 
 @pytest.fixture(scope="module")
