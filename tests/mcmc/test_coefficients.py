@@ -28,8 +28,8 @@ def comparison(frame, priors):
     model = vmrp.Model(f"y ~ {' + '.join(NAMES)} + (1|g)", frame, priors=priors)
     cavi = model.fit(4000, random_seed=1)
     nuts = model.fit(
-        2000, inference_method="nuts", chains=2, cores=2, random_seed=1, target_accept=0.95,
-        progressbar=False,
+        3000, tune=2000, inference_method="nuts", chains=2, cores=2, random_seed=1,
+        target_accept=0.95, progressbar=False,
     )  # fmt: skip
     assert nuts.attrs["max_rhat"] < 1.02
     return vmrp.compare(cavi, nuts, var_names=NAMES)

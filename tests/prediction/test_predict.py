@@ -405,7 +405,7 @@ def test_names_that_clash_are_refused(survey):
         model.predict(idata, terms=True)
     model.predict(idata)
     with pytest.raises(vmrp.FormulaError, match=r"mean response 'p'.*rename"):
-        vmrp.Model("y ~ p + (1|state)", data)
+        vmrp.Model("y ~ p + (1|state)", survey.rename(columns={"x": "p"}))
 
 
 def test_means_too_large_to_draw_from():

@@ -85,7 +85,10 @@ def test_without_asking_there_is_none(survey):
 def test_of_correlated_effects_it_is_the_density_of_sds_and_correlation(survey):
     """Integrated over the correlation it is that of the sds: the priors given, times each other."""
     prior = vmrp.LKJ(2, vmrp.HalfNormal(1))
-    glmm = vmrp.Model("y ~ x + (x|state)", survey, priors={"1+x|state": prior}).glmm
+    model = vmrp.Model(
+        "y ~ x + (x|state)", survey, priors={"1+x|state": prior}, center_predictors=False
+    )
+    glmm = model.glmm
     rho = np.tanh(np.linspace(-9, 9, 4001))
     sigma = np.array([0.7, 1.3])
     correlation = np.array([[[1.0, r], [r, 1.0]] for r in rho])

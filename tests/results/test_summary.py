@@ -11,6 +11,7 @@ import xarray as xr
 import pymc_vmrp as vmrp
 from benchmarks.simulated_families import simulate
 from pymc_vmrp.glmm.draws import Draws
+from pymc_vmrp.glmm.written import centred_covariance
 from pymc_vmrp.results.variance import between_variances, expected_counts, residual_variance
 
 
@@ -167,7 +168,8 @@ def test_variance_of_slopes_is_their_mean_over_the_rows(survey):
     rng = np.random.default_rng(2)
     model = vmrp.Model("y ~ x + (1 + x|state) + (1|age)", survey)
     covariance = np.array([[0.5, 0.2], [0.2, 0.8]])
-    draws = draws_at(model, [covariance, np.array([[0.3]])], [], [0.1, 0.2])
+    centred = centred_covariance(model.glmm.groups[0], covariance)
+    draws = draws_at(model, [centred, np.array([[0.3]])], [], [0.1, 0.2])
     u = rng.multivariate_normal([0, 0], covariance, size=200_000)
     x = survey["x"].to_numpy()
     expected = (u[:, 0] + u[:, 1] * rng.choice(x, len(u))).var()
