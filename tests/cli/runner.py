@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from pymc_vmrp.cli import main
+from pymc_vmrp.cli import console, main
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ def run(*arguments: object, folder: Path | None = None, code: int | None = 0) ->
     with (
         mock.patch.object(sys, "argv", ["pymc-vmrp", *map(str, arguments)]),
         mock.patch.dict(os.environ, {"COLUMNS": "160"}),
+        # consoles read it when they are made, which may have been before
+        mock.patch.object(console.console, "_width", 160),
+        mock.patch.object(console.errors, "_width", 160),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         warnings.catch_warnings(),
