@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pymc_vmrp as vmrp
@@ -72,7 +72,8 @@ def _check_span(design, reference):
 
 
 def _design(model, which=None):
-    rows = model.encoder.encode(model.encoder.prepare(FRAME, "data"), [()] * 9, "data")
+    frame = model.encoder.prepare(FRAME, "data")
+    rows = model.encoder.encode(frame, model.encoder.unseen_levels(frame), "data")
     if which is None:
         ones = np.ones((len(FRAME), int(model.encoder.intercept)))
         return np.column_stack([ones, rows.common])
@@ -99,6 +100,7 @@ def test_common_terms_span_what_they_say(side):
 
 
 @given(left_sides)
+@example((True, [(f"{a}*{b}", [[a], [b], [a, b]]) for a, b in ("xz", "xe", "zc", "fx")]))
 @settings(max_examples=15, deadline=None)
 def test_independent_effects_span_the_same(side):
     model = vmrp.Model(f"y ~ ({_written(*side)}||g)", FRAME, "gaussian")
@@ -188,7 +190,8 @@ CALLS = [
 def test_calls_left_of_a_bar_mean_the_same_in_new_rows(call, bar):
     model = vmrp.Model("y ~ " + bar.format(call), FRAME, "gaussian")
     encoder = model.encoder
-    whole = encoder.encode(encoder.prepare(FRAME, "data"), [()] * 9, "data")
+    frame = encoder.prepare(FRAME, "data")
+    whole = encoder.encode(frame, encoder.unseen_levels(frame), "data")
     new = FRAME.tail(5).assign(g="new", h="new")
     frame = encoder.prepare(new, "new data")
     part = encoder.encode(frame, encoder.unseen_levels(frame), "new data")
