@@ -59,7 +59,7 @@ def reading(shared: Path, repeats: int = 5) -> pd.DataFrame:
     """59,810 answers: seconds and memory of reading Bambi's model, beside Bambi's own."""
     import bambi as bmb
 
-    from pymc_vmrp.frontends.bambi import read_bambi
+    from pymc_vmrp.frontends.bambi.read import read_bambi
 
     bmb.Prior("Normal")  # imported before the clock runs
     survey = cces(shared)

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import accuracy
-from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.cavi.covariance import inverse
 from pymc_vmrp.gibbs.covariances import draw_covariance
 from pymc_vmrp.gibbs.iteration import draw_sites, iterate, move_along_paths, set_up
@@ -19,6 +18,7 @@ from pymc_vmrp.gibbs.sampler import run_chains, sample_chains
 from pymc_vmrp.gibbs.starts import dispersed_starts
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.solvers.blas import one_blas_thread
 
 CHAINS, TUNE = 4, 500
 TERM = "1|eth"

@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.curves import smooth_design
+from pymc_vmrp.prediction.curves import smooth_design
 
 FloatArray = NDArray[np.float64]
 

@@ -18,9 +18,9 @@ import pandas as pd
 
 from benchmarks import accuracy
 from benchmarks.isolate import Row
-from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.glmm.variables import posterior_names
+from pymc_vmrp.solvers.blas import one_blas_thread
 
 Show = Callable[[str], None]
 METHODS = ("cold rows", "cold cells", "warm", "warm, non-centred")

@@ -13,16 +13,16 @@ from pymc_vmrp.errors import (
     SamplingWarning,
     VmrpError,
 )
-from pymc_vmrp.glmm.horseshoe import Horseshoe
-from pymc_vmrp.glmm.lkj import LKJ
-from pymc_vmrp.glmm.priors import (
+from pymc_vmrp.glmm.priors.covariance import (
     Flat,
     HuangWand,
     InverseWishart,
     Normal,
 )
-from pymc_vmrp.glmm.scale_mixtures import Cauchy, Laplace, StudentT
-from pymc_vmrp.glmm.scale_priors import (
+from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
+from pymc_vmrp.glmm.priors.lkj import LKJ
+from pymc_vmrp.glmm.priors.mixtures import Cauchy, Laplace, StudentT
+from pymc_vmrp.glmm.priors.scales import (
     Exponential,
     Gamma,
     HalfCauchy,
@@ -37,12 +37,12 @@ from pymc_vmrp.model import Model
 if TYPE_CHECKING:
     from pymc_vmrp.calibration.calibrate import calibrate
     from pymc_vmrp.calibration.result import Calibration
-    from pymc_vmrp.curves import smooth_effects
     from pymc_vmrp.diagnostics.diagnose import Diagnosis, diagnose
     from pymc_vmrp.diagnostics.importance import resample
     from pymc_vmrp.doors import fit
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
+    from pymc_vmrp.prediction.curves import smooth_effects
     from pymc_vmrp.results.checks import ppc_by_group
     from pymc_vmrp.results.compare import compare
     from pymc_vmrp.results.summary import fixef, icc, ranef, varcorr
@@ -117,7 +117,7 @@ _LAZY = {
     "resample": "pymc_vmrp.diagnostics.importance",
     "select": "pymc_vmrp.selection.select",
     "simulate": "pymc_vmrp.simulation",
-    "smooth_effects": "pymc_vmrp.curves",
+    "smooth_effects": "pymc_vmrp.prediction.curves",
     "varcorr": "pymc_vmrp.results.summary",
 }
 

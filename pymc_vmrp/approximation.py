@@ -9,21 +9,21 @@ from inspect import signature
 from typing import Any
 
 from pymc_vmrp.arguments import check_choice, check_count, check_positive, names_of
-from pymc_vmrp.cavi import choose
 from pymc_vmrp.cavi.accelerate import ACCELERATORS
-from pymc_vmrp.cavi.choose import SOLVERS, choose_solver
 from pymc_vmrp.cavi.expand import EXPANSIONS
-from pymc_vmrp.cavi.factorize import FACTORIZATIONS
-from pymc_vmrp.cavi.integrate import MOST_DISAGREEMENT, MOST_MISSED, START_TOL, integrate
 from pymc_vmrp.cavi.nodes import BOUNDS
 from pymc_vmrp.cavi.run import Options, run
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
-from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
+from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
 from pymc_vmrp.glmm.spec import GLMM, Observations
+from pymc_vmrp.integration.integrate import MOST_DISAGREEMENT, MOST_MISSED, START_TOL, integrate
 from pymc_vmrp.interrupts import interruptible
 from pymc_vmrp.progress import sweep_progress
 from pymc_vmrp.results.mixture import MixturePosterior
 from pymc_vmrp.results.posterior import VariationalPosterior
+from pymc_vmrp.solvers import choose
+from pymc_vmrp.solvers.choose import SOLVERS, choose_solver
+from pymc_vmrp.solvers.factorize import FACTORIZATIONS
 
 HYPERPARAMETERS = ("auto", "mean_field", "integrated")
 

@@ -16,7 +16,7 @@ from pymc_vmrp.glmm.variables import posterior_variables
 if TYPE_CHECKING:
     import xarray as xr
 
-    from pymc_vmrp.frontends.bambi import BambiSpec
+    from pymc_vmrp.frontends.bambi.read import BambiSpec
 
 _NUTS_SAMPLERS = ("pymc", "nutpie", "numpyro", "blackjax")
 _OWN_ARGUMENTS = ("progressbar", "log_likelihood", "log_prior", "include_response_params")
@@ -26,7 +26,7 @@ def fit_bambi(
     model: Any, method: str, draws: int, random_seed: int | None, options: Mapping[str, Any]
 ) -> xr.DataTree:
     """Fit a ``bambi.Model``; see :func:`pymc_vmrp.fit`."""
-    from pymc_vmrp.frontends.bambi import read_bambi, restore_built, warn_of_summed_slopes
+    from pymc_vmrp.frontends.bambi.read import read_bambi, restore_built, warn_of_summed_slopes
 
     check_choice("method", method, METHODS)
     warn_of_summed_slopes(model, stacklevel=3)
@@ -78,8 +78,8 @@ def _started(
     model: Any, earlier: xr.DataTree, random_seed: int | None, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Options of ``bambi_model.fit()`` that start it at draws of an earlier fit."""
-    from pymc_vmrp.frontends.bambi import restore_built
-    from pymc_vmrp.frontends.bambi_draws import free_variables
+    from pymc_vmrp.frontends.bambi.draws import free_variables
+    from pymc_vmrp.frontends.bambi.read import restore_built
     from pymc_vmrp.mcmc.warm_start import start_from, started_options
 
     sampler = str(options.pop("inference_method", "pymc")).lower()

@@ -72,7 +72,7 @@ def fit(
     >>> bambi_model = bmb.Model("y ~ x + (1|g)", data, family="bernoulli")
     >>> idata = vmrp.fit(bambi_model, random_seed=1)
     """
-    from pymc_vmrp.frontends.bambi import is_bambi_model
+    from pymc_vmrp.frontends.bambi.read import is_bambi_model
     from pymc_vmrp.interrupts import held
 
     if model is None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
-    from pymc_vmrp.frontends.design import Encoder
-    from pymc_vmrp.frontends.response import KnownArgument
+    from pymc_vmrp.frontends.formula.design import Encoder
+    from pymc_vmrp.frontends.formula.response import KnownArgument
     from pymc_vmrp.glmm.spec import Observations
     from pymc_vmrp.results.mixture import MixturePosterior
     from pymc_vmrp.results.posterior import VariationalPosterior
@@ -114,9 +114,9 @@ class Model:
         environment: str = "caller",
     ) -> None:
         # formulae is imported here and not above: `import pymc_vmrp` must stay quick
-        from pymc_vmrp.frontends.assemble import assemble
-        from pymc_vmrp.frontends.formula import parse_formula
-        from pymc_vmrp.frontends.names import capture
+        from pymc_vmrp.frontends.expressions.names import capture
+        from pymc_vmrp.frontends.formula.assemble import assemble
+        from pymc_vmrp.frontends.formula.parse import parse_formula
 
         names = capture(environment, 1)
         check_text("formula", formula, "text such as 'y ~ x + (1|g)'")

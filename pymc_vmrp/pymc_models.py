@@ -141,8 +141,8 @@ def _sample_nuts(
 
 def _check_memory_of_variables(recognised: Recognised, draws: int) -> None:
     """Refuse before the fit what would run out of memory after it."""
-    from pymc_vmrp.cavi.choose import physical_memory
     from pymc_vmrp.frontends.pymc.variables import n_values
+    from pymc_vmrp.solvers.choose import physical_memory
 
     values = n_values(recognised.translation.parts)
     needed = 8 * draws * values * _COPIES_OF_VARIABLES

@@ -54,7 +54,7 @@ def supported() -> str:
 def _families() -> str:
     from bambi.defaults import get_builtin_family
 
-    from pymc_vmrp.frontends.bambi import BAMBI_FAMILIES
+    from pymc_vmrp.frontends.bambi.read import BAMBI_FAMILIES
     from pymc_vmrp.frontends.pymc.likelihood import FAMILY_MATCHES
     from pymc_vmrp.glmm.families import families
 
@@ -74,7 +74,7 @@ def _families() -> str:
 def _coefficients() -> str:
     from pymc_vmrp.frontends.bambi_priors import COEFFICIENT_PRIORS
     from pymc_vmrp.frontends.pymc.latents import GAUSSIAN_FORMS
-    from pymc_vmrp.glmm.priors import CoefficientPrior
+    from pymc_vmrp.glmm.priors.covariance import CoefficientPrior
 
     ours = _names(CoefficientPrior)
     rename = {"MultivariateNormal": "MvNormal", "RandomWalk": "GaussianRandomWalk"}
@@ -85,7 +85,7 @@ def _coefficients() -> str:
 def _scales() -> str:
     from pymc_vmrp.frontends.bambi_priors import SCALE_PRIORS
     from pymc_vmrp.frontends.pymc.scales import NAMED_PRIORS
-    from pymc_vmrp.glmm.scale_priors import ScaleDensity, ScalePrior
+    from pymc_vmrp.glmm.priors.scales import ScaleDensity, ScalePrior
 
     ours = [name for name in _names(ScalePrior) if name != ScaleDensity.__name__]
     of_graph = [_print_name(op) for op in NAMED_PRIORS]
@@ -94,9 +94,9 @@ def _scales() -> str:
 
 def _covariances() -> str:
     from pymc_vmrp.frontends.pymc.reading import LKJ_FORMS
-    from pymc_vmrp.glmm.improper_priors import IMPROPER_NAMES
-    from pymc_vmrp.glmm.priors import CovariancePrior
-    from pymc_vmrp.glmm.scale_priors import ScalePrior
+    from pymc_vmrp.glmm.priors.covariance import CovariancePrior
+    from pymc_vmrp.glmm.priors.improper import IMPROPER_NAMES
+    from pymc_vmrp.glmm.priors.scales import ScalePrior
 
     scales = set(_names(ScalePrior))
     improper = [f'"{name}"' for name in IMPROPER_NAMES]

@@ -65,7 +65,7 @@ def test_more_levels_than_rows_per_level():
 
 
 def test_draws_beyond_memory_are_refused_before_the_fit(slopes_model, monkeypatch):
-    from pymc_vmrp.cavi import choose
+    from pymc_vmrp.solvers import choose
 
     monkeypatch.setattr(choose, "physical_memory", lambda: 1e9)
     monkeypatch.setattr(type(slopes_model), "approximate", lambda *a, **k: pytest.fail("fitted"))

@@ -22,7 +22,7 @@ from pymc_vmrp.arguments import (
 from pymc_vmrp.calibration.result import Calibration, collect
 from pymc_vmrp.calibration.simulation import FAILED, Job, Simulated, simulate_once
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
-from pymc_vmrp.glmm.prior_draws import check_proper
+from pymc_vmrp.glmm.priors.draws import check_proper
 from pymc_vmrp.glmm.responses import one_row_each
 from pymc_vmrp.methods import Cavi, Method
 from pymc_vmrp.processes import run_tasks

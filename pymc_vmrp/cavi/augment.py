@@ -27,9 +27,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.expand import mean_shifts
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.solvers.dense import DenseSolver
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.cavi.bounds import Bound, PolyaGamma
 from pymc_vmrp.cavi.nodes import GaussianBound
-from pymc_vmrp.cavi.sites import Bound, PolyaGamma, Sites
 from pymc_vmrp.cavi.sweep import Point, State
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.solvers.sites import Sites
 
 FloatArray = NDArray[np.float64]
 

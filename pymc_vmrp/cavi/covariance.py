@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, psi
 
-from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
-from pymc_vmrp.glmm.lkj import LKJ
-from pymc_vmrp.glmm.priors import (
+from pymc_vmrp.glmm.priors.covariance import (
     CovariancePrior,
     HuangWand,
     InverseWishart,
     inverse_wishart_log_density,
 )
-from pymc_vmrp.glmm.scale_priors import ScalePrior, largest_sigma
+from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
+from pymc_vmrp.glmm.priors.lkj import LKJ
+from pymc_vmrp.glmm.priors.scales import ScalePrior, largest_sigma
 
 FloatArray = NDArray[np.float64]
 

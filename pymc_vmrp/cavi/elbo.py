@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pymc_vmrp.cavi.covariance import CovarianceFactor
-from pymc_vmrp.cavi.gaussian import Gaussian
 from pymc_vmrp.cavi.mixtures import expected_log_mixtures
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.solvers.gaussian import Gaussian
 
 
 def evidence_lower_bound(

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.cavi.covariance import CovarianceFactor, update_covariance
-from pymc_vmrp.cavi.gaussian import Gaussian
-from pymc_vmrp.cavi.quadratic import Quadratic
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.written import centred_coefficients
+from pymc_vmrp.solvers.gaussian import Gaussian
+from pymc_vmrp.solvers.quadratic import Quadratic
 
 FloatArray = NDArray[np.float64]
 

@@ -18,8 +18,8 @@ from scipy.special import expit, gammaln, logit, logsumexp
 from scipy.stats import chi2, norm, qmc
 
 from pymc_vmrp.cavi.weights import systematic_counts
-from pymc_vmrp.glmm.lkj import LKJ, correlation_root, partial_correlations
-from pymc_vmrp.glmm.scale_priors import largest_sigma, smallest_sigma
+from pymc_vmrp.glmm.priors.lkj import LKJ, correlation_root, partial_correlations
+from pymc_vmrp.glmm.priors.scales import largest_sigma, smallest_sigma
 
 FloatArray = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""What priors on β of random variance add to coordinate ascent; see ``glmm/scale_mixtures.py``.
+"""What priors on β of random variance add to coordinate ascent; see ``glmm/priors/mixtures.py``.
 
 Their expected precisions E[1/λ²] are natural parameters of q(β, u). The optimal q(λ) depends on
 q(β) through E(β − μ)² alone, so nothing else of it is kept.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.cavi.gaussian import Gaussian
 from pymc_vmrp.glmm.spec import CommonEffects
+from pymc_vmrp.solvers.gaussian import Gaussian
 
 FloatArray = NDArray[np.float64]
 

@@ -17,15 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from pymc_vmrp.cavi.bounds import Bound, Evaluation, PolyaGamma, Quadrature, sites_of
 from pymc_vmrp.cavi.covariance import update_covariance
 from pymc_vmrp.cavi.expectations import expectations, expected_log_likelihood
 from pymc_vmrp.cavi.parameters import SigmaFactor, TabulatedFactor
-from pymc_vmrp.cavi.sites import Bound, Evaluation, PolyaGamma, Quadrature, Sites, sites_of
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.families.family import Expected
-from pymc_vmrp.glmm.priors import InverseWishart
-from pymc_vmrp.glmm.scale_priors import InverseGamma, ScalePrior
+from pymc_vmrp.glmm.priors.covariance import InverseWishart
+from pymc_vmrp.glmm.priors.scales import InverseGamma, ScalePrior
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.solvers.sites import Sites
 
 FloatArray = NDArray[np.float64]
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.cavi.accelerate import ACCELERATORS, Accelerator
-from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.cavi.coordinates import Coordinates
-from pymc_vmrp.cavi.factor import SingularPrecision
-from pymc_vmrp.cavi.factorize import factorized_solver
 from pymc_vmrp.cavi.nodes import first_bound
 from pymc_vmrp.cavi.sweep import Point, Setup, State, starts, sweep, under_bound
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.solvers.blas import one_blas_thread
+from pymc_vmrp.solvers.factor import SingularPrecision
+from pymc_vmrp.solvers.factorize import factorized_solver
 
 FloatArray = NDArray[np.float64]
 Callback = Callable[[int, float, float], None]

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.cavi.bounds import Bound
 from pymc_vmrp.cavi.covariance import CovarianceFactor, update_covariance
 from pymc_vmrp.cavi.elbo import evidence_lower_bound
 from pymc_vmrp.cavi.expand import recentre, translate
 from pymc_vmrp.cavi.first_precisions import first_precisions
-from pymc_vmrp.cavi.gaussian import Gaussian, Solver
 from pymc_vmrp.cavi.mixtures import expected_scales, prior_precision, starting_scales
 from pymc_vmrp.cavi.parameters import ParameterFactor
-from pymc_vmrp.cavi.sites import Bound, Sites
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.solvers.gaussian import Gaussian, Solver
+from pymc_vmrp.solvers.sites import Sites
 
 FloatArray = NDArray[np.float64]
 

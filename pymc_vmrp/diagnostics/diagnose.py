@@ -18,7 +18,6 @@ from pymc_vmrp.arguments import (
     check_progressbar,
     check_seed,
 )
-from pymc_vmrp.cavi.integrate import MOST_DISAGREEMENT, MOST_MISSED
 from pymc_vmrp.diagnostics import estimands as kinds_of
 from pymc_vmrp.diagnostics.estimands import Estimands, Values
 from pymc_vmrp.diagnostics.finding import CARE, FINE, NO_TRUST, NOTE, Finding, overall
@@ -34,6 +33,7 @@ from pymc_vmrp.diagnostics.optima import other_optima
 from pymc_vmrp.diagnostics.predictive import predictive_checks
 from pymc_vmrp.diagnostics.short_mcmc import short_chains
 from pymc_vmrp.errors import DataError, VmrpError
+from pymc_vmrp.integration.integrate import MOST_DISAGREEMENT, MOST_MISSED
 from pymc_vmrp.results.idata import read_draws
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.cavi.factor import SingularPrecision
 from pymc_vmrp.cavi.run import Fit, Options, run
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.solvers.factor import SingularPrecision
 
 FloatArray = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pymc_vmrp.cavi.choose import physical_memory
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.files.atomic import check_is_file
+from pymc_vmrp.solvers.choose import physical_memory
 
 if TYPE_CHECKING:
     import h5py

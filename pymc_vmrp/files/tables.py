@@ -17,9 +17,9 @@ from typing import IO, Any
 
 import pandas as pd
 
-from pymc_vmrp.cavi.choose import physical_memory
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.files.atomic import check_is_file
+from pymc_vmrp.solvers.choose import physical_memory
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _PARQUET = (".parquet", ".pq")

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from pymc_vmrp.errors import PriorError
-from pymc_vmrp.glmm.prior_arguments import numbers
-from pymc_vmrp.glmm.prior_support import refuse_unknown
-from pymc_vmrp.glmm.priors import CoefficientPrior, Flat, Normal
-from pymc_vmrp.glmm.scale_mixtures import Cauchy, Laplace, StudentT
-from pymc_vmrp.glmm.scale_priors import (
+from pymc_vmrp.glmm.priors.arguments import numbers
+from pymc_vmrp.glmm.priors.covariance import CoefficientPrior, Flat, Normal
+from pymc_vmrp.glmm.priors.mixtures import Cauchy, Laplace, StudentT
+from pymc_vmrp.glmm.priors.scales import (
     Exponential,
     Gamma,
     HalfCauchy,
@@ -24,6 +23,7 @@ from pymc_vmrp.glmm.scale_priors import (
     ScalePrior,
     Uniform,
 )
+from pymc_vmrp.glmm.priors.support import refuse_unknown
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import PriorError
-from pymc_vmrp.glmm.horseshoe import Horseshoe
-from pymc_vmrp.glmm.priors import CoefficientPrior, Flat, Normal
+from pymc_vmrp.glmm.priors.covariance import CoefficientPrior, Flat, Normal
+from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
 from pymc_vmrp.glmm.spec import Mixture
 
 FloatArray = NDArray[np.float64]

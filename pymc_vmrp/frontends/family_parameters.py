@@ -11,7 +11,7 @@ import numpy as np
 from pymc_vmrp.errors import DataError, PriorError
 from pymc_vmrp.frontends.bambi_priors import is_bambi_prior, parameter_prior
 from pymc_vmrp.glmm.families.family import Family, Rows
-from pymc_vmrp.glmm.scale_priors import ScalePrior
+from pymc_vmrp.glmm.priors.scales import ScalePrior
 from pymc_vmrp.glmm.spec import FamilyParameter
 
 

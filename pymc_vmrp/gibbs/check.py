@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pymc_vmrp.errors import PriorError, VmrpError
 from pymc_vmrp.glmm.families import families
-from pymc_vmrp.glmm.horseshoe import Horseshoe
-from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
-from pymc_vmrp.glmm.lkj import LKJ
+from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
+from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
+from pymc_vmrp.glmm.priors.lkj import LKJ
 from pymc_vmrp.glmm.spec import GLMM
 
 

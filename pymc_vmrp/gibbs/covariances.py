@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from pymc_vmrp.cavi.covariance import inverse, inverse_wishart_draws
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.gibbs.slices import slice_sample
-from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
-from pymc_vmrp.glmm.lkj import LKJ
-from pymc_vmrp.glmm.priors import CovariancePrior, HuangWand, InverseWishart
-from pymc_vmrp.glmm.scale_priors import ScalePrior, log_density_at
+from pymc_vmrp.glmm.priors.covariance import CovariancePrior, HuangWand, InverseWishart
+from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
+from pymc_vmrp.glmm.priors.lkj import LKJ
+from pymc_vmrp.glmm.priors.scales import ScalePrior, log_density_at
 
 FloatArray = NDArray[np.float64]
 

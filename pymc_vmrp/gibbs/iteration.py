@@ -21,20 +21,20 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.cavi.choose import choose_solver
 from pymc_vmrp.cavi.covariance import inverse
-from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.expand import mean_shifts
-from pymc_vmrp.cavi.factor import SingularPrecision
-from pymc_vmrp.cavi.gaussian import Solver
-from pymc_vmrp.cavi.sites import Sites
 from pymc_vmrp.gibbs.coefficients import draw_prior_precisions
 from pymc_vmrp.gibbs.covariances import draw_covariance
 from pymc_vmrp.gibbs.kernels import move_predictors, path_direction
 from pymc_vmrp.gibbs.paths import LogDensity, log_prior_along
 from pymc_vmrp.gibbs.slices import slice_sample
-from pymc_vmrp.glmm.scale_priors import ScalePrior, log_density_at
+from pymc_vmrp.glmm.priors.scales import ScalePrior, log_density_at
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.solvers.choose import choose_solver
+from pymc_vmrp.solvers.dense import DenseSolver
+from pymc_vmrp.solvers.factor import SingularPrecision
+from pymc_vmrp.solvers.gaussian import Solver
+from pymc_vmrp.solvers.sites import Sites
 
 FloatArray = NDArray[np.float64]
 

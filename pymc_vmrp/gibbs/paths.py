@@ -35,8 +35,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.gibbs.covariances import improper
-from pymc_vmrp.glmm.priors import CovariancePrior, HuangWand, InverseWishart
-from pymc_vmrp.glmm.scale_priors import ScalePrior, log_density_at
+from pymc_vmrp.glmm.priors.covariance import CovariancePrior, HuangWand, InverseWishart
+from pymc_vmrp.glmm.priors.scales import ScalePrior, log_density_at
 
 FloatArray = NDArray[np.float64]
 LogDensity = Callable[[float], float]

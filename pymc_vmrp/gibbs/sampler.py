@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.gibbs.check import check_model
 from pymc_vmrp.gibbs.iteration import Setup, State, iterate, set_up
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.solvers.blas import one_blas_thread
 
 FloatArray = NDArray[np.float64]
 Callback = Callable[[Sequence[int]], None]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from pymc_vmrp.glmm.horseshoe import Horseshoe
-from pymc_vmrp.glmm.priors import HuangWand, covariance_log_density
-from pymc_vmrp.glmm.scale_priors import ScalePrior
+from pymc_vmrp.glmm.priors.covariance import HuangWand, covariance_log_density
+from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
+from pymc_vmrp.glmm.priors.scales import ScalePrior
 from pymc_vmrp.glmm.spec import GLMM, DesignRows
 
 FloatArray = NDArray[np.float64]

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.glmm.families.family import Family, Rows, Statistics
 from pymc_vmrp.glmm.memberships import is_ordered
-from pymc_vmrp.glmm.priors import CovariancePrior
-from pymc_vmrp.glmm.scale_mixtures import ScaleMixture
-from pymc_vmrp.glmm.scale_priors import ScalePrior
+from pymc_vmrp.glmm.priors.covariance import CovariancePrior
+from pymc_vmrp.glmm.priors.mixtures import ScaleMixture
+from pymc_vmrp.glmm.priors.scales import ScalePrior
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.glmm.horseshoe import Horseshoe
+from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, CommonTerm, GroupEffects
 from pymc_vmrp.glmm.written import (
     centred_coefficients,

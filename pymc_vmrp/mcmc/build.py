@@ -12,10 +12,10 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from pymc_vmrp.errors import PriorError
-from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
-from pymc_vmrp.glmm.lkj import LKJ
-from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
-from pymc_vmrp.glmm.scale_priors import (
+from pymc_vmrp.glmm.priors.covariance import HuangWand, InverseWishart
+from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
+from pymc_vmrp.glmm.priors.lkj import LKJ
+from pymc_vmrp.glmm.priors.scales import (
     Exponential,
     Gamma,
     HalfCauchy,

@@ -10,8 +10,8 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
-from pymc_vmrp.glmm.horseshoe import Horseshoe
-from pymc_vmrp.glmm.scale_mixtures import Cauchy, Laplace, StudentT
+from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
+from pymc_vmrp.glmm.priors.mixtures import Cauchy, Laplace, StudentT
 from pymc_vmrp.glmm.spec import CommonEffects, Mixture
 from pymc_vmrp.glmm.variables import common_dim
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
 
-from pymc_vmrp.glmm.priors import HuangWand
-from pymc_vmrp.glmm.scale_priors import Exponential, HalfCauchy, HalfNormal, HalfStudentT
+from pymc_vmrp.glmm.priors.covariance import HuangWand
+from pymc_vmrp.glmm.priors.scales import Exponential, HalfCauchy, HalfNormal, HalfStudentT
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.lkj import LKJ, partial_correlations
-from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
+from pymc_vmrp.glmm.priors.covariance import HuangWand, InverseWishart
+from pymc_vmrp.glmm.priors.lkj import LKJ, partial_correlations
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
 from pymc_vmrp.glmm.variables import common_variables, effect_variables
 from pymc_vmrp.mcmc.build import free_sigma_base

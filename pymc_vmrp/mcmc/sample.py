@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pymc as pm
 
 from pymc_vmrp.arguments import check_count, check_flag
-from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.mcmc.build import build_pymc
@@ -15,6 +14,7 @@ from pymc_vmrp.mcmc.warm_start import TUNE_COLD, sampler_options
 from pymc_vmrp.mcmc.warm_start import warm_start as prepare
 from pymc_vmrp.results.diagnostics import chain_diagnostics, warn_of_diagnostics
 from pymc_vmrp.results.idata import datatree, read_draws
+from pymc_vmrp.solvers.blas import one_blas_thread
 
 if TYPE_CHECKING:
     import xarray as xr

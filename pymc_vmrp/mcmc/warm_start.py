@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from pymc.initial_point import make_initial_point_fn
 from pymc.step_methods.hmc.quadpotential import QuadPotentialDiagAdapt
 
-from pymc_vmrp.cavi.integrate import START_TOL
 from pymc_vmrp.cavi.run import Fit, Options, run
 from pymc_vmrp.errors import DataError, VmrpError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.integration.integrate import START_TOL
 from pymc_vmrp.mcmc.build import build_pymc
 from pymc_vmrp.mcmc.build_whitened import WHITENED, build_whitened
 from pymc_vmrp.mcmc.free_values import free_values

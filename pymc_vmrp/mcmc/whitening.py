@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.cavi.blas import one_blas_thread
-from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.mixtures import prior_precision
 from pymc_vmrp.cavi.run import Fit
-from pymc_vmrp.cavi.sites import Sites
-from pymc_vmrp.glmm.horseshoe import Horseshoe
+from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.solvers.blas import one_blas_thread
+from pymc_vmrp.solvers.dense import DenseSolver
+from pymc_vmrp.solvers.sites import Sites
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

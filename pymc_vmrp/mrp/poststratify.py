@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pymc_vmrp.arguments import check_count, check_flag, check_model, check_seed, check_text
-from pymc_vmrp.cavi import choose
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_frame, check_weights
 from pymc_vmrp.glmm.draws import Draws
@@ -24,6 +23,7 @@ from pymc_vmrp.mrp.groups import ESTIMATE, Groups, Shares, by_columns, group_cel
 from pymc_vmrp.prediction.overflow import explain_overflow
 from pymc_vmrp.prediction.rows import Chunk, Coefficients, NewRows, new_rows, refuse_unseen
 from pymc_vmrp.results.idata import build_tree, read_draws
+from pymc_vmrp.solvers import choose
 
 if TYPE_CHECKING:
     import xarray as xr

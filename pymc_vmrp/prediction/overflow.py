@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pymc_vmrp.frontends.design import Encoder
+from pymc_vmrp.frontends.formula.design import Encoder
 from pymc_vmrp.prediction.rows import OFFSET, Chunk, Coefficients
 
 FloatArray = NDArray[np.float64]

@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_flag, check_progressbar, check_seed, names_of
-from pymc_vmrp.cavi import choose
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_frame
 from pymc_vmrp.glmm.draws import Draws
@@ -35,6 +34,7 @@ from pymc_vmrp.prediction.rows import (
 )
 from pymc_vmrp.progress import row_progress
 from pymc_vmrp.results.idata import build_tree, posterior_dataset, read_draws
+from pymc_vmrp.solvers import choose
 
 if TYPE_CHECKING:
     import xarray as xr

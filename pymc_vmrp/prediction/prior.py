@@ -9,7 +9,7 @@ import numpy as np
 from pymc_vmrp.arguments import check_count, check_seed
 from pymc_vmrp.errors import DataError, PriorError
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.prior_draws import check_proper, draw_prior
+from pymc_vmrp.glmm.priors.draws import check_proper, draw_prior
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.variables import Variables, coords, posterior_variables
 from pymc_vmrp.prediction.predict import (

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, storable_labels
-from pymc_vmrp.frontends.design import Encoder
-from pymc_vmrp.frontends.factors import level_name
-from pymc_vmrp.frontends.smooths import Smooth, linear_name
+from pymc_vmrp.frontends.formula.design import Encoder
+from pymc_vmrp.frontends.formula.factors import level_name
+from pymc_vmrp.frontends.formula.smooths import Smooth, linear_name
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, DesignRows, GroupEffects, Observations

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.priors import covariance_log_density
-from pymc_vmrp.glmm.scale_mixtures import ElementwiseMixture
-from pymc_vmrp.glmm.scale_priors import ScalePrior
+from pymc_vmrp.glmm.priors.covariance import covariance_log_density
+from pymc_vmrp.glmm.priors.mixtures import ElementwiseMixture
+from pymc_vmrp.glmm.priors.scales import ScalePrior
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, GroupEffects
 from pymc_vmrp.glmm.variables import Variables, common_dim, effect_variables
 

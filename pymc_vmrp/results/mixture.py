@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_count, check_seed
-from pymc_vmrp.cavi.blas import one_blas_thread
-from pymc_vmrp.cavi.conditional import Theta
-from pymc_vmrp.cavi.integrate import IntegratedFit
 from pymc_vmrp.cavi.weights import systematic_counts
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.written import written_covariance
+from pymc_vmrp.integration.conditional import Theta
+from pymc_vmrp.integration.integrate import IntegratedFit
+from pymc_vmrp.solvers.blas import one_blas_thread
 
 FloatArray = NDArray[np.float64]
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_count, check_seed
 from pymc_vmrp.cavi.augment import augment
-from pymc_vmrp.cavi.blas import one_blas_thread
 from pymc_vmrp.cavi.run import Fit
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
 from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.solvers.blas import one_blas_thread
 
 FloatArray = NDArray[np.float64]
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from pymc_vmrp.cavi.sites import PolyaGamma, Quadrature
+from pymc_vmrp.cavi.bounds import PolyaGamma, Quadrature
 from pymc_vmrp.glmm.families import get_family
-from pymc_vmrp.glmm.horseshoe import Horseshoe
 from pymc_vmrp.glmm.memberships import order_members
-from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
-from pymc_vmrp.glmm.scale_mixtures import Cauchy, Laplace, StudentT
-from pymc_vmrp.glmm.scale_priors import HalfNormal
+from pymc_vmrp.glmm.priors.covariance import HuangWand, InverseWishart
+from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
+from pymc_vmrp.glmm.priors.mixtures import Cauchy, Laplace, StudentT
+from pymc_vmrp.glmm.priors.scales import HalfNormal
 from pymc_vmrp.glmm.spec import (
     GLMM,
     CommonEffects,

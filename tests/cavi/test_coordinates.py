@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymc_vmrp.cavi.coordinates import Coordinates
-from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.sweep import Setup, starts, sweep
+from pymc_vmrp.solvers.dense import DenseSolver
 from tests.cavi.designs import BOUNDS, random_glmm, with_mixtures
 
 

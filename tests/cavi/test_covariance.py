@@ -8,8 +8,8 @@ from scipy import optimize, stats
 
 import pymc_vmrp as vmrp
 from pymc_vmrp.cavi.covariance import GridFactor, InverseWishartFactor, update_covariance
-from pymc_vmrp.glmm.priors import covariance_log_density
-from pymc_vmrp.glmm.scale_priors import largest_sigma
+from pymc_vmrp.glmm.priors.covariance import covariance_log_density
+from pymc_vmrp.glmm.priors.scales import largest_sigma
 
 S2 = np.array([[4.0, 1.2], [1.2, 2.5]])
 

@@ -12,12 +12,12 @@ from scipy.optimize import approx_fprime
 
 import pymc_vmrp as vmrp
 from pymc_vmrp.cavi.accelerate import ACCELERATORS
-from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.expand import EXPANSIONS, _Expanded, recentre, translate
 from pymc_vmrp.cavi.run import Options, run
 from pymc_vmrp.cavi.sweep import Setup, starts, sweep
-from pymc_vmrp.glmm.priors import HuangWand, InverseWishart, covariance_log_density
-from pymc_vmrp.glmm.scale_priors import HalfNormal
+from pymc_vmrp.glmm.priors.covariance import HuangWand, InverseWishart, covariance_log_density
+from pymc_vmrp.glmm.priors.scales import HalfNormal
+from pymc_vmrp.solvers.dense import DenseSolver
 from tests.cavi.designs import BOUNDS, random_glmm
 
 

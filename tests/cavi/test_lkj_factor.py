@@ -8,7 +8,7 @@ import pytest
 import pymc_vmrp as vmrp
 from pymc_vmrp.cavi.covariance import update_covariance
 from pymc_vmrp.cavi.lkj_factor import update_lkj
-from pymc_vmrp.glmm.lkj import LKJ
+from pymc_vmrp.glmm.priors.lkj import LKJ
 
 SECOND_MOMENT = np.array([[6.0, 1.5], [1.5, 3.0]])
 

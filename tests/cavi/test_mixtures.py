@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.cavi.dense import DenseSolver
 from pymc_vmrp.cavi.mixtures import expected_scales, prior_precision
 from pymc_vmrp.cavi.run import Options, run
 from pymc_vmrp.cavi.sweep import Setup, starts, sweep
 from pymc_vmrp.glmm.log_joint import log_joint
+from pymc_vmrp.solvers.dense import DenseSolver
 from tests.cavi.designs import BOUNDS, random_glmm, with_mixtures
 
 PRIORS = [

@@ -122,7 +122,7 @@ def test_not_converged_warns_and_says_so(slopes_model):
 
 
 def test_where_the_system_does_not_tell_its_memory(slopes_model, monkeypatch):
-    from pymc_vmrp.cavi import choose as module
+    from pymc_vmrp.solvers import choose as module
 
     monkeypatch.delattr(module.os, "sysconf")
     assert slopes_model.approximate(hyperparameters="mean_field").converged

@@ -154,7 +154,7 @@ def test_predictions_are_of_the_rows_that_count(data):
 
 
 def test_quantiles_of_weighted_values():
-    from pymc_vmrp.frontends.transforms import weighted_quantiles
+    from pymc_vmrp.frontends.expressions.transforms import weighted_quantiles
 
     rng = np.random.default_rng(5)
     x, w, at = rng.normal(size=30), rng.integers(0, 5, 30).astype(float), np.linspace(0, 1, 11)

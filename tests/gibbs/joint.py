@@ -13,8 +13,8 @@ import numpy as np
 from scipy import stats
 
 from pymc_vmrp.gibbs.iteration import Setup, iterate, set_up
-from pymc_vmrp.glmm.priors import HuangWand, InverseWishart
-from pymc_vmrp.glmm.scale_mixtures import Laplace
+from pymc_vmrp.glmm.priors.covariance import HuangWand, InverseWishart
+from pymc_vmrp.glmm.priors.mixtures import Laplace
 
 
 def z_scores(glmm, draw_scale, respond, iterations, seed):

@@ -8,9 +8,9 @@ import pytest
 from scipy.special import expit
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.cavi.factor import SingularPrecision
 from pymc_vmrp.gibbs.iteration import draw_sites, iterate, set_up
-from pymc_vmrp.glmm.scale_priors import HalfNormal, LogNormal
+from pymc_vmrp.glmm.priors.scales import HalfNormal, LogNormal
+from pymc_vmrp.solvers.factor import SingularPrecision
 from tests.gibbs.joint import z_scores
 
 LARGEST = 4.5  # of some thirty correlated z-scores

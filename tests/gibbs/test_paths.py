@@ -11,7 +11,7 @@ import pymc_vmrp as vmrp
 from pymc_vmrp.gibbs.iteration import set_up, transformed
 from pymc_vmrp.gibbs.kernels import move_predictors, path_direction
 from pymc_vmrp.gibbs.paths import log_prior_along
-from pymc_vmrp.glmm.priors import covariance_log_density
+from pymc_vmrp.glmm.priors.covariance import covariance_log_density
 
 PRIORS = {
     1: [
@@ -63,7 +63,7 @@ def test_beyond_the_limit_of_a_uniform():
 
 
 def test_improper_priors_are_refused():
-    from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart
+    from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
 
     with pytest.raises(vmrp.PriorError, match="uniform"):
         log_prior_along(ImproperInverseWishart("uniform"), np.eye(1), np.eye(1), 0, 0)

@@ -85,8 +85,8 @@ def test_thinning_and_tuning_leave_out_iterations(slopes_model):
 
 def test_both_solvers(slopes_model):
     """Two solvers of one Gaussian: chains of the same distribution."""
-    from pymc_vmrp.cavi.choose import choose_solver
     from pymc_vmrp.gibbs.iteration import Setup
+    from pymc_vmrp.solvers.choose import choose_solver
 
     glmm = slopes_model.glmm
     starts = dispersed_starts(glmm, 2, np.random.default_rng(0))

@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.special import expit
 
 from pymc_vmrp.glmm.log_joint import log_joint
-from pymc_vmrp.glmm.priors import covariance_log_density
+from pymc_vmrp.glmm.priors.covariance import covariance_log_density
 
 
 def test_log_joint_adds_up_scipys_densities(survey, slopes_model):

@@ -8,7 +8,7 @@ import pytest
 import pymc_vmrp as vmrp
 from benchmarks.simulated_families import CASES, simulate
 from pymc_vmrp.glmm.log_joint import log_joint
-from pymc_vmrp.glmm.scale_priors import ScalePrior
+from pymc_vmrp.glmm.priors.scales import ScalePrior
 from tests.mcmc.test_build import MODE, random_points
 
 WAYS = ["plain", "offset", "frequency weights", "fractional weights"]

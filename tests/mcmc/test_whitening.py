@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import pymc_vmrp as vmrp
 from pymc_vmrp.cavi.mixtures import prior_precision
 from pymc_vmrp.cavi.run import Options, run
-from pymc_vmrp.glmm.horseshoe import Horseshoe
+from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
 from pymc_vmrp.mcmc.whitened import whitened_coefficients
 from pymc_vmrp.mcmc.whitened_kernels import backward, forward
 from pymc_vmrp.mcmc.whitening import whitening

@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.cavi import choose
 from pymc_vmrp.mrp.groups import GROUP_DIM, by_group, group_cells, weigh_cells
+from pymc_vmrp.solvers import choose
 
 
 @pytest.fixture(scope="module")

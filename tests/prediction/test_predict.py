@@ -387,7 +387,7 @@ def test_missing_columns_and_values(model, idata, survey):
 
 
 def test_too_much_for_the_memory_is_refused(model, idata, monkeypatch):
-    from pymc_vmrp.cavi import choose
+    from pymc_vmrp.solvers import choose
 
     monkeypatch.setattr(choose, "physical_memory", lambda: 8e6)
     with pytest.raises(vmrp.DataError, match=r"600 rows with 150 draws.*fewer draws.*terms=True"):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.cavi import integrate
+from pymc_vmrp.integration import integrate
 
 PEOPLE, PLACES = ["gender", "educ", "race", "age_cat"], ["state", "division"]
 

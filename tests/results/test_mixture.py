@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.cavi.conditional import Theta
 from pymc_vmrp.glmm.written import written_covariance
+from pymc_vmrp.integration.conditional import Theta
 
 
 @pytest.fixture(scope="module")

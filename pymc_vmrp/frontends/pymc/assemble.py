@@ -22,7 +22,7 @@ from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
 from pymc_vmrp.glmm.families.family import Rows
 from pymc_vmrp.glmm.memberships import order_members
-from pymc_vmrp.glmm.scale_mixtures import Cauchy, Laplace, ScaleMixture, StudentT
+from pymc_vmrp.glmm.priors.mixtures import Cauchy, Laplace, ScaleMixture, StudentT
 from pymc_vmrp.glmm.spec import (
     GLMM,
     CommonEffects,

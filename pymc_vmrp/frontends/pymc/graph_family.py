@@ -32,8 +32,8 @@ from pymc_vmrp.frontends.pymc.scales import Scale, evaluate_ends, prior_of
 from pymc_vmrp.frontends.pymc.smoothness import best_step, differences, has_kinks
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import Family, Parameters, Rows, Statistics
-from pymc_vmrp.glmm.lkj import median
-from pymc_vmrp.glmm.scale_priors import largest_sigma
+from pymc_vmrp.glmm.priors.lkj import median
+from pymc_vmrp.glmm.priors.scales import largest_sigma
 from pymc_vmrp.glmm.spec import FamilyParameter
 
 FloatArray = NDArray[np.float64]

@@ -23,7 +23,7 @@ from pymc_vmrp.errors import PriorError
 from pymc_vmrp.frontends.pymc.graph import evaluate, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.reading import Hyper, Parts
 from pymc_vmrp.frontends.pymc.refusal import refuse
-from pymc_vmrp.glmm.scale_priors import (
+from pymc_vmrp.glmm.priors.scales import (
     Exponential,
     Gamma,
     HalfCauchy,

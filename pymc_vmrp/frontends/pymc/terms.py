@@ -21,8 +21,8 @@ from pymc_vmrp.frontends.pymc.probe import Columns, probe_columns
 from pymc_vmrp.frontends.pymc.reading import Parts, Point
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import Scale, Trials, prior_of, prior_of_element, recognise
-from pymc_vmrp.glmm.lkj import LKJ
-from pymc_vmrp.glmm.scale_priors import ScalePrior
+from pymc_vmrp.glmm.priors.lkj import LKJ
+from pymc_vmrp.glmm.priors.scales import ScalePrior
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

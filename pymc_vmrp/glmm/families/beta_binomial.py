@@ -19,7 +19,7 @@ from pymc_vmrp.glmm.families.family import (
     Rows,
     Statistics,
 )
-from pymc_vmrp.glmm.scale_priors import HalfCauchy
+from pymc_vmrp.glmm.priors.scales import HalfCauchy
 
 _LARGEST_PREDICTOR = 30.0  # beyond it, 1 − μ loses its digits
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.glmm.cells import Cells
-from pymc_vmrp.glmm.scale_priors import ScalePrior
+from pymc_vmrp.glmm.priors.scales import ScalePrior
 
 FloatArray = NDArray[np.float64]
 Statistics = tuple[FloatArray, ...]

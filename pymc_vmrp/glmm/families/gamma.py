@@ -20,7 +20,7 @@ from pymc_vmrp.glmm.families.family import (
     one_by_one,
 )
 from pymc_vmrp.glmm.families.poisson import LARGEST_EXPONENT, log_mean
-from pymc_vmrp.glmm.scale_priors import HalfCauchy
+from pymc_vmrp.glmm.priors.scales import HalfCauchy
 
 
 def _normaliser(y: FloatArray, alpha: Any) -> FloatArray:

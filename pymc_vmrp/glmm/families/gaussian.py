@@ -19,7 +19,7 @@ from pymc_vmrp.glmm.families.family import (
     Rows,
     Statistics,
 )
-from pymc_vmrp.glmm.scale_priors import HalfStudentT
+from pymc_vmrp.glmm.priors.scales import HalfStudentT
 
 _LOG_2PI = np.log(2 * np.pi)
 

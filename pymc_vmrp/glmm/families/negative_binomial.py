@@ -20,7 +20,7 @@ from pymc_vmrp.glmm.families.family import (
     one_by_one,
 )
 from pymc_vmrp.glmm.families.poisson import log_mean, log_rate_start
-from pymc_vmrp.glmm.scale_priors import HalfCauchy
+from pymc_vmrp.glmm.priors.scales import HalfCauchy
 
 _STIRLING = 200.0  # beyond which the series has all digits
 

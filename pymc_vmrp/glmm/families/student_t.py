@@ -21,7 +21,7 @@ from pymc_vmrp.glmm.families.family import (
     one_by_one,
 )
 from pymc_vmrp.glmm.families.gaussian import mean_response, response_start
-from pymc_vmrp.glmm.scale_priors import Gamma, HalfStudentT
+from pymc_vmrp.glmm.priors.scales import Gamma, HalfStudentT
 
 
 def _log_likelihood(eta: FloatArray, statistics: Statistics, phi: Parameters) -> FloatArray:

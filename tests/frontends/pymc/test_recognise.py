@@ -19,9 +19,9 @@ from pymc_vmrp.frontends.pymc.proof import prove
 from pymc_vmrp.frontends.pymc.reading import Point
 from pymc_vmrp.frontends.pymc.recognise import recognise_model
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.lkj import LKJ
 from pymc_vmrp.glmm.log_joint import log_joint
-from pymc_vmrp.glmm.scale_priors import HalfCauchy, HalfNormal, ScaleDensity
+from pymc_vmrp.glmm.priors.lkj import LKJ
+from pymc_vmrp.glmm.priors.scales import HalfCauchy, HalfNormal, ScaleDensity
 from pymc_vmrp.mcmc.free_values import free_values
 
 # blocks and common effects that the teaching models must turn into

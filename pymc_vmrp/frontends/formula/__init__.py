@@ -1,0 +1,1 @@
+"""A formula and a data frame as the design of a GLMM."""

@@ -1,0 +1,216 @@
+"""Grouping factors as integer codes; formulae would build a dense row × level matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from formulae.terms.call import Call
+from formulae.terms.terms import Term
+from formulae.terms.variable import Variable
+from numpy.typing import NDArray
+
+from pymc_vmrp.errors import DataError, FormulaError
+from pymc_vmrp.frontends.formula.parse import Bar
+from pymc_vmrp.glmm.codes import Codes, code_dtype, encode_column, encode_integers
+
+IntArray = NDArray[np.int32]
+
+KEY_SEPARATOR = "\x1f"  # labels may hold colons, and "a:b" + "c" is not "a" + "b:c"
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A grouping factor as learned from the data.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``state`` or ``state:age``.
+    term : Term
+        formulae's term, for reading its components from new data.
+    component_levels : tuple of Index
+        Distinct values of each component, in order.
+    known : ndarray of int64
+        Sorted combined codes of the combinations that occur in the data.
+    levels : tuple of str
+        Their names, in the same order.
+    """
+
+    name: str
+    term: Term
+    component_levels: tuple[pd.Index, ...]
+    known: NDArray[np.int64]
+    levels: tuple[str, ...]
+
+    def parts(self) -> dict[str, list[Any]]:
+        """Distinct values of each component, by its name."""
+        names = [component.name for component in self.term.components]
+        return {
+            name: level.tolist() for name, level in zip(names, self.component_levels, strict=True)
+        }
+
+    def known_parts(self, frame: pd.DataFrame) -> set[str]:
+        """Names of the components of which some row has a value that the factor saw."""
+        codes = _known_codes(self, frame)[1]
+        return {name for name, code in zip(self.parts(), codes, strict=True) if (code >= 0).any()}
+
+
+def check_factor_names(bars: Sequence[Bar]) -> None:
+    """Refuse a column called ``a:b`` next to the combination of ``a`` and ``b``."""
+    components: dict[str, list[str]] = {}
+    for bar in bars:
+        parts = [component.name for component in bar.factor.components]
+        if components.setdefault(bar.factor.name, parts) != parts:
+            raise FormulaError(
+                f"Two grouping factors are both called {bar.factor.name!r}: rename the column."
+            )
+
+
+def fit_factor(
+    term: Term, frame: pd.DataFrame, coded: Mapping[str, Codes]
+) -> tuple[Factor, IntArray]:
+    """Learn the levels of a factor, whose calls were evaluated before, from one row per cell.
+
+    Parameters
+    ----------
+    term : Term
+    frame : DataFrame
+        Columns that calls read.
+    coded : mapping of str to Codes
+        Columns that may be components themselves.
+
+    Returns
+    -------
+    factor : Factor
+    codes : ndarray of int32
+        Level of each row.
+    """
+    parts = [_component_codes(component, frame, coded, term.name) for component in term.components]
+    levels = tuple(part.levels for part in parts)
+    codes, known = encode_integers(_combine([part.codes for part in parts], levels))
+    known = known.astype(np.int64)
+    positions = np.unravel_index(known, tuple(len(level) for level in levels))
+    names = tuple(
+        ":".join(labels)
+        for labels in zip(
+            *(
+                map(str, level.take(position).tolist())
+                for level, position in zip(levels, positions, strict=True)
+            ),
+            strict=True,
+        )
+    )
+    if len(set(names)) < len(names):
+        raise DataError(f"Levels of the grouping factor {term.name!r} read alike as text: recode.")
+    if len(names) < 2:
+        raise DataError(
+            f"The grouping factor {term.name!r} has only one level ({names[0]!r}): a "
+            "group-specific term needs at least two. Leave the term out."
+        )
+    return Factor(term.name, term, levels, known, names), codes.astype(np.int32)
+
+
+def _component_values(component: Variable | Call, frame: pd.DataFrame) -> pd.Series:
+    if isinstance(component, Variable):
+        return frame[component.name]
+    value = component.values(frame)
+    value = value.data if type(value).__name__ == "CategoricalBox" else value
+    if np.ndim(value) != 1:
+        raise FormulaError(
+            f"{component.name!r} has several columns and cannot be a grouping factor."
+        )
+    column = pd.Series(value).reset_index(drop=True)
+    if isinstance(column.dtype, pd.CategoricalDtype) and not is_plain(column.cat.categories):
+        column = column.cat.rename_categories(str)  # intervals, as pd.cut makes them
+    if column.isna().any():
+        raise DataError(f"The grouping factor {component.name!r} has no value in some rows.")
+    return column
+
+
+def is_plain(index: pd.Index) -> bool:
+    """Whether an index holds numbers or text."""
+    return bool(pd.api.types.is_numeric_dtype(index) or pd.api.types.is_string_dtype(index))
+
+
+def _component_codes(
+    component: Variable | Call, frame: pd.DataFrame, coded: Mapping[str, Codes], name: str
+) -> Codes:
+    """Codes of one component; levels in order, which is the categories' own if they have one."""
+    try:
+        if isinstance(component, Variable):
+            return coded[component.name].sorted()
+        values = _component_values(component, frame)
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            values = values.cat.remove_unused_categories()
+        return encode_column(values).sorted()
+    except TypeError:
+        raise DataError(
+            f"The grouping factor {name!r} mixes types that cannot be ordered: make it text."
+        ) from None
+
+
+def _known_codes(factor: Factor, frame: pd.DataFrame) -> tuple[list[pd.Series], list[NDArray[Any]]]:
+    """Components of new rows, and their codes: −1 for a value that the factor never saw."""
+    values = [_component_values(component, frame) for component in factor.term.components]
+    codes = [
+        _match(levels, value) for levels, value in zip(factor.component_levels, values, strict=True)
+    ]
+    return values, codes
+
+
+def _match(levels: pd.Index, values: pd.Series) -> NDArray[Any]:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return levels.get_indexer(values.cat.categories)[values.array.codes]
+    return levels.get_indexer(pd.Index(values))
+
+
+def _combine(codes: Sequence[NDArray[Any]], levels: Sequence[pd.Index]) -> NDArray[Any]:
+    """One code per combination of component codes, −1 where any component is unknown."""
+    size = np.prod([float(len(level)) for level in levels])
+    if size > 2.0**62:
+        raise DataError("A grouping factor has too many possible combinations: make it one column.")
+    if len(codes) == 1:
+        return codes[0]
+    combined = codes[0].astype(code_dtype(int(size)))
+    unknown = combined < 0
+    for code, level in zip(codes[1:], levels[1:], strict=True):
+        combined *= len(level)
+        combined += code
+        unknown |= code < 0
+    combined[unknown] = -1
+    return combined
+
+
+def unseen_keys(factor: Factor, frame: pd.DataFrame) -> tuple[str, ...]:
+    """Sorted keys of the levels in ``frame`` that the factor never saw.
+
+    A key joins the components' labels by ``KEY_SEPARATOR``; :func:`level_name` makes the name.
+    """
+    values, codes = _known_codes(factor, frame)
+    new = ~np.isin(_combine(codes, factor.component_levels), factor.known)
+    return tuple(sorted(set(_keys(values, new))))
+
+
+def encode_factor(factor: Factor, frame: pd.DataFrame, unseen: Sequence[str]) -> IntArray:
+    """Code of each row's level; levels whose keys are in ``unseen`` come after the known."""
+    values, codes = _known_codes(factor, frame)
+    combined = _combine(codes, factor.component_levels)
+    position = np.minimum(np.searchsorted(factor.known, combined), len(factor.known) - 1)
+    new = factor.known[position] != combined
+    if new.any():
+        position[new] = len(factor.levels) + pd.Index(unseen).get_indexer(_keys(values, new))
+    return position.astype(np.int32)
+
+
+def _keys(values: Sequence[pd.Series], where: NDArray[np.bool_]) -> list[str]:
+    parts = [[str(v) for v in value[where].tolist()] for value in values]
+    return [KEY_SEPARATOR.join(part) for part in zip(*parts, strict=True)]
+
+
+def level_name(key: str) -> str:
+    """The name, such as ``A:18-29``, of the level of a grouping factor with this key."""
+    return key.replace(KEY_SEPARATOR, ":")

@@ -1,0 +1,1 @@
+"""Priors: their densities, which models take them, and draws from them."""

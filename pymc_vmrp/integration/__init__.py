@@ -1,0 +1,1 @@
+"""Integration over the hyperparameters: q(β, u | θ) at many weighted θ."""
