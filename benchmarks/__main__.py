@@ -18,6 +18,7 @@ from benchmarks import (
     bambi_door,
     baselines,
     calibration,
+    digests,
     engine,
     factorization,
     families,
@@ -75,6 +76,12 @@ def reference(shared: _SHARED = SHARED, deep: bool = False) -> None:
     _report("nuts_terms", accuracy.nuts_terms(shared))
     models = (1, 4, 7, 9) if deep else (1, 4)
     _report("ghitza_gelman", accuracy.ghitza_gelman(shared, models))
+
+
+@app.command("digests")
+def digests_command(shared: _SHARED = SHARED) -> None:
+    """Fingerprints of results for fixed seeds, to compare before and after a change of the code."""
+    _report("digests", digests.digests(shared))
 
 
 @app.command("factorization")
