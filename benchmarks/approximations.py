@@ -21,7 +21,7 @@ from benchmarks.unconstrained import (
     points,
 )
 from pymc_vmrp.cavi.weights import systematic_counts
-from pymc_vmrp.diagnostics.importance import smoothed_weights
+from pymc_vmrp.results.importance import smoothed_weights
 
 FloatArray = NDArray[np.float64]
 

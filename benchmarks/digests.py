@@ -1,4 +1,4 @@
-"""Fingerprints of results for fixed seeds: whether a change of the code left every bit as it was."""
+"""Fingerprints of results for fixed seeds: whether a change of the code left every bit as is."""
 
 from __future__ import annotations
 

@@ -6,12 +6,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import pymc_vmrp as vmrp
 from benchmarks import accuracy, data
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.results.idata import datatree
+from pymc_vmrp.results.idata import with_chain
+from pymc_vmrp.results.sampled import Sampled
 
 # name in the table, and arguments of approximate()
 FACTORIZATIONS: dict[str, dict[str, Any]] = {
@@ -56,9 +58,8 @@ def against_nuts(shared: Path, draws: int = 10_000) -> pd.DataFrame:
 
 
 def _tree(model: vmrp.Model, draws: Draws) -> Any:
-    covariances = tuple(sigma[None] for sigma in draws.covariances)
-    chain = Draws(draws.coefficients[None], covariances, draws.parameters[None])
-    return datatree(model.glmm, chain, model.observations)
+    sampled = Sampled(with_chain(draws), {}, np.random.default_rng(0))
+    return model.read_model.reports.datatree(sampled)
 
 
 def _effects(tree: Any, path: Path) -> dict[str, float]:

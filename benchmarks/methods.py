@@ -21,8 +21,8 @@ from benchmarks import accuracy, agreement, data, isolate
 from benchmarks.contention import Clock, quiet
 from benchmarks.fitted import Fitted, Settings, Unavailable
 from benchmarks.isolate import Row
-from pymc_vmrp.diagnostics.importance import log_ratios, smoothed_weights
-from pymc_vmrp.fitting import INFERENCE_METHODS
+from pymc_vmrp.inference.methods import METHODS as INFERENCE_METHODS
+from pymc_vmrp.results.importance import log_ratios, smoothed_weights
 
 _WARM_RUNS = 3
 

@@ -13,7 +13,9 @@ from scipy.special import gammaln
 
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM, Observations
-from pymc_vmrp.results.idata import datatree, read_draws
+from pymc_vmrp.results.idata import read_draws
+from pymc_vmrp.results.reports import GlmmReports
+from pymc_vmrp.results.sampled import Sampled
 
 FloatArray = NDArray[np.float64]
 Points = dict[str, FloatArray]  # value variable → draws of shape (S, ...)
@@ -88,7 +90,8 @@ class ToTree:
         coords = {k: v for k, v in self._coords.items() if k in used}
         raw = xr.DataTree.from_dict({"posterior": xr.Dataset(variables, coords=coords)})
         sample: Draws = read_draws(self._glmm, raw, centred_common=True)
-        return datatree(self._glmm, sample, self._observations)
+        sampled = Sampled(sample, {}, np.random.default_rng(0))
+        return GlmmReports(self._glmm, self._observations).datatree(sampled)
 
     def _own_dims(self, name: str, value: FloatArray) -> tuple[str, ...]:
         known = self._dims.get(name)

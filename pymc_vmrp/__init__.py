@@ -38,20 +38,25 @@ if TYPE_CHECKING:
     from pymc_vmrp.calibration.calibrate import calibrate
     from pymc_vmrp.calibration.result import Calibration
     from pymc_vmrp.diagnostics.diagnose import Diagnosis, diagnose
-    from pymc_vmrp.diagnostics.importance import resample
-    from pymc_vmrp.doors import fit
+    from pymc_vmrp.fitting import fit
+    from pymc_vmrp.inference.method import Method
+    from pymc_vmrp.inference.methods import METHODS
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
     from pymc_vmrp.prediction.curves import smooth_effects
+    from pymc_vmrp.prediction.predict import predict
+    from pymc_vmrp.prediction.prior import prior_predictive
     from pymc_vmrp.results.checks import ppc_by_group
     from pymc_vmrp.results.compare import compare
-    from pymc_vmrp.results.summary import fixef, icc, ranef, varcorr
+    from pymc_vmrp.results.importance import resample
+    from pymc_vmrp.results.summary import fixef, icc, ranef, summary, varcorr
     from pymc_vmrp.selection.result import Selection
     from pymc_vmrp.selection.select import select
     from pymc_vmrp.simulation import Simulation, simulate
 
 __all__ = [
     "LKJ",
+    "METHODS",
     "Calibration",
     "Cauchy",
     "ConvergenceWarning",
@@ -70,6 +75,7 @@ __all__ = [
     "InverseWishart",
     "Laplace",
     "LogNormal",
+    "Method",
     "Model",
     "ModelError",
     "Normal",
@@ -90,34 +96,42 @@ __all__ = [
     "plot_compare",
     "poststratify",
     "ppc_by_group",
+    "predict",
+    "prior_predictive",
     "ranef",
     "resample",
     "select",
     "simulate",
     "smooth_effects",
+    "summary",
     "varcorr",
 ]
 
 # Imported when first used, so that importing the package stays quick.
 _LAZY = {
     "Calibration": "pymc_vmrp.calibration.result",
+    "METHODS": "pymc_vmrp.inference.methods",
+    "Method": "pymc_vmrp.inference.method",
     "Diagnosis": "pymc_vmrp.diagnostics.diagnose",
     "Selection": "pymc_vmrp.selection.result",
     "Simulation": "pymc_vmrp.simulation",
     "calibrate": "pymc_vmrp.calibration.calibrate",
     "compare": "pymc_vmrp.results.compare",
     "diagnose": "pymc_vmrp.diagnostics.diagnose",
-    "fit": "pymc_vmrp.doors",
+    "fit": "pymc_vmrp.fitting",
     "fixef": "pymc_vmrp.results.summary",
     "icc": "pymc_vmrp.results.summary",
     "plot_compare": "pymc_vmrp.plots",
     "poststratify": "pymc_vmrp.mrp.poststratify",
+    "predict": "pymc_vmrp.prediction.predict",
+    "prior_predictive": "pymc_vmrp.prediction.prior",
     "ppc_by_group": "pymc_vmrp.results.checks",
     "ranef": "pymc_vmrp.results.summary",
-    "resample": "pymc_vmrp.diagnostics.importance",
+    "resample": "pymc_vmrp.results.importance",
     "select": "pymc_vmrp.selection.select",
     "simulate": "pymc_vmrp.simulation",
     "smooth_effects": "pymc_vmrp.prediction.curves",
+    "summary": "pymc_vmrp.results.summary",
     "varcorr": "pymc_vmrp.results.summary",
 }
 

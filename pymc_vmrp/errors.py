@@ -1,6 +1,11 @@
 """The errors and warnings a user of the package can meet; each message names what to do."""
 
+import os
+import warnings
+
 from pymc_vmrp.text import printable
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def _safe(error: BaseException) -> str:
@@ -46,3 +51,8 @@ class ConvergenceWarning(UserWarning):
     """The iterations stopped before the convergence criterion was met."""
 
     __str__ = _safe
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, at the line of the user's code that called into the package."""
+    warnings.warn(message, category, stacklevel=2, skip_file_prefixes=(_PACKAGE,))

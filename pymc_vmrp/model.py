@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pymc_vmrp.arguments import check_flag, check_progressbar, check_text
-from pymc_vmrp.fitting import INFERENCE_METHODS
 from pymc_vmrp.glmm.families import get_family
 from pymc_vmrp.glmm.families.family import Family
-from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.spec import GLMM, Observations
+from pymc_vmrp.read_model import Always, ReadModel
+from pymc_vmrp.results.reports import GlmmReports
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,12 +20,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from pymc_vmrp.frontends.formula.design import Encoder
-    from pymc_vmrp.frontends.formula.response import KnownArgument
-    from pymc_vmrp.glmm.spec import Observations
+    from pymc_vmrp.inference.method import Method
     from pymc_vmrp.results.mixture import MixturePosterior
     from pymc_vmrp.results.posterior import VariationalPosterior
-
-__all__ = ["INFERENCE_METHODS", "Model"]
 
 
 class Model:
@@ -88,6 +86,8 @@ class Model:
     family, link : str
     glmm : GLMM
         The model as the engines read it.
+    read_model : ReadModel
+        Everything that fits, predictions and summaries need of it.
 
     Raises
     ------
@@ -124,29 +124,38 @@ class Model:
         check_flag("dropna", dropna)
         parsed = parse_formula(formula)
         chosen = get_family(family, link)
-        self._assembled = assemble(
-            parsed, data, chosen, priors, center_predictors, dropna, weights, names
-        )
+        made = assemble(parsed, data, chosen, priors, center_predictors, dropna, weights, names)
         self.formula = formula
         self.family = chosen.name
         self.link = chosen.link
         self.weights = weights
-        self.glmm: GLMM = self._assembled.glmm
+        self._event = made.event
+        named = {"formula": formula, "family": chosen.name, "link": chosen.link}
+        self.read_model = ReadModel(
+            made.glmm,
+            made.observations,
+            GlmmReports(made.glmm, made.observations),
+            "a pymc_vmrp.Model",
+            Always(made.encoder),
+            made.known,
+            named if weights is None else {**named, "weights": weights},
+            mean_name=chosen.parent,
+        )
+
+    @property
+    def glmm(self) -> GLMM:
+        """The model as the engines read it."""
+        return self.read_model.glmm
 
     @property
     def encoder(self) -> Encoder:
         """How new data are given the model's design columns."""
-        return self._assembled.encoder
+        return self.read_model.encoder
 
     @property
     def observations(self) -> Observations:
         """The response of each row of the data that was used."""
-        return self._assembled.observations
-
-    @property
-    def known_argument(self) -> KnownArgument | None:
-        """Trials or known sds in the response, which new responses are drawn with."""
-        return self._assembled.known
+        return self.read_model.observations
 
     def approximate(
         self,
@@ -225,24 +234,24 @@ class Model:
         Knowles, D. and Minka, T. (2011). Non-conjugate variational message passing for multinomial
         and binary regression.
         """
-        from pymc_vmrp.approximation import approximate
+        from pymc_vmrp.inference.approximation import CaviOptions
+        from pymc_vmrp.inference.approximation import approximate as approximate_glmm
         from pymc_vmrp.interrupts import held
 
         check_progressbar(progressbar)
+        options = CaviOptions(
+            bound, tol, max_iter, solver, accelerate, expansion, hyperparameters, theta_ess,
+            factorization, kept,
+        )  # fmt: skip
         with held():
-            return approximate(
-                self.glmm, bound=bound, tol=tol, max_iter=max_iter, solver=solver,
-                accelerate=accelerate, expansion=expansion, hyperparameters=hyperparameters,
-                theta_ess=theta_ess, progressbar=progressbar, factorization=factorization,
-                kept=kept,
-            )  # fmt: skip
+            return approximate_glmm(self.glmm, options, progressbar)
 
     def fit(
         self,
         draws: int = 1000,
         tune: int | None = None,
         *,
-        inference_method: str = "cavi",
+        inference_method: str | Method = "cavi",
         chains: int | None = None,
         cores: int | None = None,
         random_seed: int | None = None,
@@ -264,8 +273,8 @@ class Model:
             coordinates and 500 in others), or iterations of Gibbs before the first draw (500 by
             default).
         inference_method : {"cavi", "gibbs", "nuts", "advi", "fullrank_advi", "pathfinder"}
-            All fit the very same model and name their results alike. "gibbs" and "nuts" are exact
-            but for Monte Carlo error.
+            Or a :class:`pymc_vmrp.Method` of your own. All fit the very same model and name their
+            results alike. "gibbs" and "nuts" are exact but for Monte Carlo error.
         chains, cores : int, optional
             For NUTS, as in ``pm.sample``; for Gibbs, by default 4 chains on one thread. Draws of
             Gibbs do not depend on ``cores``.
@@ -300,13 +309,13 @@ class Model:
             Attributes of NUTS: ``divergences``, ``max_rhat``, ``min_ess``, ``n_steps`` (leapfrog
             steps of all draws), ``coordinates``, ``tune`` and ``sampling_seconds``.
         """
-        from pymc_vmrp.fitting import fit_model
+        from pymc_vmrp.inference.fit import fit_model
 
-        return fit_model(
-            self, draws, tune, inference_method=inference_method, chains=chains, cores=cores,
-            random_seed=random_seed, warm_start=warm_start, log_likelihood=log_likelihood,
-            log_prior=log_prior, progressbar=progressbar, options=kwargs,
-        )  # fmt: skip
+        options = {
+            **kwargs, "tune": tune, "chains": chains, "cores": cores, "warm_start": warm_start,
+            "log_likelihood": log_likelihood, "log_prior": log_prior, "progressbar": progressbar,
+        }  # fmt: skip
+        return fit_model(self.read_model, inference_method, draws, random_seed, options)
 
     def predict(
         self,
@@ -376,63 +385,20 @@ class Model:
         from pymc_vmrp.prediction.predict import predict
 
         return predict(
-            self, idata, kind, data, inplace, include_group_specific, sample_new_groups,
+            self.read_model, idata, kind, data, inplace, include_group_specific, sample_new_groups,
             random_seed, exclude=exclude, terms=terms, progressbar=progressbar,
         )  # fmt: skip
 
     def prior_predictive(
         self, draws: int = 500, random_seed: int | np.random.Generator | None = None
     ) -> xr.DataTree:
-        """Draws of the parameters from their prior, and of responses to the model's own rows.
-
-        Parameters
-        ----------
-        draws : int
-        random_seed : int or Generator, optional
-
-        Returns
-        -------
-        DataTree
-            As of Bambi: ``prior`` with the variables of a posterior and the mean response of each
-            row (``p`` or ``mu``; ``Intercept`` is that of the formula as written, as in
-            posteriors), ``prior_predictive`` with responses, and ``observed_data``.
-
-        Raises
-        ------
-        PriorError
-            Where priors are flat (it names the terms), or so wide that responses exceed the largest
-            number.
-
-        Examples
-        --------
-        >>> prior = model.prior_predictive(random_seed=1)
-        >>> az.plot_ppc_dist(prior, group="prior_predictive")
-        """
+        """Draws from the prior; see :func:`pymc_vmrp.prior_predictive`."""
         from pymc_vmrp.prediction.prior import prior_predictive
 
-        return prior_predictive(self, draws, random_seed)
+        return prior_predictive(self.read_model, draws, random_seed)
 
     def summary(self, idata: xr.DataTree, ci_prob: float = 0.9) -> pd.DataFrame:
-        """Common effects, variance components and the likelihood's parameters, in one table.
-
-        Parameters
-        ----------
-        idata : DataTree
-            A fit of this model, by any inference method.
-        ci_prob : float
-            Probability of the central intervals.
-
-        Returns
-        -------
-        DataFrame
-            Rows by ``part`` (``common``, ``group_specific``: sds and correlations, ``likelihood``)
-            and ``parameter``, named as in the posterior; columns ``mean``, ``sd``, and
-            ``eti90_lb``, ``eti90_ub`` for ``ci_prob=0.9``.
-
-        See Also
-        --------
-        pymc_vmrp.fixef, pymc_vmrp.ranef, pymc_vmrp.varcorr, pymc_vmrp.icc
-        """
+        """Common effects, variance components ...; see :func:`pymc_vmrp.summary`."""
         from pymc_vmrp.results.summary import summary
 
         return summary(self, idata, ci_prob)
@@ -451,7 +417,7 @@ class Model:
         n = len(self.observations.cell)
         lines = [
             f"Formula: {self.formula}",
-            f"Family: {self.family} ({self.link} link), modelling {self._assembled.event}",
+            f"Family: {self.family} ({self.link} link), modelling {self._event}",
             f"Data: {n:,} rows in {glmm.n_cells:,} cells; {glmm.n_coefficients:,} coefficients",
         ]
         for group in glmm.groups:

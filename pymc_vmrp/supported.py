@@ -106,10 +106,9 @@ def _covariances() -> str:
 
 
 def _methods() -> str:
-    from pymc_vmrp.door_options import METHODS
-    from pymc_vmrp.fitting import INFERENCE_METHODS
+    from pymc_vmrp.inference.methods import METHODS
 
-    return _by_door(INFERENCE_METHODS, METHODS, METHODS)
+    return _by_door(METHODS, METHODS, METHODS)
 
 
 def _by_door(ours: Iterable[str], bambi: Iterable[str], graph: Iterable[str]) -> str:

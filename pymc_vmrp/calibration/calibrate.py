@@ -9,37 +9,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pymc_vmrp.approximation import complete_options
 from pymc_vmrp.arguments import (
     MOST_CORES,
     check_choice,
     check_count,
-    check_model,
     check_options,
     check_progressbar,
     check_seed,
 )
 from pymc_vmrp.calibration.result import Calibration, collect
-from pymc_vmrp.calibration.simulation import FAILED, Job, Simulated, simulate_once
+from pymc_vmrp.calibration.simulation import FAILED, Draw, Job, Simulated, simulate_once
+from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
 from pymc_vmrp.glmm.priors.draws import check_proper
 from pymc_vmrp.glmm.responses import one_row_each
-from pymc_vmrp.methods import Cavi, Method
+from pymc_vmrp.inference.approximation import CaviOptions
+from pymc_vmrp.inference.approximation import check_options as check_cavi
+from pymc_vmrp.inference.method import Drawing
+from pymc_vmrp.inference.methods import get_method
 from pymc_vmrp.processes import run_tasks
 from pymc_vmrp.progress import row_progress
 
 if TYPE_CHECKING:
-    from pymc_vmrp.model import Model
+    from pymc_vmrp.inference.method import Method
 
 METHODS = ("sbc", "vsbc")
 
 
 def calibrate(
-    model: Model,
+    model: Any,
     simulations: int = 100,
     method: str = "sbc",
     *,
-    fit: Method | None = None,
+    inference_method: str | Method = "cavi",
+    fit: Draw | None = None,
     fit_options: Mapping[str, Any] | None = None,
     draws: int = 199,
     random_seed: int | None = None,
@@ -54,7 +57,7 @@ def calibrate(
 
     Parameters
     ----------
-    model : Model
+    model : pymc_vmrp.Model, bambi.Model or pm.Model
         Its responses are not used, but its rows, priors and family are. All priors must be proper.
         Whole-number weights count as repeated rows.
     simulations : int
@@ -65,12 +68,14 @@ def calibrate(
         "vsbc": that p = P_q(x < truth) is symmetric around ½, the weaker demand that the middle of
         the approximation be right on average, which many variational fits with too small sds meet
         (Yao et al. 2018). The simulations are the same.
+    inference_method : str or Method
+        Any of :meth:`pymc_vmrp.Model.fit`, or one of your own; draws of chains are thinned evenly.
     fit : callable, optional
-        Another method than CAVI: ``fit(glmm, draws, random_seed)`` that returns
+        A plain function in its place: ``fit(glmm, draws, random_seed)`` that returns
         :class:`pymc_vmrp.glmm.draws.Draws` with as many nearly independent draws as asked
         for (thin those of a Markov chain). Must pickle if ``cores`` exceeds 1.
     fit_options : mapping, optional
-        Options of CAVI, as :meth:`Model.approximate` takes them, such as
+        Options of the method; for "cavi" those of :meth:`pymc_vmrp.Model.approximate`, such as
         ``{"hyperparameters": "integrated"}``.
     draws : int
         L, the posterior draws that each true value is ranked among.
@@ -114,7 +119,7 @@ def calibrate(
     >>> result = vmrp.calibrate(model, 20, fit_options=quick, random_seed=1)
     >>> table = result.table()
     """
-    check_model("calibrate(model)", model)
+    model = read_model(model, "calibrate()")
     check_count("simulations", simulations, least=2)
     check_choice("method", method, METHODS)
     check_count("draws", draws)
@@ -126,9 +131,14 @@ def calibrate(
     if fit_options is not None:
         check_options("fit_options", fit_options)
     if fit is not None and fit_options is not None:
-        raise VmrpError("fit_options= is for CAVI: leave it out where fit= is given.")
+        raise VmrpError("fit_options= are for methods of this package: leave them out with fit=.")
     check_proper(model.glmm, "calibrate()")
-    how = Cavi(complete_options(model.glmm, fit_options or {})) if fit is None else fit
+    how = fit
+    if how is None:
+        chosen = get_method(inference_method)
+        how = Drawing(chosen, chosen.take(fit_options or {}))
+        if isinstance(how.options, CaviOptions):
+            check_cavi(model.glmm, how.options)
     job = Job(model.glmm, one_row_each(model.observations), how, draws)
     seeds = np.random.SeedSequence(random_seed).spawn(simulations)
     done: dict[int, Simulated] = {}

@@ -64,7 +64,7 @@ class Target:
 
 def check_cells(model: Model, cells: pd.DataFrame, target: Target) -> None:
     """Raise what poststratification would, before the fit, which may take long."""
-    from pymc_vmrp.results.idata import datatree
+    from pymc_vmrp.results.sampled import Sampled
 
     check_columns(cells, [*target.by, target.weights], "cells")
     glmm = model.glmm
@@ -75,7 +75,8 @@ def check_cells(model: Model, cells: pd.DataFrame, target: Target) -> None:
     )
     with warnings.catch_warnings():  # they come with the estimates
         warnings.simplefilter("ignore")
-        target.estimates(model, datatree(glmm, no_effects, model.observations), cells)
+        nothing = Sampled(no_effects, {}, np.random.default_rng(0))
+        target.estimates(model, model.read_model.reports.datatree(nothing), cells)
 
 
 def estimate(

@@ -15,7 +15,7 @@ from pymc_vmrp.cli.model import Specification
 from pymc_vmrp.cli.outputs import OF_FIT, Results
 from pymc_vmrp.cli.run import Steps, run
 from pymc_vmrp.errors import DataError
-from pymc_vmrp.model import INFERENCE_METHODS
+from pymc_vmrp.inference.methods import METHODS as INFERENCE_METHODS
 
 _LEAST_DRAWS_TO_DIAGNOSE = 100
 

@@ -14,32 +14,32 @@ from numpy.typing import NDArray
 from pymc_vmrp.arguments import (
     check_count,
     check_flag,
-    check_model,
     check_progressbar,
     check_seed,
 )
 from pymc_vmrp.diagnostics import estimands as kinds_of
 from pymc_vmrp.diagnostics.estimands import Estimands, Values
 from pymc_vmrp.diagnostics.finding import CARE, FINE, NO_TRUST, NOTE, Finding, overall
-from pymc_vmrp.diagnostics.importance import (
-    estimand_k,
-    largest_k,
-    log_ratios,
-    smoothed_weights,
-)
 from pymc_vmrp.diagnostics.model_checks import leave_one_out, predictive
 from pymc_vmrp.diagnostics.moves import moves
 from pymc_vmrp.diagnostics.optima import other_optima
 from pymc_vmrp.diagnostics.predictive import predictive_checks
 from pymc_vmrp.diagnostics.short_mcmc import short_chains
+from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError, VmrpError
 from pymc_vmrp.integration.integrate import MOST_DISAGREEMENT, MOST_MISSED
-from pymc_vmrp.results.idata import read_draws
+from pymc_vmrp.results.diagnostics import chain_diagnostics
+from pymc_vmrp.results.importance import (
+    estimand_k,
+    largest_k,
+    log_ratios,
+    smoothed_weights,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from pymc_vmrp.model import Model
+    from pymc_vmrp.read_model import ReadModel
 
 FloatArray = NDArray[np.float64]
 
@@ -111,7 +111,7 @@ def _lines(found: Iterable[Finding]) -> Iterator[str]:
 
 
 def diagnose(
-    model: Model,
+    model: Any,
     idata: xr.DataTree,
     estimands: Callable[[xr.DataTree], Any] | None = None,
     *,
@@ -125,10 +125,11 @@ def diagnose(
 
     Parameters
     ----------
-    model : Model
+    model : pymc_vmrp.Model, bambi.Model or pm.Model
         The model that ``idata`` is a fit of.
     idata : DataTree
-        What ``model.fit`` returned, by any inference method.
+        What ``model.fit`` or ``vmrp.fit`` returned, by any inference method, or the model's own
+        library.
     estimands : callable, optional
         What the verdict is to be about: a function from a DataTree of draws to draws of scalars,
         such as ``lambda draws: vmrp.poststratify(model, draws, cells, by="state")``. By default the
@@ -176,7 +177,7 @@ def diagnose(
     - posterior predictive checks of means by group, and of the spread and tails of responses
       (Gelman, Meng & Stern 1996).
     """
-    check_model("diagnose(model, idata)", model)
+    model = read_model(model, "diagnose()")
     if estimands is not None and not callable(estimands):
         raise DataError(f"estimands must be a function of a DataTree, not {estimands!r}.")
     check_flag("mcmc", mcmc)
@@ -186,8 +187,8 @@ def diagnose(
     check_progressbar(progressbar)
     glmm, observations = model.glmm, model.observations
     rng = np.random.default_rng(random_seed)
-    draws = read_draws(glmm, idata)
-    compute = Estimands(glmm, observations, estimands)
+    draws = model.reports.draws(idata)
+    compute = Estimands(model, estimands)
     own = compute(draws)
     flat = own.draws.reshape(-1, own.draws.shape[-1])
     table = pd.DataFrame({"estimand": own.names, "kind": own.kinds}).set_index("estimand")
@@ -204,8 +205,9 @@ def diagnose(
         found += rows
     if loo:
         found += leave_one_out(model, draws.flat(), ratio, rng)
-    checks = predictive_checks(glmm, observations, draws.flat(), rng)
-    found += [predictive(check) for _, check in checks.iterrows()]
+    if glmm.family.link != "graph":  # a density alone has no responses to draw
+        checks = predictive_checks(glmm, observations, draws.flat(), rng)
+        found += [predictive(check) for _, check in checks.iterrows()]
     return Diagnosis(overall(found), pd.DataFrame([f.row() for f in found]), table, tuple(found))
 
 
@@ -230,8 +232,9 @@ def _convergence(idata: xr.DataTree) -> Iterator[Finding]:
             "Coordinate ascent converged." if done else meaning,
         )  # fmt: skip
         yield from _points(attrs)
-    if "max_rhat" in idata.attrs:
-        rhat, ess = float(idata.attrs["max_rhat"]), float(idata.attrs["min_ess"])
+    chains = _of_chains(idata)
+    if chains:
+        rhat, ess = float(chains["max_rhat"]), float(chains["min_ess"])
         verdict = FINE if rhat <= _MOST_RHAT else NO_TRUST if rhat > _WORST_RHAT else CARE
         meaning = "The chains agree."
         if np.isnan(rhat):
@@ -244,12 +247,27 @@ def _convergence(idata: xr.DataTree) -> Iterator[Finding]:
             "bulk ESS", "smallest", ess, (_LEAST_ESS, None), CARE if few else FINE,
             f"Few effective draws ({ess:.0f}): raise draws=." if few else "Enough effective draws.",
         )  # fmt: skip
-        divergences = float(idata.attrs.get("divergences", 0))
+        divergences = float(chains.get("divergences", 0))
         if divergences:
             yield Finding(
                 "divergences", "transitions", divergences, (None, 0.0), CARE,
                 "NUTS diverged: raise target_accept=.",
             )  # fmt: skip
+
+
+def _of_chains(idata: xr.DataTree) -> Mapping[Any, Any]:
+    """What a fit says of its chains; computed for one by another library, which says nothing."""
+    if "max_rhat" in idata.attrs:
+        return idata.attrs
+    if "fit" in idata.children or "sample_stats" not in idata.children:
+        return {}
+    stats = idata["sample_stats"].to_dataset()
+    if not {"diverging", "tree_depth", "n_steps"} & set(stats.data_vars):
+        return {}  # draws of one approximation, and no chains
+    found = chain_diagnostics(idata)
+    if "diverging" in stats:
+        found["divergences"] = float(stats["diverging"].sum())
+    return found
 
 
 def _points(attrs: Mapping[Any, Any]) -> Iterator[Finding]:
@@ -277,7 +295,9 @@ def _points(attrs: Mapping[Any, Any]) -> Iterator[Finding]:
         yield Finding("hyperparameters", name, value, (None, limit), verdict, meaning)
 
 
-def _optima(model: Model, idata: xr.DataTree, rng: np.random.Generator, restarts: int) -> Finding:
+def _optima(
+    model: ReadModel, idata: xr.DataTree, rng: np.random.Generator, restarts: int
+) -> Finding:
     optima = other_optima(model.glmm, rng, restarts)
     better = optima.best - _own_bound(idata)
     if better > _BETTER:
@@ -338,7 +358,7 @@ def _importance(ratio: FloatArray, table: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _moves(
-    model: Model,
+    model: ReadModel,
     idata: xr.DataTree,
     compute: Estimands,
     own: Values,

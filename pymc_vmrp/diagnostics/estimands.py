@@ -22,10 +22,12 @@ from pymc_vmrp.glmm.variables import (
     written_common_variables,
 )
 from pymc_vmrp.glmm.written import written_coefficients
-from pymc_vmrp.results.idata import datatree
+from pymc_vmrp.results.sampled import Sampled
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from pymc_vmrp.read_model import ReadModel
 
 FloatArray = NDArray[np.float64]
 Chosen = Callable[["xr.DataTree"], Any]
@@ -62,8 +64,7 @@ class Estimands:
 
     Attributes
     ----------
-    glmm : GLMM
-    observations : Observations
+    model : ReadModel
     chosen : callable, optional
         The user's own, from a DataTree of draws to a DataTree, Dataset or DataArray with dimensions
         chain and draw. Without it: the mean response of the rows with each level of each grouping
@@ -72,8 +73,7 @@ class Estimands:
         the correlations.
     """
 
-    glmm: GLMM
-    observations: Observations
+    model: ReadModel
     chosen: Chosen | None = None
 
     def __call__(self, draws: Draws) -> Values:
@@ -86,12 +86,14 @@ class Estimands:
         )
 
     def _parts(self, draws: Draws) -> Iterator[tuple[str, list[tuple[list[str], FloatArray]]]]:
-        glmm = self.glmm
+        glmm = self.model.glmm
         if self.chosen is not None:
-            tree = datatree(glmm, draws, self.observations)
+            sampled = Sampled(draws, {}, np.random.default_rng(0))
+            tree = self.model.reports.datatree(sampled, progressbar=False)
             yield CHOSEN, _chosen_elements(self.chosen(tree))
         else:
-            yield GROUP_MEAN, [group_means(glmm, self.observations, draws)]
+            if glmm.family.link != "graph":  # a density alone has no mean
+                yield GROUP_MEAN, [group_means(glmm, self.model.observations, draws)]
             yield COMMON, _elements(glmm, _common(glmm, draws))
             yield (
                 GROUP_EFFECT,
@@ -101,11 +103,12 @@ class Estimands:
 
     def _effects(self, draws: Draws, j: int) -> list[tuple[list[str], FloatArray]]:
         """Effects of block j, of some levels where there are many."""
-        glmm, group = self.glmm, self.glmm.groups[j]
+        glmm = self.model.glmm
+        group = glmm.groups[j]
         if group.title is not None:
             return []  # the coefficients of a basis say nothing by themselves
         u = written_coefficients(glmm, draws.coefficients)[..., glmm.group_slice(j)]
-        kept = _kept_levels(group, _sizes(self.observations, glmm.n_cells))
+        kept = _kept_levels(group, _sizes(self.model.observations, glmm.n_cells))
         u = u.reshape(*u.shape[:-1], -1, group.d)[..., kept, :]
         labels = [f"{group.factor}={group.levels[level]}" for level in kept]
         return [

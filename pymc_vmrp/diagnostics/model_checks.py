@@ -10,15 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pymc_vmrp.diagnostics.finding import CARE, FINE, NO_TRUST, NOTE, Finding
-from pymc_vmrp.diagnostics.importance import largest_k, smoothed_weights
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.responses import take_rows
 from pymc_vmrp.glmm.spec import GLMM, Observations
+from pymc_vmrp.results.importance import largest_k, smoothed_weights
 from pymc_vmrp.selection.loo import loo
 from pymc_vmrp.selection.pointwise import distinct_rows
 
 if TYPE_CHECKING:
-    from pymc_vmrp.model import Model
+    from pymc_vmrp.read_model import ReadModel
 
 FloatArray = NDArray[np.float64]
 
@@ -28,13 +28,13 @@ _MOST_OF_LOO = 4e7  # numbers of a matrix of log likelihoods
 
 
 def leave_one_out(
-    model: Model, draws: Draws, ratio: FloatArray | None, rng: np.random.Generator
+    model: ReadModel, draws: Draws, ratio: FloatArray | None, rng: np.random.Generator
 ) -> Iterator[Finding]:
     """The expected log predictive density, and rows that decide their own prediction.
 
     Parameters
     ----------
-    model : Model
+    model : ReadModel
     draws : Draws
         With one sample dimension.
     ratio : ndarray, shape (draws,), or None

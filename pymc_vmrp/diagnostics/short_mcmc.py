@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pymc_vmrp.errors import PriorError, SamplingWarning, VmrpError
+from pymc_vmrp.errors import PriorError, VmrpError
 from pymc_vmrp.gibbs.check import check_model
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.results.idata import read_draws
+from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.inference.method import Request
+from pymc_vmrp.inference.methods import get_method
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from pymc_vmrp.model import Model
+    from pymc_vmrp.read_model import ReadModel
 
 _CHAINS = 40  # of Gibbs
 _FEWEST_STEPS, _MOST_STEPS = 20, 100  # of each, after half as many that are not kept
@@ -49,7 +50,7 @@ class ShortChains:
 
 
 def short_chains(
-    model: Model, idata: xr.DataTree, random_seed: int | None, progressbar: bool | None = None
+    model: ReadModel, idata: xr.DataTree, random_seed: int | None, progressbar: bool | None = None
 ) -> ShortChains:
     """Chains that start at draws of ``idata``.
 
@@ -58,11 +59,11 @@ def short_chains(
     PriorError
         Where no sampler can honour the model's priors.
     """
-    draws = read_draws(model.glmm, idata).flat()
+    draws = model.reports.draws(idata).flat()
     try:
         check_model(model.glmm)
     except (PriorError, VmrpError):
-        return _by_nuts(model, idata, random_seed, progressbar)
+        return _by_nuts(model.glmm, draws, random_seed, progressbar)
     from pymc_vmrp.gibbs.sampler import run_chains
 
     rng = np.random.default_rng(random_seed)
@@ -77,16 +78,9 @@ def short_chains(
 
 
 def _by_nuts(
-    model: Model, idata: xr.DataTree, random_seed: int | None, progressbar: bool | None
+    glmm: GLMM, draws: Draws, random_seed: int | None, progressbar: bool | None
 ) -> ShortChains:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SamplingWarning)  # few draws are what was asked for
-        tree = model.fit(
-            _NUTS_DRAWS,
-            inference_method="nuts",
-            chains=_NUTS_CHAINS,
-            warm_start=idata,
-            random_seed=random_seed,
-            progressbar=bool(progressbar),
-        )
-    return ShortChains(read_draws(model.glmm, tree), _NUTS_PIECES, "nuts")
+    method = get_method("nuts")
+    options = method.take({"chains": _NUTS_CHAINS, "warm_start": draws})
+    request = Request(_NUTS_DRAWS, random_seed, bool(progressbar))
+    return ShortChains(method.sample(glmm, request, options).draws, _NUTS_PIECES, "nuts")

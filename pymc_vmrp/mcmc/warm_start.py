@@ -23,16 +23,16 @@ from pymc_vmrp.mcmc.build import build_pymc
 from pymc_vmrp.mcmc.build_whitened import WHITENED, build_whitened
 from pymc_vmrp.mcmc.free_values import free_values
 from pymc_vmrp.mcmc.whitening import whitening
-from pymc_vmrp.results.idata import check_finite_draws, posterior_dataset, read_draws
+from pymc_vmrp.results.idata import check_finite_draws, posterior_dataset
 from pymc_vmrp.results.mixture import MixturePosterior
 from pymc_vmrp.results.posterior import VariationalPosterior
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    WarmStart = xr.DataTree | VariationalPosterior | MixturePosterior
 
 FloatArray = NDArray[np.float64]
+WarmStart = Draws | VariationalPosterior | MixturePosterior
 
 TUNE_COLD, TUNE_WARM, TUNE_WHITENED = 1000, 500, 200
 
@@ -116,13 +116,13 @@ def warm_start(
     Parameters
     ----------
     glmm : GLMM
-    earlier : DataTree, VariationalPosterior or MixturePosterior
-        A DataTree holds no sites: a rough mean-field fit, which is quick, is made for them.
+    earlier : Draws, VariationalPosterior or MixturePosterior
+        Draws hold no sites: a rough mean-field fit, which is quick, is made for them.
     whiten : bool, optional
         Whether to sample whitened coordinates; None decides by an estimate of the cost.
     random_seed : int, optional
     """
-    draws = _draws(glmm, earlier, random_seed)
+    draws = _draws(earlier, random_seed)
     whiten = whitening_pays(glmm) if whiten is None else whiten
     if not whiten:
         points = [free_values(glmm, draws, s) for s in range(len(draws))]
@@ -240,14 +240,13 @@ def _check_installed(sampler: str) -> None:
             )
 
 
-def _draws(glmm: GLMM, earlier: WarmStart, random_seed: int | None) -> Draws:
+def _draws(earlier: WarmStart, random_seed: int | None) -> Draws:
     """Some draws of the fit, chosen at random."""
-    if isinstance(earlier, VariationalPosterior | MixturePosterior):
+    if not isinstance(earlier, Draws):
         return earlier.sample(_DRAWS, random_seed)
-    flat = read_draws(glmm, earlier, argument="warm_start").flat()
-    size = min(len(flat), _DRAWS)
-    chosen = np.random.default_rng(random_seed).choice(len(flat), size, replace=False)
-    return flat.take(chosen)
+    size = min(len(earlier), _DRAWS)
+    chosen = np.random.default_rng(random_seed).choice(len(earlier), size, replace=False)
+    return earlier.take(chosen)
 
 
 def _fit(glmm: GLMM, earlier: WarmStart) -> Fit:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from pymc_vmrp.arguments import check_count, check_flag, check_model, check_seed, check_text
+from pymc_vmrp.arguments import check_count, check_flag, check_seed, check_text
+from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_frame, check_weights
 from pymc_vmrp.glmm.draws import Draws
@@ -22,13 +23,13 @@ from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.mrp.groups import ESTIMATE, Groups, Shares, by_columns, group_cells, weigh_cells
 from pymc_vmrp.prediction.overflow import explain_overflow
 from pymc_vmrp.prediction.rows import Chunk, Coefficients, NewRows, new_rows, refuse_unseen
-from pymc_vmrp.results.idata import build_tree, read_draws
+from pymc_vmrp.results.idata import build_tree
 from pymc_vmrp.solvers import choose
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from pymc_vmrp.model import Model
+    from pymc_vmrp.read_model import ReadModel
 
 FloatArray = NDArray[np.float64]
 
@@ -36,7 +37,7 @@ _LARGE_UNIT = 2.0**64  # of population, where sums of weights overflow
 
 
 def poststratify(
-    model: Model,
+    model: Any,
     idata: xr.DataTree,
     cells: pd.DataFrame,
     weights: str = "n",
@@ -53,10 +54,10 @@ def poststratify(
 
     Parameters
     ----------
-    model : Model
+    model : pymc_vmrp.Model or bambi.Model
         The model that ``idata`` is a fit of.
     idata : DataTree
-        What ``model.fit`` returned, by any inference method.
+        What ``model.fit`` or ``vmrp.fit`` returned, by any inference method, or Bambi.
     cells : DataFrame
         One row per population cell, with every column the model's predictors need, the weights and
         the ``by`` columns.
@@ -99,7 +100,7 @@ def poststratify(
     logistic regression. Survey Methodology 23(2). Park, D. K., Gelman, A. and Bafumi, J. (2004).
     Bayesian multilevel estimation with poststratification. Political Analysis 12(4).
     """
-    check_model("poststratify(model, idata, cells)", model)
+    read = read_model(model, "poststratify()")
     frame = check_frame(cells, "cells")
     columns = by_columns(by)
     check_text("weights=", weights, "the name of a column of cells")
@@ -113,18 +114,19 @@ def poststratify(
     groups = group_cells(frame, columns)
     shares = weigh_cells(groups, counts)
 
-    draws = read_draws(model.glmm, idata)
+    encoder = read.encoder
+    draws = read.reports.draws(idata)
     _check_memory(groups, draws)
-    rows = new_rows(model.glmm, model.encoder, frame, "cells", chunk_size)
+    rows = new_rows(read.glmm, encoder, frame, "cells", chunk_size)
     _check_unseen(rows, frame, sample_new_groups)
     coefficients = rows.coefficients(draws.flat(), np.random.default_rng(random_seed))
     totals = np.zeros((groups.size, len(draws.flat())))
     for chunk in rows.chunks(coefficients, chunk_size):
         codes = groups.codes[chunk.part]
         own = shares.weights[chunk.part]
-        _add_means(model.glmm.family, chunk, coefficients.values, own, codes, totals)
+        _add_means(read.glmm.family, chunk, coefficients.values, own, codes, totals)
         if not np.isfinite(totals[np.unique(codes)]).all():
-            raise DataError(_explain(model, rows, chunk, coefficients, own))
+            raise DataError(_explain(read, rows, chunk, coefficients, own))
     estimate = totals / shares.total[:, None]
     population, unit = _population(shares, weights)
     tree = _datatree(estimate, population, groups, draws, unit)
@@ -159,7 +161,7 @@ def _add_means(
 
 
 def _explain(
-    model: Model, rows: NewRows, chunk: Chunk, coefficients: Coefficients, weights: FloatArray
+    model: ReadModel, rows: NewRows, chunk: Chunk, coefficients: Coefficients, weights: FloatArray
 ) -> str:
     """Why a chunk's estimates are not finite."""
     family = model.glmm.family

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pymc_vmrp.arguments import check_model, check_text
+from pymc_vmrp.arguments import check_text
+from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_frame, storable_labels
 from pymc_vmrp.frontends.formula.smooths import Smooth, linear_name
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.results.idata import build_tree, read_draws
+from pymc_vmrp.results.idata import build_tree
 from pymc_vmrp.solvers import choose
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from pymc_vmrp.model import Model
+    from pymc_vmrp.read_model import ReadModel
 
 FloatArray = NDArray[np.float64]
 
 
-def smooth_effects(model: Model, idata: xr.DataTree, term: str, data: pd.DataFrame) -> xr.DataTree:
+def smooth_effects(model: Any, idata: xr.DataTree, term: str, data: pd.DataFrame) -> xr.DataTree:
     """What a smooth or a random walk adds to the linear predictor, for each row of ``data``.
 
     Parameters
     ----------
-    model : Model
+    model : pymc_vmrp.Model
         The model that ``idata`` is a fit of.
     idata : DataTree
         What ``model.fit`` returned, by any inference method.
@@ -52,12 +53,12 @@ def smooth_effects(model: Model, idata: xr.DataTree, term: str, data: pd.DataFra
     """
     import xarray as xr
 
-    check_model("smooth_effects(model, idata, term, data)", model)
+    read = read_model(model, "smooth_effects()")
     check_text("term", term, "the name of a smooth, such as 's(x)'")
     frame = check_frame(data, "data")
-    draws = read_draws(model.glmm, idata)
+    draws = read.reports.draws(idata)
     _check_memory(len(frame), draws)
-    design = smooth_design(model, term, frame)
+    design = smooth_design(read, term, frame)
     with np.errstate(over="ignore", invalid="ignore"):
         effects = draws.coefficients @ design.T
     bad = ~np.isfinite(effects).all((0, 1))
@@ -88,14 +89,14 @@ def _check_memory(n_rows: int, draws: Draws) -> None:
         )
 
 
-def smooth_design(model: Model, term: str, data: pd.DataFrame) -> FloatArray:
+def smooth_design(model: ReadModel, term: str, data: pd.DataFrame) -> FloatArray:
     """What multiplies each coefficient of the model in a smooth, shape (N, p)."""
-    encoder, glmm = model.encoder, model.glmm
-    smooths: dict[str, Smooth] = {smooth.name: smooth for smooth in encoder.smooths}
+    glmm = model.glmm
+    smooths: dict[str, Smooth] = {smooth.name: smooth for smooth in model.smooths}
     if term not in smooths:
         known = ", ".join(map(repr, smooths)) or "none"
         raise DataError(f"The model has no smooth {term!r}; it has {known}.")
-    smooth = smooths[term]
+    smooth, encoder = smooths[term], model.encoder
     needed = {name: encoder.needed[name] for name in smooth.columns if name in encoder.needed}
     rows = smooth.evaluate(replace(encoder, needed=needed).prepare(data, "data"), "data")
     design = np.zeros((len(data), glmm.n_coefficients))

@@ -23,7 +23,7 @@ def explain_overflow(
     chunk: Chunk,
     coefficients: Coefficients,
     mean: FloatArray,
-    encoder: Encoder,
+    encoder: Encoder | None,
     labels: NDArray[np.generic],
     frame: pd.DataFrame | None,
     link: str,
@@ -37,7 +37,8 @@ def explain_overflow(
     coefficients : Coefficients
     mean : ndarray, shape (rows, draws)
         Of the chunk's rows; some of them are not finite.
-    encoder : Encoder
+    encoder : Encoder or None
+        None for the model's own rows.
     labels : ndarray
         Of all rows.
     frame : DataFrame or None
@@ -69,7 +70,7 @@ def explain_overflow(
         f"{int(bad[i].sum()):,} of {bad.shape[1]:,} draws: its linear predictor ({link} link) is "
         f"{shown}, mostly by the term {largest!r}"
     )
-    if frame is not None:
+    if frame is not None and encoder is not None:
         held = [f"{name!r} = {frame[name].iloc[at]}" for name in _columns(encoder, largest, frame)]
         text += f" (column {', '.join(held)})" if held else ""
     return f"{text}. {_REMEDY}"

@@ -12,12 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_flag, check_progressbar, check_seed, names_of
-from pymc_vmrp.errors import DataError
+from pymc_vmrp.doors import read_model
+from pymc_vmrp.errors import DataError, ModelError
 from pymc_vmrp.frontends.checks import check_frame
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.families.family import Parameters
 from pymc_vmrp.glmm.spec import GLMM, Observations
-from pymc_vmrp.glmm.variables import coords, posterior_names
 from pymc_vmrp.prediction.overflow import explain_overflow
 from pymc_vmrp.prediction.rows import (
     OFFSET,
@@ -33,13 +33,13 @@ from pymc_vmrp.prediction.rows import (
     term_names,
 )
 from pymc_vmrp.progress import row_progress
-from pymc_vmrp.results.idata import build_tree, posterior_dataset, read_draws
+from pymc_vmrp.results.idata import build_tree, posterior_dataset
 from pymc_vmrp.solvers import choose
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from pymc_vmrp.model import Model
+    from pymc_vmrp.read_model import ReadModel
 
 FloatArray = NDArray[np.float64]
 
@@ -73,7 +73,7 @@ class Request:
 
 
 def predict(
-    model: Model,
+    model: Any,
     idata: xr.DataTree,
     kind: str = "response_params",
     data: pd.DataFrame | None = None,
@@ -86,7 +86,31 @@ def predict(
     terms: bool = False,
     progressbar: bool | None = None,
 ) -> xr.DataTree | None:
-    """Predict; see :meth:`pymc_vmrp.Model.predict`."""
+    """Predict the rows of a model's own data, or of new data.
+
+    Parameters
+    ----------
+    model : pymc_vmrp.Model, bambi.Model or pm.Model
+    idata : DataTree
+        A fit of the model, by any inference method of this package or of its own.
+    kind, data, inplace, include_group_specific, sample_new_groups, random_seed, exclude, terms, \
+progressbar
+        As in :meth:`pymc_vmrp.Model.predict`. A pm.Model predicts its own rows alone.
+
+    Returns
+    -------
+    DataTree or None
+        As of :meth:`pymc_vmrp.Model.predict`; the mean response of a pm.Model is called after its
+        observed variable, such as ``y_mean``.
+
+    Raises
+    ------
+    DataError
+        Where columns are missing, a level was never seen, or memory would not do.
+    ModelError
+        Where the model does not say how new rows get its columns.
+    """
+    model = read_model(model, "predict()")
     check_flag("inplace", inplace)
     check_flag("include_group_specific", include_group_specific)
     check_flag("sample_new_groups", sample_new_groups)
@@ -100,8 +124,9 @@ def predict(
     request = Request(
         _kept_terms(model, exclude, include_group_specific), bool(terms), kind == "response"
     )
-    _check_names(glmm, request)
-    draws = read_draws(glmm, idata)
+    _check_names(request)
+    check_has_mean(glmm)
+    draws = model.reports.draws(idata)
     chains, n_draws = draws.coefficients.shape[:2]
     frame = None if data is None else check_frame(data, "data")
     size = rows_at_a_time(chains * n_draws)
@@ -114,11 +139,14 @@ def predict(
             refuse_unseen(rows)
     check_memory(request, rows.size, chains * n_draws, draws.coefficients.shape[-1])
     known = None
-    if request.responses and model.known_argument is not None:
-        known = (
-            own_known(model.glmm, model.observations)
-            if frame is None
-            else model.known_argument.read(frame, "data")
+    if request.responses and frame is None:
+        known = own_known(model.glmm, model.observations)
+    elif request.responses and model.known is not None:
+        known = model.known.read(frame, "data")
+    elif request.responses and own_known(model.glmm, model.observations) is not None:
+        raise DataError(
+            f"New responses of {model.observations.name!r} need the trials or sds of new rows, "
+            f"which {model.kind} does not say: kind='response_params' gives their means."
         )
     predicted = predict_rows(
         model, rows, draws.flat(), known, request, size, np.random.default_rng(random_seed),
@@ -138,14 +166,14 @@ def rows_at_a_time(n_draws: int) -> int:
 
 
 def _kept_terms(
-    model: Model, exclude: str | Sequence[str] | None, include_group_specific: bool
+    model: ReadModel, exclude: str | Sequence[str] | None, include_group_specific: bool
 ) -> tuple[str, ...]:
-    names = term_names(model.glmm, bool(model.encoder.offsets))
+    names = term_names(model.glmm, model.has_offset)
     blocks = {group.name: group_terms(model.glmm, group) for group in model.glmm.groups}
     known = {_squeezed(name): [name] for name in names}
     for block, members in blocks.items():
         known.setdefault(_squeezed(block), members)
-    for smooth in model.encoder.smooths:  # excluded as a whole under its own name
+    for smooth in model.smooths:  # excluded as a whole under its own name
         known[_squeezed(smooth.name)] = smooth_terms(smooth)
     excluded: set[str] = set()
     for name in names_of("exclude=", exclude, "the name of a term, a list of them") or ():
@@ -165,14 +193,17 @@ def _squeezed(name: str) -> str:
     return "".join(name.split())
 
 
-def _check_names(glmm: GLMM, request: Request) -> None:
-    """Refuse what would overwrite a variable of the posterior, or a contribution."""
-    parent = glmm.family.parent
-    if parent in [*posterior_names(glmm), *coords(glmm)]:
-        raise DataError(
-            f"Predictions are stored as {parent!r}, but the model has a term of that name: rename "
-            "the column and fit again."
+def check_has_mean(glmm: GLMM) -> None:
+    """Raise ModelError where the likelihood is known as a density alone."""
+    if glmm.family.link == "graph":
+        raise ModelError(
+            "The mean response of this likelihood is not known, which was read from the graph of a "
+            "pm.Model: predict by pm.sample_posterior_predictive(idata)."
         )
+
+
+def _check_names(request: Request) -> None:
+    """Refuse what would overwrite a contribution."""
     if request.contributions and LINEAR_PREDICTOR in request.kept:
         raise DataError(
             f"terms=True stores the sum as {LINEAR_PREDICTOR!r}, but the model has a term of that "
@@ -210,7 +241,7 @@ class Predicted:
 
 
 def predict_rows(
-    model: Model,
+    model: ReadModel,
     rows: Rows,
     draws: Draws,
     known: NDArray[Any] | None,
@@ -253,11 +284,18 @@ def predict_rows(
 
 
 def _explain(
-    model: Model, rows: Rows, chunk: Chunk, coefficients: Coefficients, mean: FloatArray
+    model: ReadModel, rows: Rows, chunk: Chunk, coefficients: Coefficients, mean: FloatArray
 ) -> str:
     frame, what = (rows.frame, rows.what) if isinstance(rows, NewRows) else (None, "the data")
     return explain_overflow(
-        chunk, coefficients, mean, model.encoder, rows.labels, frame, model.link, what
+        chunk,
+        coefficients,
+        mean,
+        None if frame is None else model.encoder,
+        rows.labels,
+        frame,
+        model.glmm.family.link,
+        what,
     )
 
 
@@ -324,7 +362,7 @@ def own_known(glmm: GLMM, observations: Observations) -> NDArray[Any] | None:
 
 
 def _store(
-    model: Model, idata: xr.DataTree, predicted: Predicted, labels: NDArray[Any], inplace: bool
+    model: ReadModel, idata: xr.DataTree, predicted: Predicted, labels: NDArray[Any], inplace: bool
 ) -> xr.DataTree | None:
     """Add predictions to ``idata``, or to a copy that shares its arrays."""
     import xarray as xr
@@ -340,8 +378,7 @@ def _store(
         named = {name: (dims, values.reshape(shape)) for name, values in arrays.items()}
         return xr.Dataset(named, coords={**sample, ROW_DIM: labels})
 
-    parent = model.glmm.family.parent
-    groups = {"posterior": posterior.merge(dataset({parent: predicted.mean}))}
+    groups = {"posterior": posterior.merge(dataset({model.mean_name: predicted.mean}))}
     if predicted.contributions:
         groups["terms"] = build_tree({"new": dataset(predicted.contributions)})["new"].to_dataset()
     if predicted.responses is not None:

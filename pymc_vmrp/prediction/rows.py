@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from formulae.terms.terms import Term
+from formulae.terms.terms import Intercept
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
@@ -327,7 +327,7 @@ def _restrict(
     evaluated = {*(term.name for term in terms), *(linear_name(s.name) for s in smooths)}
     offsets = encoder.offsets if OFFSET in kept else ()
     read = [*terms, *offsets, *(block.factor.term for block in kept_blocks)]
-    read += [e for block in kept_blocks for e in block.expressions if isinstance(e, Term)]
+    read += [e for b in kept_blocks for e in b.expressions if not isinstance(e, Intercept)]
     columns = set().union(
         *(item.var_names for item in read), *(smooth.columns for smooth in smooths)
     )

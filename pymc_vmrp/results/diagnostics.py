@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pymc_vmrp.errors import SamplingWarning
+from pymc_vmrp.errors import SamplingWarning, warn
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_MOST_RHAT = 1.01
+MOST_RHAT = 1.01
 _LEAST_ESS = 400
 
 
@@ -42,7 +41,7 @@ def _extreme(dataset: Any, which: Any) -> float:
     return float(which([which(value.to_numpy()) for value in dataset.data_vars.values()]))
 
 
-def warn_of_diagnostics(method: str, attrs: Mapping[str, Any], stacklevel: int) -> None:
+def warn_of_diagnostics(method: str, attrs: Mapping[str, Any]) -> None:
     """Vehtari et al. (2021): R̂ below 1.01, bulk ESS above 400; and no divergences.
 
     Parameters
@@ -51,16 +50,13 @@ def warn_of_diagnostics(method: str, attrs: Mapping[str, Any], stacklevel: int) 
         What the warning calls the sampler.
     attrs : mapping
         ``max_rhat``, ``min_ess``, and ``divergences`` where the sampler has them.
-    stacklevel : int
-        As of ``warnings.warn``, seen from the caller of this function.
     """
     problems = []
     if attrs.get("divergences"):
         problems.append(f"{attrs['divergences']} divergences: raise target_accept, say to 0.99")
-    if attrs["max_rhat"] > _MOST_RHAT:
+    if attrs["max_rhat"] > MOST_RHAT:
         problems.append(f"R-hat up to {attrs['max_rhat']:.3f}: raise tune and draws")
     if attrs["min_ess"] < _LEAST_ESS:
         problems.append(f"effective sample size down to {attrs['min_ess']:.0f}: raise draws")
     if problems:
-        message = f"{method}: {'; '.join(problems)}."
-        warnings.warn(message, SamplingWarning, stacklevel=stacklevel + 1)
+        warn(f"{method}: {'; '.join(problems)}.", SamplingWarning)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import qualified_name
-from pymc_vmrp.errors import DataError
+from pymc_vmrp.errors import DataError, VmrpError
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM, Observations
@@ -29,8 +29,9 @@ from pymc_vmrp.glmm.variables import (
     written_common_variables,
 )
 from pymc_vmrp.glmm.written import written_coefficients
-from pymc_vmrp.results.log_prior import log_prior_variables
+from pymc_vmrp.results.layout import Layout, sources
 from pymc_vmrp.results.posterior import VariationalPosterior
+from pymc_vmrp.solvers import choose
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,81 +40,23 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-
-def variational_datatree(
-    posterior: VariationalPosterior | MixturePosterior,
-    observations: Observations,
-    draws: int,
-    random_seed: int | np.random.Generator | None,
-    log_likelihood: bool,
-    log_prior: bool = False,
-) -> xr.DataTree:
-    """Draw from q and lay the draws out as the other methods do."""
-    sample = posterior.sample(draws, random_seed)
-    sample_stats = {
-        "lp": (("chain", "draw"), posterior.log_joint(sample)[None]),
-        "log_q": (("chain", "draw"), posterior.log_density(sample)[None]),
-    }
-    tree = datatree(
-        posterior.glmm, with_chain(sample), observations, sample_stats, log_likelihood, log_prior
-    )
-    return _add_fit(tree, posterior)
+_COPIES_OF_DRAWS = 2.6  # at the peak of a fit, measured with 200,000 coefficients
 
 
-def datatree(
-    glmm: GLMM,
-    draws: Draws,
-    observations: Observations,
-    sample_stats: Mapping[str, Any] | xr.Dataset | None = None,
-    log_likelihood: bool = False,
-    log_prior: bool = False,
-) -> xr.DataTree:
-    """Lay out draws of shape (chain, draw, ...) as a DataTree.
+def check_memory_of_draws(glmm: GLMM, draws: int, observations: Observations | None) -> None:
+    """Refuse before the fit what would run out of memory after it.
 
-    Parameters
-    ----------
-    glmm : GLMM
-    draws : Draws
-        With the sample dimensions (chain, draw) first.
-    observations : Observations
-    sample_stats : mapping or Dataset, optional
-    log_likelihood : bool
-        Whether to add the log likelihood of each respondent, shape (chain, draw, rows).
-    log_prior : bool
-        Whether to add the log prior density of hyperparameters and common effects.
+    ``observations`` are given where their log likelihoods are to be kept.
     """
-    import xarray as xr
-
-    shape = draws.coefficients.shape[:2]
-    named = posterior_variables(glmm, draws.coefficients, draws.covariances, draws.parameters)
-    sample_coords = {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
-    posterior = named_dataset(named, coords(glmm), sample_coords)
-    row_coords = {"__obs__": observations.index}
-    groups = {"posterior": posterior}
-    if sample_stats is not None:
-        groups["sample_stats"] = (
-            sample_stats
-            if isinstance(sample_stats, xr.Dataset)
-            else xr.Dataset(dict(sample_stats), coords=sample_coords)
+    rows = 0 if observations is None else len(observations.cell)
+    needed = 8 * draws * (_COPIES_OF_DRAWS * glmm.n_coefficients + rows)
+    if needed > choose.physical_memory():
+        parts = f"{draws:,} draws of {glmm.n_coefficients:,} coefficients"
+        parts += f" and log likelihoods of {rows:,} rows" if rows else ""
+        raise VmrpError(
+            f"{parts} need about {needed / 2**30:,.0f} GB of memory. Lower draws=, or use "
+            "approximate(), whose mean() and sd() need no draws."
         )
-    if log_likelihood:
-        groups["log_likelihood"] = xr.Dataset(
-            {
-                observations.name: (
-                    ("chain", "draw", "__obs__"),
-                    log_likelihood_of_rows(glmm, draws, observations),
-                )
-            },
-            coords={**sample_coords, **row_coords},
-        )
-    if log_prior:
-        densities = log_prior_variables(glmm, draws)
-        groups["log_prior"] = named_dataset(densities, coords(glmm), sample_coords)
-    groups["observed_data"] = observed_data(observations)
-    groups["constant_data"] = constant_data(glmm, observations)
-    tree = build_tree(groups)
-    tree.attrs["data_digest"] = data_digest(glmm)
-    return tree
 
 
 def observed_data(observations: Observations) -> xr.Dataset:
@@ -158,9 +101,24 @@ def named_dataset(
 
 
 def read_draws(
-    glmm: GLMM, tree: xr.DataTree, centred_common: bool = False, argument: str = "idata"
+    glmm: GLMM,
+    tree: xr.DataTree,
+    centred_common: bool = False,
+    argument: str = "idata",
+    layout: Layout | None = None,
 ) -> Draws:
     """Draws of shape (chain, draw, ...) from a DataTree's posterior.
+
+    Parameters
+    ----------
+    glmm : GLMM
+    tree : DataTree
+    centred_common : bool
+        Whether the common effects are those of the centred design, as in our own pm.Model.
+    argument : str
+        What errors call ``tree``.
+    layout : Layout, optional
+        Of the library whose names the posterior has; None means those of ``glmm.variables``.
 
     Raises
     ------
@@ -175,15 +133,18 @@ def read_draws(
             "with (same formula, same rows)."
         )
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
-    expected = coords(glmm)
-    variables = {}
-    template = posterior_variables(
+    own = posterior_variables(
         glmm,
         np.zeros((1, 1, glmm.n_coefficients)),
         tuple(np.broadcast_to(np.eye(g.d), (1, 1, g.d, g.d)) for g in glmm.groups),
         np.ones((1, 1, len(glmm.free_parameters))),
     )
-    for name, (dims, _) in template.items():
+    dims_of = {name: dims for name, (dims, _) in own.items()}
+    labels: Mapping[str, Any] = coords(glmm)
+    if layout is not None:
+        dims_of, labels = {one.name: one.dims for one in layout.variables}, layout.coords
+    variables = {}
+    for name, dims in dims_of.items():
         if name not in posterior:
             raise DataError(f"The posterior has no variable {name!r}: it belongs to another model.")
         value = posterior[name]
@@ -195,13 +156,15 @@ def read_draws(
                 f"{('chain', 'draw', *dims)}: it belongs to another model."
             )
         for dim in dims:
-            if list(map(str, value[dim].values)) != expected[dim]:
+            if list(map(str, value[dim].values)) != list(map(str, labels[dim])):
                 raise DataError(
                     f"The levels of {dim!r} in the posterior differ from the model's: it belongs "
                     "to another model or other data."
                 )
         variables[name] = value.transpose("chain", "draw", *dims).to_numpy()
         check_finite_draws(name, variables[name], argument)
+    if layout is not None:
+        variables = sources(layout, variables)
     return Draws(
         coefficients_from_variables(glmm, variables, centred_common),
         covariances_from_variables(glmm, variables),
@@ -316,10 +279,6 @@ def log_likelihood_of_rows(glmm: GLMM, draws: Draws, observations: Observations)
         phi = glmm.family_arguments(draws.parameters[index])
         out[index] = constants + family.log_likelihood(eta, statistics, phi)
     return out
-
-
-def _add_fit(tree: xr.DataTree, posterior: VariationalPosterior | MixturePosterior) -> xr.DataTree:
-    return add_fit(tree, posterior, *moments(posterior), coords(posterior.glmm))
 
 
 def add_fit(

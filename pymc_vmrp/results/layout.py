@@ -115,6 +115,18 @@ def relabelled(
     return out
 
 
+def sources(layout: Layout, reported: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """The GLMM's variables from what the library reports; levels without rows are left out."""
+    out = {}
+    for one in layout.variables:
+        value = reported[one.name]
+        for k, source in enumerate(one.sources):
+            own = value if one.axis is None else np.take(value, k, axis=one.axis)
+            levels = layout.levels.get(source)
+            out[source] = own if levels is None else own[..., levels.known]
+    return out
+
+
 def draw_unseen(
     layout: Layout, named: Variables, rng: np.random.Generator
 ) -> dict[str, FloatArray]:

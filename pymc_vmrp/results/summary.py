@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pymc_vmrp.arguments import check_model, check_probability
+from pymc_vmrp.arguments import check_probability
+from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
@@ -24,13 +25,12 @@ from pymc_vmrp.glmm.variables import (
     written_common_variables,
 )
 from pymc_vmrp.glmm.written import written_coefficients, written_covariance
-from pymc_vmrp.results.idata import read_draws
 from pymc_vmrp.results.table import Table
+from pymc_vmrp.results.variance import between_variances, residual_variance
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from pymc_vmrp.model import Model
 
 FloatArray = NDArray[np.float64]
 
@@ -38,15 +38,16 @@ CI_PROB = 0.9
 _BLOCK = 2**22  # values sorted at a time
 
 
-def fixef(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
+def fixef(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
     """Intercept and common ("fixed") effects.
 
     Parameters
     ----------
-    model : Model
+    model : pymc_vmrp.Model, bambi.Model or pm.Model
         The model that ``idata`` is a fit of.
     idata : DataTree
-        What ``model.fit`` returned, by any inference method.
+        What ``model.fit`` or ``vmrp.fit`` returned, by any inference method, or the model's own
+        library.
     ci_prob : float
         Probability of the central intervals.
 
@@ -57,11 +58,11 @@ def fixef(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Data
         ``sd``, and ``eti90_lb``, ``eti90_ub`` for ``ci_prob=0.9``.
     """
     check_probability("ci_prob", ci_prob)
-    draws = _flat_draws(model, idata)
-    return _fixef(model.glmm, draws, ci_prob)
+    read = read_model(model, "fixef()")
+    return _fixef(read.glmm, read.reports.draws(idata).flat(), ci_prob)
 
 
-def ranef(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
+def ranef(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
     """Group-specific ("random") effects: how far each level lies from the common effects.
 
     Parameters
@@ -77,8 +78,8 @@ def ranef(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Data
         ``["mean"].unstack("effect")`` puts a factor's effects side by side.
     """
     check_probability("ci_prob", ci_prob)
-    draws = _flat_draws(model, idata)
-    glmm = model.glmm
+    read = read_model(model, "ranef()")
+    glmm, draws = read.glmm, read.reports.draws(idata).flat()
     written = written_coefficients(glmm, draws.coefficients)
     tables = []
     for j, group in enumerate(glmm.groups):
@@ -95,7 +96,7 @@ def ranef(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Data
     return pd.concat(tables)
 
 
-def varcorr(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
+def varcorr(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
     """Standard deviations and correlations of the group-specific effects.
 
     Parameters
@@ -111,9 +112,10 @@ def varcorr(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Da
         :func:`fixef`.
     """
     check_probability("ci_prob", ci_prob)
-    draws = _flat_draws(model, idata)
+    read = read_model(model, "varcorr()")
+    glmm, draws = read.glmm, read.reports.draws(idata).flat()
     index, columns = [], []
-    for group, centred in zip(model.glmm.groups, draws.covariances, strict=True):
+    for group, centred in zip(glmm.groups, draws.covariances, strict=True):
         covariance = written_covariance(group, centred)
         sd = np.sqrt(np.einsum("skk->sk", covariance))
         names = [effect.name for effect in group.effects]
@@ -122,7 +124,7 @@ def varcorr(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Da
         for a, b in correlation_pairs(group):
             index.append((group.factor, f"corr({names[a]},{names[b]})"))
             columns.append(covariance[:, a, b] / (sd[:, a] * sd[:, b]))
-    named = parameter_variables(model.glmm, draws.parameters)
+    named = parameter_variables(glmm, draws.parameters)
     if "sigma" in named:
         index.append(("residual", "sigma"))
         columns.append(named["sigma"][1])
@@ -132,11 +134,28 @@ def varcorr(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Da
     return _indexed(table, index, ["factor", "parameter"])
 
 
-def summary(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
-    """Everything but the effects of single levels; see :meth:`pymc_vmrp.Model.summary`."""
+def summary(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
+    """Common effects, variance components and the likelihood's parameters, in one table.
+
+    Parameters
+    ----------
+    model, idata, ci_prob
+        As in :func:`fixef`.
+
+    Returns
+    -------
+    DataFrame
+        Rows by ``part`` (``common``, ``group_specific``: sds and correlations, ``likelihood``)
+        and ``parameter``, named as in the posterior of a :class:`pymc_vmrp.Model`; columns as in
+        :func:`fixef`.
+
+    See Also
+    --------
+    fixef, ranef, varcorr, icc
+    """
     check_probability("ci_prob", ci_prob)
-    glmm = model.glmm
-    draws = _flat_draws(model, idata)
+    read = read_model(model, "summary()")
+    glmm, draws = read.glmm, read.reports.draws(idata).flat()
     parts = {"common": _fixef(glmm, draws, ci_prob)}
     components: dict[str, Any] = {}
     for group, covariance in zip(glmm.groups, draws.covariances, strict=True):
@@ -147,7 +166,7 @@ def summary(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Da
     return Table(pd.concat(present, names=["part", "parameter"]))
 
 
-def icc(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
+def icc(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
     """Intraclass correlations: the share of the unexplained variance that lies between groups.
 
     The variance of a term with slopes is its mean over the rows of the data (Johnson 2014). What
@@ -185,15 +204,13 @@ def icc(model: Model, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFr
     generalized linear mixed-effects models revisited and expanded. Journal of the Royal Society
     Interface 14(134).
     """
-    from pymc_vmrp.results.variance import between_variances, residual_variance
-
     check_probability("ci_prob", ci_prob)
-    draws = _flat_draws(model, idata)
-    glmm = model.glmm
+    read = read_model(model, "icc()")
+    glmm, draws = read.glmm, read.reports.draws(idata).flat()
     if not glmm.groups:
         raise DataError("The model has no group-specific term.")
-    between = between_variances(model, draws)
-    total = between.sum(1) + residual_variance(model, draws)
+    between = between_variances(read, draws)
+    total = between.sum(1) + residual_variance(read, draws)
     shares = np.column_stack([between, between.sum(1)]) / total[:, None]
     names = [group.name for group in glmm.groups]
     return describe(shares, ci_prob).set_axis(pd.Index([*names, "all"], name="term"))
@@ -216,11 +233,6 @@ def describe(draws: FloatArray, ci_prob: float) -> pd.DataFrame:
             f"eti{percent}_ub": high,
         }
     )
-
-
-def _flat_draws(model: Model, idata: xr.DataTree) -> Draws:
-    check_model("model, idata", model)
-    return read_draws(model.glmm, idata).flat()
 
 
 def _fixef(glmm: GLMM, draws: Draws, ci_prob: float) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
 
 if TYPE_CHECKING:
-    from pymc_vmrp.model import Model
+    from pymc_vmrp.read_model import ReadModel
 
 FloatArray = NDArray[np.float64]
 
@@ -20,7 +20,7 @@ _LATENT = {"logit": np.pi**2 / 3, "probit": 1.0, "cloglog": np.pi**2 / 6}
 _BLOCK = 2**20  # linear predictors held at a time
 
 
-def between_variances(model: Model, draws: Draws) -> FloatArray:
+def between_variances(model: ReadModel, draws: Draws) -> FloatArray:
     """Variance that each block adds to η, shape (draws, blocks).
 
     That of row i is z_i'Σz_i, where z_i holds ones for intercepts and predictors for slopes; the
@@ -37,7 +37,7 @@ def between_variances(model: Model, draws: Draws) -> FloatArray:
     return out
 
 
-def residual_variance(model: Model, draws: Draws) -> FloatArray:
+def residual_variance(model: ReadModel, draws: Draws) -> FloatArray:
     """Variance within groups on the scale of η, shape (draws,); see ``summary.icc``."""
     glmm = model.glmm
     family = glmm.family
@@ -65,7 +65,7 @@ def residual_variance(model: Model, draws: Draws) -> FloatArray:
     )
 
 
-def expected_counts(model: Model, draws: Draws) -> FloatArray:
+def expected_counts(model: ReadModel, draws: Draws) -> FloatArray:
     """E[y] for a log link, averaged over the rows and the effects' distribution, shape (draws,).
 
     Of row i it is exp(o_i + x_i'β + ½ Σ_j z_i'Σ_j z_i), the mean of a lognormal.

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from pymc_vmrp.errors import ConvergenceWarning
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.responses import take_rows
 from pymc_vmrp.glmm.spec import GLMM, Observations
-from pymc_vmrp.methods import Method
 from pymc_vmrp.processes import run_tasks
 from pymc_vmrp.selection.pointwise import distinct_rows, log_likelihoods
 from pymc_vmrp.selection.training import training
 
 FloatArray = NDArray[np.float64]
+Draw = Callable[[GLMM, int, int], Draws]
+"""(model, number of draws, random seed) → draws."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class _Task:
     glmm: GLMM
     observations: Observations
     fold: NDArray[np.int64]
-    method: Method
+    method: Draw
     draws: int
 
 
@@ -51,7 +53,7 @@ def kfold(
     glmm: GLMM,
     observations: Observations,
     fold: NDArray[np.int64],
-    method: Method,
+    method: Draw,
     draws: int,
     random_seed: int | None,
     cores: int = 1,

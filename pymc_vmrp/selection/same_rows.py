@@ -11,10 +11,10 @@ from pymc_vmrp.errors import DataError
 
 if TYPE_CHECKING:
     from pymc_vmrp.glmm.spec import Observations
-    from pymc_vmrp.model import Model
+    from pymc_vmrp.read_model import ReadModel
 
 
-def check_same_rows(models: Mapping[str, Model]) -> None:
+def check_same_rows(models: Mapping[str, ReadModel]) -> None:
     """Raise DataError, naming two models and what differs, unless all have the same responses."""
     (first_name, first), *others = models.items()
     for name, model in others:
@@ -28,7 +28,7 @@ def check_same_rows(models: Mapping[str, Model]) -> None:
             )
 
 
-def _difference(one: Model, other: Model) -> str | None:
+def _difference(one: ReadModel, other: ReadModel) -> str | None:
     a, b = one.observations, other.observations
     if len(a.cell) != len(b.cell):
         return f"they have {len(a.cell):,} and {len(b.cell):,} rows"

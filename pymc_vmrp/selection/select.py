@@ -1,4 +1,4 @@
-"""Fit many models by CAVI, rank them by how well they predict, and refit the best by NUTS."""
+"""Fit many models, rank them by how well they predict, and refit the best by NUTS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from pymc_vmrp.approximation import complete_options
 from pymc_vmrp.arguments import (
     MOST_CORES,
     check_choice,
@@ -21,15 +20,20 @@ from pymc_vmrp.arguments import (
     check_options,
     check_progressbar,
     check_seed,
-    qualified_name,
 )
+from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import ConvergenceWarning, DataError, VmrpError
 from pymc_vmrp.glmm.priors.draws import improper_terms
 from pymc_vmrp.glmm.responses import one_row_each
 from pymc_vmrp.glmm.spec import Observations
-from pymc_vmrp.methods import Cavi
+from pymc_vmrp.inference.approximation import CaviOptions
+from pymc_vmrp.inference.approximation import check_options as check_cavi
+from pymc_vmrp.inference.fit import fit_model
+from pymc_vmrp.inference.method import Drawing, Method
+from pymc_vmrp.inference.methods import get_method
 from pymc_vmrp.progress import row_progress
-from pymc_vmrp.results.idata import read_draws
+from pymc_vmrp.read_model import ReadModel
+from pymc_vmrp.results.diagnostics import MOST_RHAT
 from pymc_vmrp.selection.folds import grouped_folds, stratified_folds
 from pymc_vmrp.selection.kfold import kfold
 from pymc_vmrp.selection.loo import loo
@@ -39,8 +43,6 @@ from pymc_vmrp.selection.same_rows import check_same_rows
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from pymc_vmrp.model import Model
 
 FloatArray = NDArray[np.float64]
 
@@ -52,7 +54,8 @@ _QUICK = {"hyperparameters": "mean_field"}  # many fits, all of one form of q
 @dataclass(frozen=True)
 class _Request:
     criterion: str
-    options: dict[str, Any]
+    method: Method
+    options: Mapping[str, Any]
     draws: int
     correction: bool
     random_seed: int | None
@@ -79,7 +82,7 @@ class _Units:
 
 
 def select(
-    models: Mapping[str, Model] | Sequence[Model],
+    models: Mapping[str, Any] | Sequence[Any],
     criterion: str = "loo",
     refit: str | None = None,
     *,
@@ -87,18 +90,20 @@ def select(
     group: str | ArrayLike | None = None,
     correction: bool = False,
     draws: int = 1000,
+    inference_method: str | Method = "cavi",
     fit_options: Mapping[str, Any] | None = None,
     refit_options: Mapping[str, Any] | None = None,
     random_seed: int | None = None,
     cores: int = 1,
     progressbar: bool | None = None,
 ) -> Selection:
-    """Fit models of the same responses by CAVI, rank them, and refit the best by NUTS if asked.
+    """Fit models of the same responses, rank them, and refit the best by NUTS if asked.
 
     Parameters
     ----------
-    models : mapping of str to Model, or sequence of Model
-        In a sequence each is called by its formula. Whole-number weights count as repeated rows.
+    models : mapping of str to models, or sequence of them
+        Each a pymc_vmrp.Model, bambi.Model or pm.Model. In a sequence each is called by its
+        formula. Whole-number weights count as repeated rows.
     criterion : {"loo", "kfold", "elbo"}
         "loo": expected log predictive density of each row, given the others, by importance
         sampling of one fit (PSIS-LOO). "kfold": the same given the rows of the other folds, by
@@ -119,12 +124,14 @@ def select(
         trusted with mean-field hyperparameters, and change little with integrated ones.
     draws : int
         From each fit.
+    inference_method : str or Method
+        As in :meth:`pymc_vmrp.Model.fit`; "elbo" and ``correction`` need "cavi".
     fit_options : mapping, optional
-        Options of CAVI, as :meth:`Model.approximate` takes them; ``hyperparameters`` is
-        "mean_field" here unless they say otherwise.
+        Options of the method; of "cavi" those of :meth:`pymc_vmrp.Model.approximate`, where
+        ``hyperparameters`` is "mean_field" here unless they say otherwise.
     refit_options : mapping, optional
-        What :meth:`Model.fit` takes for ``inference_method="nuts"``. The chains start from the
-        model's fit unless ``warm_start`` says otherwise (None: cold chains).
+        What :meth:`pymc_vmrp.Model.fit` takes for ``inference_method="nuts"``. The chains start
+        from the model's fit unless ``warm_start`` says otherwise (None: cold chains).
     random_seed : int, optional
     cores : int
         Processes that the fits of "kfold" are shared out to. With more than one, a script must
@@ -175,9 +182,19 @@ def select(
     if group is not None and criterion != "kfold":
         raise VmrpError("group= is for criterion='kfold'.")
     check_same_rows(named)
+    chosen_method = get_method(inference_method)
+    options = dict(fit_options or {})
+    if chosen_method.name == "cavi":
+        options = {**_QUICK, **options}
+    elif criterion == "elbo" or correction:
+        raise VmrpError("criterion='elbo' and correction=True need inference_method='cavi'.")
+    taken = chosen_method.take({k: v for k, v in options.items() if k != "progressbar"})
     for model in named.values():
-        options = complete_options(model.glmm, {**_QUICK, **(fit_options or {})})
-    request = _Request(criterion, options, draws, correction, random_seed, cores, progressbar)
+        if isinstance(taken, CaviOptions):
+            check_cavi(model.glmm, taken)
+    request = _Request(
+        criterion, chosen_method, options, draws, correction, random_seed, cores, progressbar
+    )
     observations = one_row_each(next(iter(named.values())).observations)
     units = _units(named, observations, folds, group, random_seed) if criterion == "kfold" else None
 
@@ -191,7 +208,7 @@ def select(
             one = _score(name, model, tree, request, units)
             fits[name], scored[name] = tree, one
             seconds = time.perf_counter() - began
-            timings.append({"converged": bool(tree["fit"].attrs["converged"]), "seconds": seconds})
+            timings.append({"converged": _converged(tree), "seconds": seconds})
     except KeyboardInterrupt:
         if not scored:
             raise
@@ -205,29 +222,26 @@ def select(
     return replace(chosen, refit=_refit(named[best], fits[best], refit_options, random_seed))
 
 
-def _named(models: Mapping[str, Model] | Sequence[Model]) -> dict[str, Model]:
-    from pymc_vmrp.model import Model
-
+def _named(models: Mapping[str, Any] | Sequence[Any]) -> dict[str, ReadModel]:
     if isinstance(models, Mapping):
-        named = dict(models)
+        for name in models:
+            if not isinstance(name, str):
+                raise VmrpError(f"models must map names to models, and {name!r} is no text.")
+        named = {name: read_model(model, "select()") for name, model in models.items()}
     elif isinstance(models, Sequence) and not isinstance(models, str):
-        named = {getattr(model, "formula", ""): model for model in models}
+        read = [read_model(model, "select()") for model in models]
+        named = {one.attributes.get("formula", f"model {i}"): one for i, one in enumerate(read)}
         if len(named) < len(models):
             raise VmrpError("Two of the models have the same formula: pass a dict with names.")
     else:
-        raise VmrpError(f"models must be a dict or a list of Models, not {models!r}.")
-    for name, model in named.items():
-        if not isinstance(model, Model) or not isinstance(name, str):
-            raise VmrpError(
-                f"models must map names to Models, not {name!r} to a {qualified_name(model)}."
-            )
+        raise VmrpError(f"models must be a dict or a list of models, not {models!r}.")
     if not named:
         raise VmrpError("select() needs at least one model.")
     return named
 
 
 def _units(
-    models: Mapping[str, Model],
+    models: Mapping[str, ReadModel],
     observations: Observations,
     folds: int,
     group: str | ArrayLike | None,
@@ -246,7 +260,7 @@ def _units(
 
 
 def _levels_of_rows(
-    models: Mapping[str, Model], group: str | ArrayLike
+    models: Mapping[str, ReadModel], group: str | ArrayLike
 ) -> NDArray[np.integer[Any]]:
     """Level of each row, numbered from 0 without gaps."""
     if isinstance(group, str):
@@ -271,20 +285,22 @@ def _levels_of_rows(
     return codes if weights is None else np.repeat(codes, weights.astype(np.int64))
 
 
-def _fit(model: Model, request: _Request) -> xr.DataTree:
-    tree = model.fit(
-        request.draws,
-        random_seed=request.random_seed,
-        progressbar=request.progressbar,
-        **{k: v for k, v in request.options.items() if k != "progressbar"},
-    )
-    if tree["fit"].attrs["stopped"] == "interrupted":  # the engine keeps Ctrl-C to itself
-        raise KeyboardInterrupt
+def _fit(model: ReadModel, request: _Request) -> xr.DataTree:
+    options = {"progressbar": request.progressbar, **request.options}
+    tree = fit_model(model, request.method, request.draws, request.random_seed, options)
+    if "fit" in tree.children and tree["fit"].attrs["stopped"] == "interrupted":
+        raise KeyboardInterrupt  # the engine keeps Ctrl-C to itself
     return tree
 
 
+def _converged(tree: xr.DataTree) -> bool:
+    if "fit" in tree.children:
+        return bool(tree["fit"].attrs["converged"])
+    return bool(tree.attrs.get("max_rhat", 1.0) <= MOST_RHAT)
+
+
 def _score(
-    name: str, model: Model, tree: xr.DataTree, request: _Request, units: _Units | None
+    name: str, model: ReadModel, tree: xr.DataTree, request: _Request, units: _Units | None
 ) -> Scored:
     if request.criterion == "elbo":
         return _elbo(model, tree)
@@ -294,19 +310,19 @@ def _score(
     return _loo(name, model, observations, tree, request)
 
 
-def _elbo(model: Model, tree: xr.DataTree) -> Scored:
+def _elbo(model: ReadModel, tree: xr.DataTree) -> Scored:
     improper = improper_terms(model.glmm)
     notes = (f"no evidence under the flat prior of {', '.join(improper)}",) if improper else ()
     return Scored(float(tree["fit"]["elbo"].to_numpy()[-1]), warnings=notes)
 
 
 def _loo(
-    name: str, model: Model, observations: Observations, tree: xr.DataTree, request: _Request
+    name: str, model: ReadModel, observations: Observations, tree: xr.DataTree, request: _Request
 ) -> Scored:
     rows = distinct_rows(observations)
     stats = tree["sample_stats"]
     log_ratio = (stats["lp"] - stats["log_q"]).to_numpy().ravel() if request.correction else None
-    draws = read_draws(model.glmm, tree).flat()
+    draws = model.reports.draws(tree).flat()
     with row_progress(request.progressbar, rows.size, f"LOO of {name}", "distinct rows") as report:
         one = loo(model.glmm, rows, draws, log_ratio, report)
     pointwise = one.elpd[rows.index]
@@ -326,12 +342,14 @@ def _loo(
 
 
 def _kfold(
-    name: str, model: Model, observations: Observations, request: _Request, units: _Units
+    name: str, model: ReadModel, observations: Observations, request: _Request, units: _Units
 ) -> Scored:
     n = int(units.fold.max()) + 1
+    own = {k: v for k, v in request.options.items() if k != "progressbar"}
+    how = Drawing(request.method, request.method.take(own))
     with row_progress(request.progressbar, n, f"Folds of {name}", "folds") as report:
         one = kfold(
-            model.glmm, observations, units.fold, Cavi(request.options), request.draws,
+            model.glmm, observations, units.fold, how, request.draws,
             request.random_seed, request.cores, report,
         )  # fmt: skip
     notes = (f"{one.not_converged} folds did not converge",) if one.not_converged else ()
@@ -347,12 +365,13 @@ def _labelled(
 
 
 def _refit(
-    model: Model, fit: xr.DataTree, options: Mapping[str, Any] | None, random_seed: int | None
+    model: ReadModel, fit: xr.DataTree, options: Mapping[str, Any] | None, random_seed: int | None
 ) -> xr.DataTree:
     """NUTS that starts from the fit, unless the options have a start of their own."""
     own = dict(options or {})
-    start = {} if {"initvals", "step"} & set(own) else {"warm_start": fit}
-    return model.fit(**{"random_seed": random_seed, **start, **own, "inference_method": "nuts"})
+    given = {**({} if {"initvals", "step"} & set(own) else {"warm_start": fit}), **own}
+    seed, draws = given.pop("random_seed", random_seed), given.pop("draws", 1000)
+    return fit_model(model, "nuts", draws, seed, given)
 
 
 def _warn(message: str) -> None:

@@ -8,7 +8,6 @@ of its own.
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pymc_vmrp.errors import DataError, FormulaError, PriorError
+from pymc_vmrp.errors import DataError, FormulaError, PriorError, warn
 from pymc_vmrp.frontends.bambi_priors import coefficient_prior, effect_priors
 from pymc_vmrp.frontends.checks import check_weights
 from pymc_vmrp.frontends.coefficient_priors import GivenPrior, prior_arrays
@@ -83,14 +82,6 @@ class BambiSpec:
     layout: Layout
 
 
-def is_bambi_model(model: object) -> bool:
-    """Whether ``model`` is a ``bambi.Model``, without importing Bambi."""
-    return any(
-        cls.__name__ == "Model" and cls.__module__.split(".")[0] == "bambi"
-        for cls in type(model).__mro__
-    )
-
-
 def read_bambi(model: Any) -> BambiSpec:
     """Read a ``bambi.Model``, built or not.
 
@@ -140,7 +131,7 @@ def read_bambi(model: Any) -> BambiSpec:
     return BambiSpec(glmm, observations, layout)
 
 
-def warn_of_summed_slopes(model: Any, stacklevel: int) -> None:
+def warn_of_summed_slopes(model: Any) -> None:
     """Warn of terms that Bambi's own pm.Model does not compute as they are written.
 
     Where the expression of a group-specific term is a matrix of one column, as that of ``(x:z|g)``,
@@ -159,21 +150,13 @@ def warn_of_summed_slopes(model: Any, stacklevel: int) -> None:
         and not any(dim.endswith("__expr_dim") for dim in term.coords)
     ]
     if names:
-        warnings.warn(
+        warn(
             f"bambi_model.fit() multiplies each row of {names[0]!r} by the sum of all rows' "
             "effects, an error of Bambi 0.21 for one column of numbers. CAVI and Gibbs fit the "
             "term as it is written, as bambi_model.predict() has it; for NUTS on the same model "
             'set bambi.config["SPARSE_DOT"] = True before the model is built, or make the product '
-            "a column of the data.",
-            UserWarning,
-            stacklevel=stacklevel + 1,
+            "a column of the data."
         )
-
-
-def restore_built(model: Any) -> None:
-    """Build the model where it is not yet, as ``bambi_model.fit()`` leaves it."""
-    if not model.built:
-        model.build()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from pymc_vmrp.glmm.spec import (
     Effect,
     GroupEffects,
     Mixture,
+    Observations,
     Response,
 )
 
@@ -58,10 +60,12 @@ class Assembled:
     glmm : GLMM
         Its blocks are those of ``terms.blocks``, then those of ``terms.vectors``.
     common : tuple of CommonPlace
+    observations : Observations
     """
 
     glmm: GLMM
     common: tuple[CommonPlace, ...]
+    observations: Observations
 
 
 def assemble(parts: Parts, terms: Terms, likelihood: Likelihood) -> Assembled:
@@ -96,7 +100,10 @@ def assemble(parts: Parts, terms: Terms, likelihood: Likelihood) -> Assembled:
     check_identified(common, family, response.statistics)
     warn_of_far_zeros(tuple(groups), cells.counts().astype(float))
     glmm = GLMM(family, response, common, tuple(groups), likelihood.parameters)
-    return Assembled(glmm, places)
+    every = partial(np.arange, len(rows.y))
+    return Assembled(
+        glmm, places, Observations(parts.observed.name, rows, kept, cells.index, every)
+    )
 
 
 def _cells(parts: Parts, terms: Terms, likelihood: Likelihood, offset: FloatArray | None) -> Cells:

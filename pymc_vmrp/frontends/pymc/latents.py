@@ -38,6 +38,8 @@ class Latent:
         Of ``z``.
     expression : TensorVariable
         The variable in terms of ``z`` and other variables of the model.
+    standard : TensorVariable
+        ``z`` in terms of the variable and others of the model.
     log_scale : TensorVariable
         Log of the absolute value of the determinant of dx/dz.
     kind : {"normal", "flat", "mixture", "multivariate"}
@@ -53,6 +55,7 @@ class Latent:
     z: Any
     shape: tuple[int, ...]
     expression: Any
+    standard: Any
     log_scale: Any
     kind: str = "normal"
     location: Any = None
@@ -88,9 +91,11 @@ def _elementwise(rv: Any, shape: tuple[int, ...], location: Any, scale: Any, **m
     scale = pt.cast(scale, "float64")
     log_scale = pt.log(pt.broadcast_to(scale, shape)).sum()
     expression = location + scale * z
+    standard = (rv - location) / scale
     return Latent(
-        rv.name, rv, z, shape, expression, log_scale, location=location, scale=scale, **more
-    )
+        rv.name, rv, z, shape, expression, standard, log_scale,
+        location=location, scale=scale, **more,
+    )  # fmt: skip
 
 
 def _normal(rv: Any, shape: tuple[int, ...]) -> Latent:
@@ -128,7 +133,11 @@ def _multivariate(rv: Any, shape: tuple[int, ...]) -> Latent:
     expression = location + (chol * z[..., None, :]).sum(-1)
     diagonal = pt.diagonal(chol, axis1=-2, axis2=-1)
     log_scale = pt.log(pt.broadcast_to(diagonal, shape)).sum()
-    return Latent(rv.name, rv, z, shape, expression, log_scale, kind="multivariate")
+    centred = pt.broadcast_to(rv - location, shape)
+    standard = pt.linalg.solve_triangular(
+        pt.broadcast_to(chol, (*shape, shape[-1])), centred, lower=True, b_ndim=1
+    )
+    return Latent(rv.name, rv, z, shape, expression, standard, log_scale, kind="multivariate")
 
 
 def _zero_sum(rv: Any, shape: tuple[int, ...]) -> Latent:
@@ -137,13 +146,14 @@ def _zero_sum(rv: Any, shape: tuple[int, ...]) -> Latent:
     axes = rv.owner.op.ndim_supp
     inner = (*shape[: len(shape) - axes], *(n - 1 for n in shape[len(shape) - axes :]))
     z = _standard(rv.name, inner)
-    x = z
+    sigma = pt.cast(sigma, "float64")
+    x, standard = z, rv / sigma
     for axis in range(-axes, 0):
         contrasts = pt.constant(zero_sum_contrasts(shape[axis]))
         x = pt.moveaxis(pt.dot(pt.moveaxis(x, axis, -1), contrasts.T), -1, axis)
-    sigma = pt.cast(sigma, "float64")
+        standard = pt.moveaxis(pt.dot(pt.moveaxis(standard, axis, -1), contrasts), -1, axis)
     log_scale = pt.log(pt.broadcast_to(sigma, inner)).sum()
-    return Latent(rv.name, rv, z, inner, sigma * x, log_scale)
+    return Latent(rv.name, rv, z, inner, sigma * x, standard, log_scale)
 
 
 def zero_sum_contrasts(n: int) -> FloatArray:
@@ -162,8 +172,10 @@ def _random_walk(rv: Any, shape: tuple[int, ...]) -> Latent | None:
     if not all(isinstance(part.owner.op, NormalRV) for part in (first, steps)):
         return None
     z = _standard(rv.name, shape)
-    parts, logs = [], []
-    for part, own, n in ((first, z[..., :1], 1), (steps, z[..., 1:], shape[-1] - 1)):
+    parts, logs, back = [], [], []
+    taken = rv[..., :1], rv[..., 1:] - rv[..., :-1]
+    own_steps = (first, z[..., :1], taken[0], 1), (steps, z[..., 1:], taken[1], shape[-1] - 1)
+    for part, own, step, n in own_steps:
         location, scale = part.owner.op.dist_params(part.owner)
         # the steps come first in the inner variables, and last in the walk
         step_shape = (n, *shape[:-1])
@@ -172,9 +184,11 @@ def _random_walk(rv: Any, shape: tuple[int, ...]) -> Latent | None:
             for p in (location, scale)
         )
         parts.append(location + scale * own)
+        back.append((step - location) / scale)
         logs.append(pt.log(scale).sum())
     expression = pt.cumsum(pt.concatenate(parts, axis=-1), axis=-1)
-    return Latent(rv.name, rv, z, shape, expression, logs[0] + logs[1])
+    standard = pt.concatenate(back, axis=-1)
+    return Latent(rv.name, rv, z, shape, expression, standard, logs[0] + logs[1])
 
 
 GAUSSIAN_FORMS: dict[type, Callable[[Any, tuple[int, ...]], Latent | None]] = {

@@ -144,6 +144,11 @@ class Parts:
         """The free variables of the frozen model."""
         return [*(one.rv for one in self.latents), *(one.rv for one in self.hypers)]
 
+    @cached_property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of the values of ``free``."""
+        return shapes_of(self.free)
+
     def zeros(self) -> tuple[FloatArray, ...]:
         """Z = 0 of every latent."""
         return tuple(np.zeros(one.shape) for one in self.latents)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.frontends.pymc.graph import numeric, substitute
+from pymc_vmrp.frontends.pymc.graph import named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.reading import Parts, Point, shapes_of
 
 
@@ -39,6 +39,23 @@ def variables(
             out[variable.name][i] = value
         callback(i + 1)
     return out
+
+
+def points_of(parts: Parts, values: Sequence[NDArray[Any]]) -> Iterator[Point]:
+    """Each draw of the free variables, given in the order of ``parts.free``, as a point."""
+    inputs = {rv: named_input(rv.name, shape) for rv, shape in zip(parts.free, parts.shapes,
+                                                                   strict=True)}  # fmt: skip
+    standards = substitute([latent.standard for latent in parts.latents], inputs)
+    function = numeric(list(inputs.values()), standards)
+    first = len(parts.latents)
+    for draw in zip(*values, strict=True):
+        with np.errstate(all="ignore"):
+            z = function(*draw)
+        theta = tuple(np.asarray(value, dtype=float) for value in draw[first:])
+        yield Point(
+            tuple(np.reshape(own, one.shape) for own, one in zip(z, parts.latents, strict=True)),
+            theta,
+        )
 
 
 def _named(parts: Parts) -> list[Any]:

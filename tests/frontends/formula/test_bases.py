@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import make_smoothing_spline
 
+from pymc_vmrp.frontends.formula import bases as module
 from pymc_vmrp.frontends.formula.bases import (
     BASES,
     SMALLEST,
@@ -15,7 +16,6 @@ from pymc_vmrp.frontends.formula.bases import (
     fit_basis,
     random_walk,
 )
-from pymc_vmrp.frontends.formula import bases as module
 
 KINDS = sorted(BASES)
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from inspect import signature
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pymc_vmrp.arguments import check_choice, check_count, check_positive, names_of
 from pymc_vmrp.cavi.accelerate import ACCELERATORS
 from pymc_vmrp.cavi.expand import EXPANSIONS
 from pymc_vmrp.cavi.nodes import BOUNDS
 from pymc_vmrp.cavi.run import Options, run
-from pymc_vmrp.errors import ConvergenceWarning, VmrpError
+from pymc_vmrp.errors import ConvergenceWarning, VmrpError, warn
 from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
-from pymc_vmrp.glmm.spec import GLMM, Observations
+from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.integration.integrate import MOST_DISAGREEMENT, MOST_MISSED, START_TOL, integrate
 from pymc_vmrp.interrupts import interruptible
 from pymc_vmrp.progress import sweep_progress
 from pymc_vmrp.results.mixture import MixturePosterior
 from pymc_vmrp.results.posterior import VariationalPosterior
-from pymc_vmrp.solvers import choose
 from pymc_vmrp.solvers.choose import SOLVERS, choose_solver
 from pymc_vmrp.solvers.factorize import FACTORIZATIONS
 
@@ -33,64 +29,64 @@ _OPERATIONS_A_NODE, _NODES = 20, 40  # of a likelihood without expectations in c
 _MOST_COORDINATES = 20  # of the hyperparameters
 _LARGEST_TOL = 1.0  # a change of one sd a sweep is no convergence
 _LARGEST_THETA_ESS = 1e5  # each draw of θ is a fit at least
-_COPIES_OF_DRAWS = 2.6  # at the peak of a fit, measured with 200,000 coefficients
+
+
+@dataclass(frozen=True)
+class CaviOptions:
+    """Options of coordinate ascent; see :meth:`pymc_vmrp.Model.approximate`.
+
+    Raises
+    ------
+    VmrpError
+        Where one is none of the values that it may have.
+    """
+
+    bound: str = "quadrature"
+    tol: float = 1e-4
+    max_iter: int = 500
+    solver: str = "auto"
+    accelerate: str = "anderson"
+    expansion: str = "translation"
+    hyperparameters: str = "auto"
+    theta_ess: float = 200.0
+    factorization: str = "joint"
+    kept: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Check what needs no model to be checked."""
+        check_choice("bound", self.bound, BOUNDS)
+        check_choice("solver", self.solver, SOLVERS)
+        check_choice("accelerate", self.accelerate, ACCELERATORS)
+        check_choice("expansion", self.expansion, EXPANSIONS)
+        check_choice("factorization", self.factorization, FACTORIZATIONS)
+        check_choice("hyperparameters", self.hyperparameters, HYPERPARAMETERS)
+        check_positive("tol", self.tol, _LARGEST_TOL)
+        check_count("max_iter", self.max_iter)
+        check_positive("theta_ess", self.theta_ess, _LARGEST_THETA_ESS)
+        names_of("kept", self.kept, "a sequence of names of terms")
+
+    @property
+    def of_run(self) -> Options:
+        """Those of one run of coordinate ascent."""
+        return Options(**{name: getattr(self, name) for name in Options.__dataclass_fields__})
+
+
+def check_options(glmm: GLMM, options: CaviOptions) -> None:
+    """Refuse what does not go with the model, before the work."""
+    if options.hyperparameters == "integrated" and (glmm.groups or glmm.free_parameters):
+        refusal = _refusal(glmm, options.of_run)
+        if refusal is not None:
+            raise VmrpError(refusal)
 
 
 def approximate(
-    glmm: GLMM,
-    *,
-    bound: str,
-    tol: float,
-    max_iter: int,
-    solver: str,
-    accelerate: str,
-    expansion: str,
-    hyperparameters: str,
-    theta_ess: float,
-    progressbar: bool | None,
-    factorization: str,
-    kept: Sequence[str] | None,
+    glmm: GLMM, options: CaviOptions, progressbar: bool | None = False
 ) -> VariationalPosterior | MixturePosterior:
     """Fit q; see :meth:`pymc_vmrp.Model.approximate`."""
-    options = Options(bound, tol, max_iter, solver, accelerate, expansion, factorization, kept)
-    _check_options(glmm, options, hyperparameters, theta_ess)
-    if _integrates(glmm, options, hyperparameters):
-        return _integrated(glmm, options, theta_ess, progressbar)
-    return _mean_field(glmm, options, progressbar)
-
-
-def check_memory_of_draws(glmm: GLMM, draws: int, observations: Observations | None) -> None:
-    """Refuse before the fit what would run out of memory after it.
-
-    ``observations`` are given where their log likelihoods are to be kept.
-    """
-    rows = 0 if observations is None else len(observations.cell)
-    needed = 8 * draws * (_COPIES_OF_DRAWS * glmm.n_coefficients + rows)
-    if needed > choose.physical_memory():
-        parts = f"{draws:,} draws of {glmm.n_coefficients:,} coefficients"
-        parts += f" and log likelihoods of {rows:,} rows" if rows else ""
-        raise VmrpError(
-            f"{parts} need about {needed / 2**30:,.0f} GB of memory. Lower draws=, or use "
-            "approximate(), whose mean() and sd() need no draws."
-        )
-
-
-def complete_options(glmm: GLMM, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of :meth:`pymc_vmrp.Model.approximate`: those given, checked, and its defaults."""
-    from pymc_vmrp.model import Model
-
-    parameters = signature(Model.approximate).parameters.values()
-    defaults = {p.name: p.default for p in parameters if p.name != "self"}
-    unknown = set(given) - set(defaults)
-    if unknown:
-        raise VmrpError(
-            f"fit_options has {sorted(unknown)[0]!r}, which approximate() does not take; it takes "
-            f"{', '.join(defaults)}."
-        )
-    complete = {**defaults, "progressbar": False, **given}
-    of_run = {name: complete[name] for name in Options.__dataclass_fields__}
-    _check_options(glmm, Options(**of_run), complete["hyperparameters"], complete["theta_ess"])
-    return complete
+    check_options(glmm, options)
+    if _integrates(glmm, options.of_run, options.hyperparameters):
+        return _integrated(glmm, options.of_run, options.theta_ess, progressbar)
+    return _mean_field(glmm, options.of_run, progressbar)
 
 
 def _integrates(glmm: GLMM, options: Options, hyperparameters: str) -> bool:
@@ -114,24 +110,6 @@ def _is_quick(glmm: GLMM, options: Options) -> bool:
     return on_rows + choose_solver(glmm, options.solver).operations <= _MOST_OPERATIONS
 
 
-def _check_options(glmm: GLMM, options: Options, hyperparameters: str, theta_ess: float) -> None:
-    check_choice("bound", options.bound, BOUNDS)
-    check_choice("solver", options.solver, SOLVERS)
-    check_choice("accelerate", options.accelerate, ACCELERATORS)
-    check_choice("expansion", options.expansion, EXPANSIONS)
-    check_choice("factorization", options.factorization, FACTORIZATIONS)
-    check_choice("hyperparameters", hyperparameters, HYPERPARAMETERS)
-    check_positive("tol", options.tol, _LARGEST_TOL)
-    check_count("max_iter", options.max_iter)
-    check_positive("theta_ess", theta_ess, _LARGEST_THETA_ESS)
-    names_of("kept", options.kept, "a sequence of names of terms")
-    integrated = hyperparameters == "integrated"
-    if integrated and (glmm.groups or glmm.free_parameters):
-        refusal = _refusal(glmm, options)
-        if refusal is not None:
-            raise VmrpError(refusal)
-
-
 def _mean_field(glmm: GLMM, options: Options, progressbar: bool | None) -> VariationalPosterior:
     with sweep_progress(progressbar) as bar, interruptible(bar) as callback:
         fit = run(glmm, options, callback)
@@ -141,10 +119,11 @@ def _mean_field(glmm: GLMM, options: Options, progressbar: bool | None) -> Varia
             "interrupted": ("was interrupted", "Let it run on"),
             "stalled": ("stalled: no step raises the ELBO any more", "Rescale the predictors"),
         }[fit.stopped]
-        _warn(
+        warn(
             f"coordinate ascent {reason}, after {fit.iterations} sweeps, before it converged: "
             f"the last change was {fit.change:.2g}, tol={options.tol:.2g}. {remedy}, or do not use "
-            "the result."
+            "the result.",
+            ConvergenceWarning,
         )
     return VariationalPosterior(glmm, fit)
 
@@ -162,19 +141,21 @@ def _integrated(
             except KeyboardInterrupt:
                 posterior = VariationalPosterior(glmm, replace(first, stopped="interrupted"))
     if isinstance(posterior, VariationalPosterior):
-        _warn(
+        warn(
             "the fit was interrupted before it had integrated over the hyperparameters: this is a "
-            "rough mean-field fit. Let it run on, or do not use the result."
+            "rough mean-field fit. Let it run on, or do not use the result.",
+            ConvergenceWarning,
         )
     elif not posterior.converged:
         found = posterior.fit.exploration
-        _warn(
+        warn(
             f"the points of the hyperparameters are worth {found.ess:.0f} independent draws "
             f"(theta_ess={theta_ess:.0f} were asked for), what proposed them errs by "
             f"{found.missed:.2f} nats (limit {MOST_MISSED:.0f}) and the rounds disagree by "
             f"{found.disagreement:.2f} (limit {MOST_DISAGREEMENT}); {posterior.fit.stopped}. "
             "Compare with inference_method='gibbs' or 'nuts' before you use the result, or give "
-            "the standard deviations stronger priors."
+            "the standard deviations stronger priors.",
+            ConvergenceWarning,
         )
     return posterior
 
@@ -197,8 +178,3 @@ def _refusal(glmm: GLMM, options: Options) -> str | None:
                 "HuangWand or InverseWishart."
             )
     return None
-
-
-def _warn(message: str) -> None:
-    # here, a mode of approximate, approximate, Model.approximate, and then the caller
-    warnings.warn(message, ConvergenceWarning, stacklevel=5)

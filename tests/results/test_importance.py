@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import stats
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.diagnostics.importance import (
+from pymc_vmrp.results.importance import (
     estimand_k,
     largest_k,
     log_ratios,

@@ -1,0 +1,100 @@
+"""The door of Bambi models: read, and sampled by Bambi's own NUTS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pymc_vmrp.errors import VmrpError
+from pymc_vmrp.frontends.bambi.draws import free_variables
+from pymc_vmrp.frontends.bambi.encoder import bambi_encoder
+from pymc_vmrp.frontends.bambi.read import read_bambi, warn_of_summed_slopes
+from pymc_vmrp.read_model import Door, ReadModel
+from pymc_vmrp.results.reports import GlmmReports
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+KIND = "a Bambi model"
+_NUTS_SAMPLERS = ("pymc", "nutpie", "numpyro", "blackjax")
+_RESPONSE_PARAMS = "include_response_params"
+
+
+def bambi_door(model: Any) -> Door:
+    """The door of a ``bambi.Model``, built or not."""
+    return Door(
+        KIND, partial(_read, model), partial(_sample_nuts, model), (_RESPONSE_PARAMS,),
+        partial(_finish, model),
+    )  # fmt: skip
+
+
+def _read(model: Any) -> ReadModel:
+    warn_of_summed_slopes(model)
+    spec = read_bambi(model)
+    family = spec.glmm.family
+    return ReadModel(
+        spec.glmm,
+        spec.observations,
+        GlmmReports(spec.glmm, spec.observations, spec.layout),
+        KIND,
+        partial(bambi_encoder, model, spec),
+        attributes={
+            "formula": str(model.formula.main), "family": family.name, "link": family.link,
+        },
+        mean_name=family.parent,
+    )  # fmt: skip
+
+
+def _finish(model: Any, tree: xr.DataTree, options: Sequence[str]) -> None:
+    """Leave the model as ``bambi_model.fit()`` does."""
+    _build(model)
+    if _RESPONSE_PARAMS in options:
+        model.predict(tree)
+
+
+def _build(model: Any) -> None:
+    if not model.built:
+        model.build()
+
+
+def _sample_nuts(
+    model: Any, draws: int, random_seed: int | None, options: dict[str, Any]
+) -> xr.DataTree:
+    """``bambi_model.fit()``, from draws of an earlier fit where there is one."""
+    warn_of_summed_slopes(model)
+    earlier = options.pop("warm_start", None)
+    options = _named_as_in_bambi(options)
+    if earlier is not None:
+        options = _started(model, earlier, random_seed, options)
+    sampled: xr.DataTree = model.fit(draws=draws, random_seed=random_seed, **options)
+    return sampled
+
+
+def _named_as_in_bambi(options: dict[str, Any]) -> dict[str, Any]:
+    """``nuts_sampler=`` of ``pm.sample`` is ``inference_method=`` in Bambi."""
+    if "nuts_sampler" not in options:
+        return options
+    if "inference_method" in options:
+        raise VmrpError(
+            "nuts_sampler= and inference_method= are the same for a Bambi model: give one of them."
+        )
+    return {"inference_method" if k == "nuts_sampler" else k: v for k, v in options.items()}
+
+
+def _started(
+    model: Any, earlier: xr.DataTree, random_seed: int | None, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Options of ``bambi_model.fit()`` that start it at draws of an earlier fit."""
+    from pymc_vmrp.mcmc.warm_start import start_from, started_options
+
+    sampler = str(options.pop("inference_method", "pymc")).lower()
+    if sampler not in _NUTS_SAMPLERS:
+        raise VmrpError(
+            f"warm_start= is for NUTS, not for inference_method={sampler!r}: leave it out, or "
+            f"choose one of {', '.join(_NUTS_SAMPLERS)}."
+        )
+    _build(model)
+    start = start_from(model.backend.model, free_variables(model, earlier), random_seed)
+    options = started_options(start, random_seed, {**options, "nuts_sampler": sampler})
+    return _named_as_in_bambi(options)

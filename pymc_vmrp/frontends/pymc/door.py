@@ -1,0 +1,55 @@
+"""The door of pm.Models: recognised as a GLMM, and sampled by ``pm.sample``."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pymc_vmrp.frontends.pymc.recognise import recognise_model
+from pymc_vmrp.frontends.pymc.reports import PymcReports
+from pymc_vmrp.read_model import Door, ReadModel
+
+if TYPE_CHECKING:
+    import pymc as pm
+    import xarray as xr
+
+KIND = "a pm.Model"
+_NO_ENCODER = (
+    "A pm.Model does not say how its columns come from a data frame: predict new rows by "
+    "pm.set_data() and pm.sample_posterior_predictive(idata), or write the model as a bambi.Model "
+    "or a pymc_vmrp.Model."
+)
+
+
+def pymc_door(model: pm.Model) -> Door:
+    """The door of a ``pm.Model``."""
+    return Door(KIND, partial(_read, model), partial(_sample_nuts, model))
+
+
+def _read(model: pm.Model) -> ReadModel:
+    recognised = recognise_model(model)
+    observations = recognised.translation.assembled.observations
+    return ReadModel(
+        recognised.glmm,
+        observations,
+        PymcReports(model, recognised),
+        KIND,
+        None,
+        mean_name=f"{observations.name}_mean",
+        no_encoder=_NO_ENCODER,
+    )
+
+
+def _sample_nuts(
+    model: pm.Model, draws: int, random_seed: int | None, options: dict[str, Any]
+) -> xr.DataTree:
+    """``pm.sample``, from draws of an earlier fit where there is one."""
+    import pymc
+
+    earlier = options.pop("warm_start", None)
+    if earlier is not None:
+        from pymc_vmrp.mcmc.warm_start import start_from, started_options
+
+        options = started_options(start_from(model, earlier, random_seed), random_seed, options)
+    sampled: xr.DataTree = pymc.sample(draws, random_seed=random_seed, model=model, **options)
+    return sampled
