@@ -130,6 +130,23 @@ def calls(model, idata, posterior, survey):
         "Model.summary": (
             model.summary, {"idata": (idata, "tree"), "ci_prob": (0.9, "probability")}
         ),
+        "predict": (
+            vmrp.predict,
+            {
+                **of_model, "kind": ("response_params", "choice"),
+                "inplace": (True, "flag"), "include_group_specific": (True, "flag"),
+                "sample_new_groups": (False, "flag"), "random_seed": (1, "seed_or_generator"),
+                "exclude": (None, "names"), "terms": (False, "flag"), **bar,
+            },
+        ),
+        "prior_predictive": (
+            vmrp.prior_predictive,
+            {
+                "model": (model, "model"), "draws": (5, "count"),
+                "random_seed": (1, "seed_or_generator"),
+            },
+        ),
+        "summary": (vmrp.summary, summaries),
         "VariationalPosterior.sample": (
             posterior.sample, {"draws": (5, "count"), "random_seed": (1, "seed_or_generator")}
         ),
@@ -194,6 +211,7 @@ def calls(model, idata, posterior, survey):
                 "models": ({"a": model}, "model"), "criterion": ("elbo", "choice"),
                 "refit": (None, "choice_or_none"), "folds": (2, "count"),
                 "correction": (False, "flag"), "draws": (5, "count"),
+                "inference_method": ("cavi", "choice"),
                 "fit_options": (None, "options"), "refit_options": (None, "options"), **seed,
                 "cores": (1, "count"), **bar,
             },
@@ -203,6 +221,7 @@ def calls(model, idata, posterior, survey):
             {
                 "model": (model, "model"), "simulations": (2, "count"),
                 "method": ("sbc", "choice"), "fit": (None, "callable"),
+                "inference_method": ("cavi", "choice"),
                 "fit_options": (None, "options"), "draws": (5, "count"), **seed,
                 "cores": (1, "count"), **bar,
             },
@@ -247,6 +266,7 @@ def test_the_table_has_every_public_function_and_argument(calls):
     elsewhere = {  # frames, priors and fits, which have tests of their own
         "Model": {"family", "priors", "link", "weights"},
         "Model.predict": {"data"},
+        "predict": {"data"},
         "select": {"group"},
         "plot_estimates": {"reference", "reference_label"},
     }
@@ -273,7 +293,7 @@ def test_a_model_in_the_place_of_its_fit_and_the_other_way_round(model, idata):
         vmrp.resample(model, idata)
     with pytest.raises(vmrp.DataError, match="var_names"):
         vmrp.compare(idata, idata, "nonsense")
-    with pytest.raises(vmrp.DataError, match=r"first argument must be a vmrp.Model"):
+    with pytest.raises(vmrp.DataError, match=r"first argument, not a xarray\.DataTree"):
         vmrp.fixef(idata, model)
 
 

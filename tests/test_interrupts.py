@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 import pymc_vmrp as vmrp
-from pymc_vmrp import approximation, sampling
+from pymc_vmrp.inference import approximation
+from pymc_vmrp.inference.methods import gibbs
 from pymc_vmrp.interrupts import finish, held, interruptible
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -121,7 +122,7 @@ def test_no_interrupt_of_gibbs_escapes(model, monkeypatch):
         reports: list[object] = []
         with monkeypatch.context() as patch, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            counted(patch, sampling, "chain_progress", reports)
+            counted(patch, gibbs, "chain_progress", reports)
             timer = threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT))
             timer.start()
             try:

@@ -105,7 +105,7 @@ class Estimands:
         """Effects of block j, of some levels where there are many."""
         glmm = self.model.glmm
         group = glmm.groups[j]
-        if group.title is not None:
+        if group.is_smooth:
             return []  # the coefficients of a basis say nothing by themselves
         u = written_coefficients(glmm, draws.coefficients)[..., glmm.group_slice(j)]
         kept = _kept_levels(group, _sizes(self.model.observations, glmm.n_cells))

@@ -106,7 +106,7 @@ def only_rows_of_a_level(glmm: GLMM, observations: Observations) -> NDArray[np.b
     alone = np.zeros(len(observations.cell), dtype=bool)
     once = observations.rows.ones <= 1
     for group in glmm.groups:
-        if group.title is not None:
+        if group.is_smooth:
             continue
         levels = group.members[observations.cell]
         touched = (group.member_values != 0).any(-1)[observations.cell]

@@ -35,7 +35,7 @@ def warn_of_single_answers(groups: tuple[GroupEffects, ...], trials: FloatArray)
     other effects: the result would be the approximation's, not the data's.
     """
     for group in groups:
-        if group.m > 1 or group.title is not None:
+        if group.m > 1 or group.is_smooth:
             continue
         answers = np.bincount(group.members[:, 0], weights=trials, minlength=len(group.levels))
         if len(group.levels) > 1 and answers.max() <= 1:

@@ -259,6 +259,8 @@ class GroupEffects:
         Prior of Σ (of σ where d = 1).
     title : str, optional
         Name of a block that is not written with a bar, such as the smooth ``s(x)``.
+    is_smooth : bool
+        Whether effects are coefficients of a basis, which say nothing one by one.
     report : Report, optional
         What results show in place of the effects.
     basis : ndarray, shape (d, d), optional
@@ -275,6 +277,7 @@ class GroupEffects:
     values: FloatArray
     prior: CovariancePrior
     title: str | None = None
+    is_smooth: bool = False
     report: Report | None = None
     basis: FloatArray | None = None
 

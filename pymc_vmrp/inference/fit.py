@@ -19,10 +19,13 @@ from pymc_vmrp.inference.methods import get_method
 from pymc_vmrp.interrupts import finish, held
 from pymc_vmrp.read_model import ReadModel
 from pymc_vmrp.results.diagnostics import chain_diagnostics, warn_of_diagnostics
+from pymc_vmrp.results.mixture import MixturePosterior
+from pymc_vmrp.results.posterior import VariationalPosterior
 
 if TYPE_CHECKING:
     import xarray as xr
 
+_FITS = VariationalPosterior, MixturePosterior
 _KEPT = ("log_likelihood", "log_prior")
 
 
@@ -61,7 +64,7 @@ def fit_model(
     for name, value in kept.items():
         check_flag(name, value)
     earlier: Any = given.get("warm_start")
-    if hasattr(earlier, "children") and "warm_start" in chosen.arguments:  # a DataTree
+    if earlier is not None and not isinstance(earlier, _FITS) and "warm_start" in chosen.arguments:
         given["warm_start"] = model.reports.draws(earlier, "warm_start").flat()
     taken = chosen.take(given)
     chains = getattr(taken, "chains", None) or 1

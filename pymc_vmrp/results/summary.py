@@ -86,7 +86,7 @@ def ranef(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFr
         effects, levels = written[:, glmm.group_slice(j)], group.levels
         if group.report is not None:
             effects, levels = effects @ group.report.forward.T, group.report.labels
-        elif group.title is not None:
+        elif group.is_smooth:
             continue  # the coefficients of a basis say nothing by themselves: see smooth_effects
         table = describe(effects, ci_prob)
         index = [(group.factor, level, e.name) for level in levels for e in group.effects]

@@ -266,10 +266,10 @@ def _levels_of_rows(
     if isinstance(group, str):
         for model in models.values():
             for block in model.glmm.groups:
-                if block.factor == group and block.title is None and block.m == 1:
+                if block.factor == group and not block.is_smooth and block.m == 1:
                     rows = one_row_each(model.observations)
                     return np.unique(block.codes.reshape(-1)[rows.cell], return_inverse=True)[1]
-        factors = {b.factor for m in models.values() for b in m.glmm.groups if b.title is None}
+        factors = {b.factor for m in models.values() for b in m.glmm.groups if not b.is_smooth}
         raise VmrpError(
             f"group={group!r} is no grouping factor of the models; these are "
             f"{', '.join(map(repr, sorted(factors))) or 'none'}. Or pass a label for each row."

@@ -63,7 +63,7 @@ def training(glmm: GLMM, observations: Observations, rows: NDArray[np.integer[An
 
 def _seen(group: GroupEffects) -> NDArray[np.int64]:
     """Levels that some cell has; all of a smooth, and of a factor with several memberships."""
-    if group.title is not None or group.m > 1:
+    if group.is_smooth or group.m > 1:
         return np.arange(len(group.levels))
     return np.unique(group.codes).astype(np.int64)
 

@@ -8,9 +8,9 @@ import xarray as xr
 
 import pymc_vmrp as vmrp
 from benchmarks.simulated_families import CASES, simulate
-from pymc_vmrp.approximation import complete_options
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.methods import Cavi
+from pymc_vmrp.inference.method import Drawing
+from pymc_vmrp.inference.methods import get_method
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +23,16 @@ def exact_model():
     return vmrp.Model("y ~ x + z", frame, "gaussian", priors=priors)
 
 
+def _cavi() -> Drawing:
+    method = get_method("cavi")
+    return Drawing(method, method.options())
+
+
 @dataclass(frozen=True)
 class Distorted:
     """CAVI with its draws' deviations multiplied by ``factor``, and moved by ``shift`` sds."""
 
-    cavi: Cavi
+    cavi: Drawing
     factor: float = 1.0
     shift: float = 0.0
 
@@ -39,7 +44,7 @@ class Distorted:
 
 
 def distorted(model, **kwargs):
-    return Distorted(Cavi(complete_options(model.glmm, {})), **kwargs)
+    return Distorted(_cavi(), **kwargs)
 
 
 def test_the_exact_posterior_passes(exact_model):
@@ -76,7 +81,7 @@ def independent(glmm, draws, random_seed):
 
 
 def vmrp_cavi(glmm, draws, random_seed):
-    return Cavi(complete_options(glmm, {}))(glmm, draws, random_seed)
+    return _cavi()(glmm, draws, random_seed)
 
 
 def test_lp_sees_what_marginals_do_not():

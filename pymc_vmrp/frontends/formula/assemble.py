@@ -256,6 +256,7 @@ def _smooth_groups(
                 block.title,
             ),
             title=block.title,
+            is_smooth=True,
             report=block.report,
         )
         for (name, block), codes, values in zip(

@@ -8,8 +8,13 @@ from importlib import import_module
 from pymc_vmrp.arguments import check_choice
 from pymc_vmrp.inference.method import Method
 
-METHODS = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
-"""Names of the methods; a file is read when its method is asked for."""
+
+def method_names() -> tuple[str, ...]:
+    """Names of the methods; a file is read when its method is asked for."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+METHODS = method_names()
 
 
 def get_method(method: str | Method, argument: str = "inference_method") -> Method:
@@ -22,6 +27,6 @@ def get_method(method: str | Method, argument: str = "inference_method") -> Meth
     """
     if isinstance(method, Method):
         return method
-    check_choice(argument, method, METHODS)
+    check_choice(argument, method, method_names())
     found: Method = import_module(f"{__name__}.{method}").METHOD
     return found

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pymc_vmrp as vmrp
-from pymc_vmrp import approximation
+from pymc_vmrp.inference import approximation
 
 
 def _chosen(model, **options):

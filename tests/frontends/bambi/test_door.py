@@ -63,14 +63,3 @@ def test_what_a_warm_start_is_not_for(model, asked):
         asked(warm_start=earlier, initvals={})
     with pytest.raises(vmrp.DataError, match="group 'posterior'"):
         asked(warm_start="yes")
-
-
-@pytest.mark.parametrize("name", ["poststratify", "diagnose", "calibrate", "fixef", "select"])
-def test_what_needs_a_model_of_the_package_says_so(model, name):
-    arguments = {
-        "poststratify": (model, None, None),
-        "calibrate": (model,),
-        "select": ({"one": model},),
-    }
-    with pytest.raises(vmrp.VmrpError, match=r"Model.* not .*a bambi\.Model"):
-        getattr(vmrp, name)(*arguments.get(name, (model, None)))

@@ -12,6 +12,10 @@ from pymc_vmrp.results.idata import read_draws
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
+def _draws(model, tree):
+    return model.read_model.reports.draws(tree).flat()
+
+
 @pytest.fixture(scope="module")
 def cavi(slopes_model):
     return slopes_model.fit(1000, random_seed=1)
@@ -73,7 +77,9 @@ def test_start_values_are_draws_of_q(survey, priors):
         mode="FAST_COMPILE",
         on_unused_input="ignore",
     )
-    starts = warm_start(model.glmm, tree, whiten=False, random_seed=2).of_chains(3, 2)
+    starts = warm_start(model.glmm, _draws(model, tree), whiten=False, random_seed=2).of_chains(
+        3, 2
+    )
     posterior = tree["posterior"].isel(chain=0)
     center, drawn = model.glmm.common.center, []
     for start in starts:
@@ -102,7 +108,9 @@ def test_start_values_of_smooths_and_walks(survey):
         on_unused_input="ignore",
     )
     posterior = tree["posterior"].isel(chain=0)
-    for start in warm_start(model.glmm, tree, whiten=False, random_seed=2).of_chains(2, 2):
+    for start in warm_start(model.glmm, _draws(model, tree), whiten=False, random_seed=2).of_chains(
+        2, 2
+    ):
         values = dict(zip(names, evaluate(start), strict=True))
         (draw,) = np.flatnonzero(np.isclose(posterior["s(x)_sigma"], values["s(x)_sigma"]))
         for name in names:
