@@ -46,13 +46,13 @@ if TYPE_CHECKING:
     from pymc_vmrp.prediction.curves import smooth_effects
     from pymc_vmrp.prediction.predict import predict
     from pymc_vmrp.prediction.prior import prior_predictive
-    from pymc_vmrp.results.checks import ppc_by_group
-    from pymc_vmrp.results.compare import compare
     from pymc_vmrp.results.importance import resample
-    from pymc_vmrp.results.summary import fixef, icc, ranef, summary, varcorr
     from pymc_vmrp.selection.result import Selection
     from pymc_vmrp.selection.select import select
     from pymc_vmrp.simulation import Simulation, simulate
+    from pymc_vmrp.summaries.checks import ppc_by_group
+    from pymc_vmrp.summaries.compare import compare
+    from pymc_vmrp.summaries.summary import fixef, icc, ranef, summary, varcorr
 
 __all__ = [
     "LKJ",
@@ -116,23 +116,23 @@ _LAZY = {
     "Selection": "pymc_vmrp.selection.result",
     "Simulation": "pymc_vmrp.simulation",
     "calibrate": "pymc_vmrp.calibration.calibrate",
-    "compare": "pymc_vmrp.results.compare",
+    "compare": "pymc_vmrp.summaries.compare",
     "diagnose": "pymc_vmrp.diagnostics.diagnose",
     "fit": "pymc_vmrp.fitting",
-    "fixef": "pymc_vmrp.results.summary",
-    "icc": "pymc_vmrp.results.summary",
+    "fixef": "pymc_vmrp.summaries.summary",
+    "icc": "pymc_vmrp.summaries.summary",
     "plot_compare": "pymc_vmrp.plots",
     "poststratify": "pymc_vmrp.mrp.poststratify",
     "predict": "pymc_vmrp.prediction.predict",
     "prior_predictive": "pymc_vmrp.prediction.prior",
-    "ppc_by_group": "pymc_vmrp.results.checks",
-    "ranef": "pymc_vmrp.results.summary",
+    "ppc_by_group": "pymc_vmrp.summaries.checks",
+    "ranef": "pymc_vmrp.summaries.summary",
     "resample": "pymc_vmrp.results.importance",
     "select": "pymc_vmrp.selection.select",
     "simulate": "pymc_vmrp.simulation",
     "smooth_effects": "pymc_vmrp.prediction.curves",
-    "summary": "pymc_vmrp.results.summary",
-    "varcorr": "pymc_vmrp.results.summary",
+    "summary": "pymc_vmrp.summaries.summary",
+    "varcorr": "pymc_vmrp.summaries.summary",
 }
 
 

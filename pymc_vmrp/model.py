@@ -399,7 +399,7 @@ class Model:
 
     def summary(self, idata: xr.DataTree, ci_prob: float = 0.9) -> pd.DataFrame:
         """Common effects, variance components ...; see :func:`pymc_vmrp.summary`."""
-        from pymc_vmrp.results.summary import summary
+        from pymc_vmrp.summaries.summary import summary
 
         return summary(self, idata, ci_prob)
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from pymc_vmrp.arguments import names_of
 from pymc_vmrp.errors import DataError
-from pymc_vmrp.results.compare import compare
 from pymc_vmrp.results.idata import posterior_dataset
+from pymc_vmrp.summaries.compare import compare
 from pymc_vmrp.text import printable
 
 if TYPE_CHECKING:

@@ -86,6 +86,8 @@ class ReadModel:
         Makes what gives new rows the model's columns; None where the model does not say.
     no_encoder : str
         What an error then says.
+    no_mean : str
+        Why mean responses, and new ones, cannot be had of the GLMM; empty where they can.
     known : KnownArgument, optional
     attributes : mapping of str to str
         Of results: the formula, the family ...
@@ -102,6 +104,7 @@ class ReadModel:
     attributes: Mapping[str, str] = field(default_factory=dict)
     mean_name: str = "mu"
     no_encoder: str = ""
+    no_mean: str = ""
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -115,6 +118,11 @@ class ReadModel:
         if self.make_encoder is None:
             raise ModelError(self.no_encoder)
         return self.make_encoder()
+
+    def check_has_mean(self) -> None:
+        """Raise ModelError where mean responses cannot be had of the GLMM."""
+        if self.no_mean:
+            raise ModelError(self.no_mean)
 
     @property
     def smooths(self) -> tuple[Smooth, ...]:

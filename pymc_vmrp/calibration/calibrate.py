@@ -21,7 +21,7 @@ from pymc_vmrp.calibration.result import Calibration, collect
 from pymc_vmrp.calibration.simulation import FAILED, Draw, Job, Simulated, simulate_once
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
-from pymc_vmrp.glmm.priors.draws import check_proper
+from pymc_vmrp.glmm.prior_draws import check_proper
 from pymc_vmrp.glmm.responses import one_row_each
 from pymc_vmrp.inference.approximation import CaviOptions
 from pymc_vmrp.inference.approximation import check_options as check_cavi

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pymc_vmrp.errors import ConvergenceWarning, SamplingWarning, VmrpError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
-from pymc_vmrp.glmm.priors.draws import draw_prior
+from pymc_vmrp.glmm.prior_draws import draw_prior
 from pymc_vmrp.glmm.responses import draw_responses, pooled
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.glmm.variables import posterior_variables

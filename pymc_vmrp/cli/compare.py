@@ -24,7 +24,7 @@ def compare(
 ) -> None:
     """Compare two results: shift of means, ratio of sds and interval widths, overlap."""
     from pymc_vmrp.plots import draw_comparison
-    from pymc_vmrp.results.compare import compare as compare_trees
+    from pymc_vmrp.summaries.compare import compare as compare_trees
 
     with says_if_interrupted():
         kind = None if plot is None else check_picture(plot)

@@ -29,7 +29,7 @@ class Refit:
     def run(self, cells: pd.DataFrame | None, target: Target, results: Results) -> None:
         """Fit by CAVI and by NUTS, which starts from the fit by CAVI; compare; add the results."""
         from pymc_vmrp.plots import draw_comparison
-        from pymc_vmrp.results.compare import compare
+        from pymc_vmrp.summaries.compare import compare
 
         say(f"Refitting {self.rows:,} rows by NUTS, to compare (compiling takes a while) ...")
         fast = self.model.fit(random_seed=target.seed, progressbar=False)

@@ -205,7 +205,7 @@ def diagnose(
         found += rows
     if loo:
         found += leave_one_out(model, draws.flat(), ratio, rng)
-    if glmm.family.link != "graph":  # a density alone has no responses to draw
+    if not model.no_mean:
         checks = predictive_checks(glmm, observations, draws.flat(), rng)
         found += [predictive(check) for _, check in checks.iterrows()]
     return Diagnosis(overall(found), pd.DataFrame([f.row() for f in found]), table, tuple(found))

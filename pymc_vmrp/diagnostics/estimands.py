@@ -92,7 +92,7 @@ class Estimands:
             tree = self.model.reports.datatree(sampled, progressbar=False)
             yield CHOSEN, _chosen_elements(self.chosen(tree))
         else:
-            if glmm.family.link != "graph":  # a density alone has no mean
+            if not self.model.no_mean:
                 yield GROUP_MEAN, [group_means(glmm, self.model.observations, draws)]
             yield COMMON, _elements(glmm, _common(glmm, draws))
             yield (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_flag, check_progressbar, check_seed, names_of
 from pymc_vmrp.doors import read_model
-from pymc_vmrp.errors import DataError, ModelError
+from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_frame
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.families.family import Parameters
@@ -125,7 +125,7 @@ progressbar
         _kept_terms(model, exclude, include_group_specific), bool(terms), kind == "response"
     )
     _check_names(request)
-    check_has_mean(glmm)
+    model.check_has_mean()
     draws = model.reports.draws(idata)
     chains, n_draws = draws.coefficients.shape[:2]
     frame = None if data is None else check_frame(data, "data")
@@ -191,15 +191,6 @@ def _kept_terms(
 def _squeezed(name: str) -> str:
     """A name without spaces, so that ``1 + x | g`` is ``1+x|g``."""
     return "".join(name.split())
-
-
-def check_has_mean(glmm: GLMM) -> None:
-    """Raise ModelError where the likelihood is known as a density alone."""
-    if glmm.family.link == "graph":
-        raise ModelError(
-            "The mean response of this likelihood is not known, which was read from the graph of a "
-            "pm.Model: predict by pm.sample_posterior_predictive(idata)."
-        )
 
 
 def _check_names(request: Request) -> None:

@@ -10,12 +10,11 @@ from pymc_vmrp.arguments import check_count, check_seed
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError, PriorError
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.priors.draws import check_proper, draw_prior
+from pymc_vmrp.glmm.prior_draws import check_proper, draw_prior
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.variables import Variables
 from pymc_vmrp.prediction.predict import (
     Request,
-    check_has_mean,
     check_memory,
     own_known,
     predict_rows,
@@ -63,7 +62,7 @@ def prior_predictive(
     check_seed(random_seed, generator=True)
     glmm, observations = model.glmm, model.observations
     check_proper(glmm, "prior_predictive()")
-    check_has_mean(glmm)
+    model.check_has_mean()
     rng = np.random.default_rng(random_seed)
     request = Request(tuple(term_names(glmm, model.has_offset)), False, True)
     rows = OwnRows(glmm, observations)

@@ -23,7 +23,7 @@ from pymc_vmrp.arguments import (
 )
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import ConvergenceWarning, DataError, VmrpError
-from pymc_vmrp.glmm.priors.draws import improper_terms
+from pymc_vmrp.glmm.prior_draws import improper_terms
 from pymc_vmrp.glmm.responses import one_row_each
 from pymc_vmrp.glmm.spec import Observations
 from pymc_vmrp.inference.approximation import CaviOptions

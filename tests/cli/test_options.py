@@ -179,7 +179,7 @@ def test_ctrl_c_in_other_commands(folder, tmp_path, monkeypatch):
     ended = run(*POST[:-1], tmp_path / "o", folder=folder, code=130)
     assert "nothing was written" in ended.err
     assert not (tmp_path / "o").exists()
-    monkeypatch.setattr("pymc_vmrp.results.compare._statistics", interrupt)
+    monkeypatch.setattr("pymc_vmrp.summaries.compare._statistics", interrupt)
     ended = run("compare", "a/fit.nc", "a/fit.nc", folder=folder, code=130)
     assert "nothing was written" in ended.err
 

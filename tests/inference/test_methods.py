@@ -21,7 +21,7 @@ TOY = textwrap.dedent(
     import numpy as np
 
     from pymc_vmrp.glmm.draws import Draws
-    from pymc_vmrp.glmm.priors.draws import draw_prior
+    from pymc_vmrp.glmm.prior_draws import draw_prior
     from pymc_vmrp.inference.method import Method
     from pymc_vmrp.results.sampled import Sampled
 

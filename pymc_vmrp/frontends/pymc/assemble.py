@@ -14,11 +14,11 @@ from scipy.sparse import csr_array
 from pymc_vmrp.frontends.identify import check_identified, warn_of_far_zeros
 from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate
 from pymc_vmrp.frontends.pymc.latents import Latent
-from pymc_vmrp.frontends.pymc.likelihood import Likelihood
 from pymc_vmrp.frontends.pymc.reading import Parts
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import prior_of
 from pymc_vmrp.frontends.pymc.terms import CommonPart, ScaleBlock, Terms, VectorBlock
+from pymc_vmrp.frontends.pymc.view import Likelihood
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
 from pymc_vmrp.glmm.families.family import Rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pymc_vmrp.frontends.pymc.recognise import recognise_model
+from pymc_vmrp.frontends.pymc.recognise import Recognised, recognise_model
 from pymc_vmrp.frontends.pymc.reports import PymcReports
 from pymc_vmrp.read_model import Door, ReadModel
 
@@ -19,6 +19,7 @@ _NO_ENCODER = (
     "pm.set_data() and pm.sample_posterior_predictive(idata), or write the model as a bambi.Model "
     "or a pymc_vmrp.Model."
 )
+_BY_PYMC = "predict by pm.sample_posterior_predictive(idata)."
 
 
 def pymc_door(model: pm.Model) -> Door:
@@ -37,7 +38,17 @@ def _read(model: pm.Model) -> ReadModel:
         None,
         mean_name=f"{observations.name}_mean",
         no_encoder=_NO_ENCODER,
+        no_mean=_no_mean(recognised),
     )
+
+
+def _no_mean(recognised: Recognised) -> str:
+    """Why mean responses cannot be had of the GLMM."""
+    if recognised.glmm.family.link == "graph":
+        return f"The likelihood of this pm.Model is known by its density alone: {_BY_PYMC}"
+    if recognised.translation.likelihood.divisor is not None:
+        return f"Rows of this pm.Model have sds of their own, by which they are divided: {_BY_PYMC}"
+    return ""
 
 
 def _sample_nuts(

@@ -24,12 +24,12 @@ from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 
 from pymc_vmrp.frontends.pymc.graph import in_double, named_input, numeric, substitute
-from pymc_vmrp.frontends.pymc.likelihood import FreeParameter, Likelihood, View
 from pymc_vmrp.frontends.pymc.numpy_mode import numpy_mode
 from pymc_vmrp.frontends.pymc.reading import print_name
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import Scale, evaluate_ends, prior_of
 from pymc_vmrp.frontends.pymc.smoothness import best_step, differences, has_kinks
+from pymc_vmrp.frontends.pymc.view import FreeParameter, Likelihood, View
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import Family, Parameters, Rows, Statistics
 from pymc_vmrp.glmm.priors.lkj import median

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.frontends.pymc.assemble import Assembled
-from pymc_vmrp.frontends.pymc.likelihood import Likelihood
 from pymc_vmrp.frontends.pymc.reading import Parts, Point
 from pymc_vmrp.frontends.pymc.terms import Terms, VectorBlock
+from pymc_vmrp.frontends.pymc.view import Likelihood
 from pymc_vmrp.glmm.draws import Draws
 
 FloatArray = NDArray[np.float64]

@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate, stats
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.glmm.priors.draws import draw_covariance
+from pymc_vmrp.glmm.prior_draws import draw_covariance
 from pymc_vmrp.glmm.priors.lkj import LKJ, correlation_root, partial_correlations
 
 

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from pymc_vmrp.arguments import check_probability
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.results.idata import read_group
-from pymc_vmrp.results.summary import CI_PROB, describe
+from pymc_vmrp.summaries.summary import CI_PROB, describe
 
 if TYPE_CHECKING:
     import xarray as xr

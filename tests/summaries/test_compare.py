@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import stats
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.results.compare import overlap
+from pymc_vmrp.summaries.compare import overlap
 
 
 def tree(mean, sd, seed, n=4000, levels=("a", "b")):

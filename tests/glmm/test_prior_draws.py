@@ -5,7 +5,7 @@ from scipy import stats
 from scipy.integrate import cumulative_trapezoid
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.glmm.priors.draws import (
+from pymc_vmrp.glmm.prior_draws import (
     check_proper,
     draw_covariance,
     draw_deviations,

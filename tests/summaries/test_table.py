@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.results.table import Table, within
+from pymc_vmrp.summaries.table import Table, within
 
 
 @pytest.mark.parametrize("names", [["x"], ["a_long_name" * 8], ["p" * 30, "q" * 31, "1+x|s[1,x]"]])

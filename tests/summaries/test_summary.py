@@ -12,7 +12,7 @@ import pymc_vmrp as vmrp
 from benchmarks.simulated_families import simulate
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.written import centred_covariance
-from pymc_vmrp.results.variance import between_variances, expected_counts, residual_variance
+from pymc_vmrp.summaries.variance import between_variances, expected_counts, residual_variance
 
 
 @pytest.fixture(scope="module")

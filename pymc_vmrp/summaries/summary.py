@@ -25,8 +25,8 @@ from pymc_vmrp.glmm.variables import (
     written_common_variables,
 )
 from pymc_vmrp.glmm.written import written_coefficients, written_covariance
-from pymc_vmrp.results.table import Table
-from pymc_vmrp.results.variance import between_variances, residual_variance
+from pymc_vmrp.summaries.table import Table
+from pymc_vmrp.summaries.variance import between_variances, residual_variance
 
 if TYPE_CHECKING:
     import xarray as xr
