@@ -136,6 +136,7 @@ def bambi_command(
 ) -> None:
     """The running example as a Bambi model: time of reading it, and its states against NUTS."""
     _report("bambi_reading", bambi_door.reading(shared))
+    _report("bambi_poststratified", bambi_door.poststratified(shared))
     _report("bambi_states", bambi_door.states(shared, draws, tune, chains, cores))
 
 

@@ -94,6 +94,50 @@ def reading(shared: Path, repeats: int = 5) -> pd.DataFrame:
     return pd.DataFrame([row])
 
 
+def poststratified(shared: Path, draws: int = 4000) -> pd.DataFrame:
+    """59,810 answers: ``vmrp.poststratify`` of the Bambi model and of ours under its priors.
+
+    One row with all states, and one with two of them left out of the survey. Of draws from q, as
+    many of each: the Monte Carlo error of a mean is 1/√draws sds.
+    """
+    survey = cces(shared)
+    rows = []
+    for left_out in ((), ("AK", "WY")):
+        kept = survey.survey[~survey.survey["state"].isin(left_out)]
+        some = Survey(kept.reset_index(drop=True), survey.cells, survey.truth)
+        theirs = bambi_model(some, "abortion")
+        ours = vmrp.Model(f"abortion ~ {PREDICTORS}", some.survey, priors=_priors_of(theirs))
+        found = [
+            _estimates(model, vmrp.fit(model, draws=draws, random_seed=1), survey.cells)
+            for model in (theirs, ours)
+        ]
+        for name, states in (
+            ("seen", [s for s in found[0] if s not in left_out]), ("not seen", list(left_out)),
+        ):  # fmt: skip
+            if states:
+                own = agreement(found[0][states], found[1][states])
+                rows.append({"left_out": " ".join(left_out), "states": name, **own})
+    return pd.DataFrame(rows)
+
+
+def _priors_of(model: Any) -> dict[str, Any]:
+    """Bambi's own priors, term by term."""
+    component = model.conditional_parameters["p"]
+    terms = [component.intercept_term, *component.common_terms.values()]
+    of_groups = {
+        term.name: term.prior.args["sigma"] for term in component.group_specific_terms.values()
+    }
+    return {term.name: term.prior for term in terms} | of_groups
+
+
+def _estimates(model: Any, idata: Any, cells: pd.DataFrame) -> pd.DataFrame:
+    estimates = vmrp.poststratify(
+        model, idata, cells, by="state", sample_new_groups=True, random_seed=1
+    )["posterior"]["estimate"]
+    values = estimates.transpose("chain", "draw", "state").to_numpy()
+    return pd.DataFrame(values.reshape(-1, values.shape[-1]), columns=estimates["state"].to_numpy())
+
+
 def bambi_model(survey: Survey, response: str) -> Any:
     """The running example as a user of Bambi writes it."""
     import bambi as bmb
