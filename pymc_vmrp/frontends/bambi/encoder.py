@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,70 +21,42 @@ from pymc_vmrp.frontends.tidy import kind_of, tidy_column
 from pymc_vmrp.glmm.codes import encode_column
 from pymc_vmrp.glmm.spec import GroupEffects
 
-
-@dataclass(frozen=True)
-class _Call:
-    """A call of Bambi's, which keeps what it has learned, as our terms hold calls."""
-
-    call: Any
-
-    @property
-    def name(self) -> str:
-        return str(self.call.name)
-
-    @property
-    def var_names(self) -> set[str]:
-        return set(self.call.var_names)
-
-    def values(self, frame: pd.DataFrame) -> Any:
-        """What the call evaluates to."""
-        if self.call.kind == "offset":
-            return self.call.eval_new_data(frame)
-        return self.call.call.eval(frame, self.call.env)
+Evaluate = Callable[[pd.DataFrame], Any]
 
 
 @dataclass(frozen=True)
-class _Grouping:
-    """A grouping factor of Bambi's, with calls as above."""
+class _Piece:
+    """A term, a factor or a call of Bambi's in the form of ours; it keeps what it has learned."""
 
-    term: Any
-
-    @property
-    def name(self) -> str:
-        return str(self.term.name)
-
-    @property
-    def var_names(self) -> set[str]:
-        return set(self.term.var_names)
-
-    @cached_property
-    def components(self) -> list[Any]:
-        return [c if isinstance(c, Variable) else _Call(c) for c in self.term.components]
+    name: str
+    var_names: frozenset[str]
+    components: tuple[Any, ...] = ()
+    eval_new_data: Evaluate | None = None
+    values: Evaluate | None = None
 
 
-@dataclass(frozen=True)
-class _Column:
+def _call(call: Any) -> _Piece:
+    def values(frame: pd.DataFrame) -> Any:
+        if call.kind == "offset":
+            return call.eval_new_data(frame)
+        return call.call.eval(frame, call.env)
+
+    return _Piece(str(call.name), frozenset(call.var_names), values=values)
+
+
+def _factor(term: Any) -> _Piece:
+    components = tuple(c if isinstance(c, Variable) else _call(c) for c in term.components)
+    return _Piece(str(term.name), frozenset(term.var_names), components)
+
+
+def _column(term: Any, k: int) -> _Piece:
     """One column of an expression: each effect of a Bambi model is a block of its own."""
 
-    term: Any
-    at: int
+    def column(frame: pd.DataFrame) -> NDArray[Any]:
+        values = np.asarray(term.eval_new_data(frame))
+        return values if values.ndim == 1 else values[:, k]
 
-    @property
-    def name(self) -> str:
-        return str(self.term.name)
-
-    @property
-    def var_names(self) -> set[str]:
-        return set(self.term.var_names)
-
-    @property
-    def components(self) -> list[Any]:
-        return list(self.term.components)
-
-    def eval_new_data(self, frame: pd.DataFrame) -> NDArray[Any]:
-        """The column at new rows."""
-        values = np.asarray(self.term.eval_new_data(frame))
-        return values if values.ndim == 1 else values[:, self.at]
+    return _Piece(str(term.name), frozenset(term.var_names), tuple(term.components), column)
 
 
 def bambi_encoder(model: Any, spec: BambiSpec) -> Encoder:
@@ -97,19 +69,16 @@ def bambi_encoder(model: Any, spec: BambiSpec) -> Encoder:
     """
     component = model.conditional_parameters[model.family.likelihood.parent]
     terms = tuple(one.term for one in component.common_terms.values())
-    offsets = tuple(_Call(one.term.components[0]) for one in component.offset_terms.values())
+    offsets = tuple(_call(one.term.components[0]) for one in component.offset_terms.values())
     bars = [one.term for one in component.group_specific_terms.values()]
+    read = [(one.name, one.var_names) for one in (*terms, *offsets)]
+    for bar in bars:
+        of_expression = () if isinstance(bar.expr, Intercept) else bar.expr.var_names
+        read.append((bar.name, {*bar.factor.var_names, *of_expression}))
     used: dict[str, str] = {}
-    for name, variables in [
-        *((term.name, term.var_names) for term in terms),
-        *((bar.name, bar.expr.var_names | bar.factor.var_names)
-          if not isinstance(bar.expr, Intercept) else (bar.name, bar.factor.var_names)
-          for bar in bars),
-        *((offset.name, offset.var_names) for offset in offsets),
-    ]:  # fmt: skip
-        for variable in sorted(variables):
-            if variable in model.data.columns:
-                used.setdefault(variable, f"the term {name!r}")
+    for name, variables in read:
+        for variable in sorted(set(variables) & set(model.data.columns)):
+            used.setdefault(variable, f"the term {name!r}")
     frame = pd.DataFrame(
         {name: tidy_column(model.data[name], "the model's data") for name in used},
         index=model.data.index,
@@ -131,7 +100,7 @@ def _blocks(bars: list[Any], groups: tuple[GroupEffects, ...], frame: pd.DataFra
     factors: dict[str, Factor] = {}
     blocks: list[Block] = []
     for bar in bars:
-        factor = _Grouping(bar.factor)
+        factor = _factor(bar.factor)
         if factor.name not in factors:
             factors[factor.name] = fit_factor(factor, frame, coded)[0]
         known = factors[factor.name]
@@ -144,6 +113,6 @@ def _blocks(bars: list[Any], groups: tuple[GroupEffects, ...], frame: pd.DataFra
                     f"Levels of {factor.name!r} in Bambi's model are in another order than those "
                     "of its data, so that new rows cannot be matched: make it a column of text."
                 )
-            expression = bar.expr if simple else _Column(bar.expr, k)
+            expression = bar.expr if simple else _column(bar.expr, k)
             blocks.append(Block(known, (expression,), group.effects))
     return blocks
