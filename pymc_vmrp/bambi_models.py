@@ -26,7 +26,12 @@ def fit_bambi(
     model: Any, method: str, draws: int, random_seed: int | None, options: Mapping[str, Any]
 ) -> xr.DataTree:
     """Fit a ``bambi.Model``; see :func:`pymc_vmrp.fit`."""
-    from pymc_vmrp.frontends.bambi import read_bambi, restore_built, warn_of_summed_slopes
+    from pymc_vmrp.frontends.bambi import (
+        read_bambi,
+        restore_built,
+        warn_of_few_levels_of,
+        warn_of_summed_slopes,
+    )
 
     check_choice("method", method, METHODS)
     warn_of_summed_slopes(model, stacklevel=3)
@@ -37,6 +42,7 @@ def fit_bambi(
     own, rest = split_options("a Bambi model", method, options, _OWN_ARGUMENTS, "bambi_model.fit()")
     kept = {name: bool(own.get(name, False)) for name in ("log_likelihood", "log_prior")}
     spec = read_bambi(model)
+    warn_of_few_levels_of(model, stacklevel=3)
     fit = _fit_cavi if method == "cavi" else _fit_gibbs
     tree = fit(spec, draws, random_seed, own.get("progressbar"), kept, rest)
     restore_built(model)

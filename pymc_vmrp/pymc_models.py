@@ -39,6 +39,7 @@ def fit_pymc(
 
     own, rest = split_options("a pm.Model", method, options, _OWN_ARGUMENTS, "pm.sample()")
     recognised = recognise_model(model)
+    _warn_of_few_levels(recognised, stacklevel=3)
     fit = _fit_cavi if method == "cavi" else _fit_gibbs
     tree = fit(recognised, draws, random_seed, own.get("progressbar"), rest)
     tree.attrs["inference_method"] = method
@@ -50,6 +51,15 @@ def fit_pymc(
     if own.get("log_prior", False):
         compute_log_prior(tree, model=model, progressbar=shown)
     return tree
+
+
+def _warn_of_few_levels(recognised: Recognised, stacklevel: int) -> None:
+    from pymc_vmrp.frontends.few_levels import warn_of_few_levels
+    from pymc_vmrp.frontends.pymc.wide_scales import levels_under_wide_priors
+
+    found = levels_under_wide_priors(recognised)
+    levels = {name: n for name, (n, _) in found.items()}
+    warn_of_few_levels(levels, lambda name: f"pm.HalfNormal for {found[name][1]!r}", stacklevel + 1)
 
 
 def _fit_cavi(

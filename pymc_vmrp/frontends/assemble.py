@@ -161,14 +161,7 @@ def assemble(
         _group_effects(block, codes, values, counts, checked, center_predictors, scale)
         for block, codes, values in zip(encoder.blocks, rows.codes, rows.values, strict=False)
     )
-    warn_of_few_levels(
-        [
-            block
-            for block in encoder.blocks
-            if not {*_prior_keys(block), "group_specific"} & {*checked}
-        ],
-        stacklevel=3,
-    )
+    _warn_of_few_levels(encoder.blocks, checked, stacklevel=3)
     groups += _smooth_groups(encoder, rows, checked, scale)
     if family.pools and family.response in ("binary", "proportion"):
         warn_of_single_answers(groups, counts)
@@ -222,6 +215,25 @@ def _group_effects(
         prior=prior,
         basis=basis,
     )
+
+
+def _warn_of_few_levels(
+    blocks: Sequence[Block], priors: Mapping[str, Any], stacklevel: int
+) -> None:
+    """Of terms under the default prior: who gave one has thought about it."""
+    named = {
+        f"{'+'.join(dict.fromkeys(e.expression for e in block.effects))}|{block.factor.name}": block
+        for block in blocks
+        if not {*_prior_keys(block), "group_specific"} & {*priors}
+    }
+
+    def example(name: str) -> str:
+        single = len(named[name].effects) == 1
+        prior = "vmrp.HalfNormal(s)" if single else "vmrp.LKJ(1, vmrp.HalfNormal(s))"
+        return f"priors={{{name!r}: {prior}}}"
+
+    levels = {name: len(block.factor.levels) for name, block in named.items()}
+    warn_of_few_levels(levels, example, stacklevel + 1)
 
 
 def _check_scales(block: Block, scales: FloatArray) -> None:

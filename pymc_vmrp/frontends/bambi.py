@@ -24,6 +24,7 @@ from pymc_vmrp.frontends.bambi_priors import coefficient_prior, effect_priors
 from pymc_vmrp.frontends.checks import check_weights
 from pymc_vmrp.frontends.coefficient_priors import GivenPrior, prior_arrays
 from pymc_vmrp.frontends.family_parameters import family_parameters, response_scale
+from pymc_vmrp.frontends.few_levels import warn_of_few_levels
 from pymc_vmrp.frontends.identify import (
     check_identified,
     warn_of_far_zeros,
@@ -168,6 +169,22 @@ def warn_of_summed_slopes(model: Any, stacklevel: int) -> None:
             UserWarning,
             stacklevel=stacklevel + 1,
         )
+
+
+def warn_of_few_levels_of(model: Any, stacklevel: int) -> None:
+    """Warn of group-specific terms with few levels under Bambi's default priors."""
+
+    def example(name: str) -> str:
+        sd = 'bmb.Prior("HalfNormal", sigma=s)'
+        return f'priors={{{name!r}: bmb.Prior("Normal", mu=0, sigma={sd})}}'
+
+    levels = {
+        term.name: len(np.unique(term.group_index))
+        for component in model.conditional_parameters.values()
+        for term in component.group_specific_terms.values()
+        if term.prior.auto_scale
+    }
+    warn_of_few_levels(levels, example, stacklevel + 1)
 
 
 def restore_built(model: Any) -> None:

@@ -8,40 +8,37 @@ levels themselves are known (Gelman 2006, section 3.2; Gelman & Hill 2007, secti
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 
 from pymc_vmrp.errors import PriorWarning
-from pymc_vmrp.frontends.effects import Block
 
 _FEW = 3
 
 
-def warn_of_few_levels(blocks: Sequence[Block], stacklevel: int) -> None:
-    """Give a PriorWarning that names the terms with few levels.
+def warn_of_few_levels(
+    levels: Mapping[str, int], example: Callable[[str], str], stacklevel: int
+) -> None:
+    """Give one PriorWarning that names the terms with few levels.
 
     Parameters
     ----------
-    blocks : sequence of Block
-        Those under the default prior: who gave one has thought about it.
+    levels : mapping of str to int
+        How many levels each term has that nobody gave an informative prior.
+    example : callable
+        The name of a term → an informative prior of it as the user would write it, of scale s.
     stacklevel : int
         As of ``warnings.warn``, seen from the caller of this function.
     """
-    few = [block for block in blocks if len(block.factor.levels) <= _FEW]
+    few = {name: n for name, n in levels.items() if n <= _FEW}
     if not few:
         return
-    names = [
-        f"'{'+'.join(dict.fromkeys(e.expression for e in block.effects))}|{block.factor.name}' "
-        f"({len(block.factor.levels)} levels)"
-        for block in few
-    ]
-    first = names[0].split("'")[1]
-    prior = "vmrp.HalfNormal(s)" if len(few[0].effects) == 1 else "vmrp.LKJ(1, vmrp.HalfNormal(s))"
+    names = ", ".join(f"{name!r} ({n} level{'s' * (n > 1)})" for name, n in few.items())
     warnings.warn(
-        f"the standard deviations of {', '.join(names)} are mostly prior: so few levels say little "
-        "of them, and the intercept or slope that the levels vary around is as vague. Give an "
-        f"informative prior, such as priors={{{first!r}: {prior}}} with s the size of differences "
-        "between levels that you would expect; or make the factor a common term; or report means "
-        "over these very levels (docs/models.md, 'Few levels').",
+        f"the standard deviations of {names} are mostly prior: so few levels say little of them, "
+        "and the intercept or slope that the levels vary around is as vague. Give an informative "
+        f"prior, such as {example(next(iter(few)))} with s the size of differences between levels "
+        "that you would expect; or make the factor a common term; or report means over these very "
+        "levels (docs/models.md, 'Few levels').",
         PriorWarning,
         stacklevel=stacklevel + 1,
     )
