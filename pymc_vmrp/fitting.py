@@ -113,16 +113,15 @@ def _cavi(
     kept: dict[str, bool],
     options: Mapping[str, Any],
 ) -> xr.DataTree:
-    from pymc_vmrp.interrupts import finish, held
+    from pymc_vmrp.interrupts import finish
     from pymc_vmrp.results.idata import variational_datatree
 
     _refuse_unknown("cavi", options, CAVI_ARGUMENTS)
     _check_memory_of_draws(model, draws, kept)
-    with held():
-        posterior = model.approximate(progressbar=progressbar, **options)
-        return finish(
-            lambda: variational_datatree(posterior, model.observations, draws, random_seed, **kept)
-        )
+    posterior = model.approximate(progressbar=progressbar, **options)
+    return finish(
+        lambda: variational_datatree(posterior, model.observations, draws, random_seed, **kept)
+    )
 
 
 def _gibbs(

@@ -301,12 +301,14 @@ class Model:
             steps of all draws), ``coordinates``, ``tune`` and ``sampling_seconds``.
         """
         from pymc_vmrp.fitting import fit_model
+        from pymc_vmrp.interrupts import held
 
-        return fit_model(
-            self, draws, tune, inference_method=inference_method, chains=chains, cores=cores,
-            random_seed=random_seed, warm_start=warm_start, log_likelihood=log_likelihood,
-            log_prior=log_prior, progressbar=progressbar, options=kwargs,
-        )  # fmt: skip
+        with held():
+            return fit_model(
+                self, draws, tune, inference_method=inference_method, chains=chains, cores=cores,
+                random_seed=random_seed, warm_start=warm_start, log_likelihood=log_likelihood,
+                log_prior=log_prior, progressbar=progressbar, options=kwargs,
+            )  # fmt: skip
 
     def predict(
         self,
