@@ -119,6 +119,7 @@ def test_no_interrupt_of_the_last_calls_escapes(model):
     def fit():
         return model.fit(5, random_seed=1, hyperparameters="mean_field")
 
+    fit()  # imports what it needs
     counter = CtrlC(0)
     counter.during(fit)
     for n in range(counter.calls - 12, counter.calls + 1):
