@@ -62,6 +62,7 @@ from pymc_vmrp.frontends.response import (
     read_response,
     response_nodes,
 )
+from pymc_vmrp.frontends.unbounded import check_bounded
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.improper_priors import ImproperInverseWishart, check_improper
 from pymc_vmrp.glmm.lkj import LKJ
@@ -167,6 +168,7 @@ def assemble(
         warn_of_single_answers(groups, counts)
     warn_of_far_zeros(groups, np.asarray(counts, dtype=float))
     glmm = GLMM(family, pooled, common, groups, parameters)
+    check_bounded(glmm, counted, learned.offset, cells)
     clash = repeated_name(glmm)
     if clash is not None:
         raise FormulaError(

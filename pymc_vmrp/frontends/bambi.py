@@ -32,6 +32,7 @@ from pymc_vmrp.frontends.identify import (
 )
 from pymc_vmrp.frontends.pooling import cell_keys, check_offset, pool_rows
 from pymc_vmrp.frontends.response import check_values
+from pymc_vmrp.frontends.unbounded import check_bounded
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import CodeArray, Codes, code_dtype, encode_column, occurring, ranks
 from pymc_vmrp.glmm.families import families
@@ -136,6 +137,7 @@ def read_bambi(model: Any) -> BambiSpec:
     with _naming_the_remedy():
         parameters = family_parameters(family, scale, priors, fixed=False)
     glmm = GLMM(family, response, common, groups, parameters)
+    check_bounded(glmm, rows, offset, cells)
     layout = _layout(model, component, glmm, terms, bars)
     _check_names(layout, (str(component.alias or component.name), name))
     return BambiSpec(glmm, observations, layout)
