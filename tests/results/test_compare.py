@@ -99,7 +99,7 @@ def test_overlap_does_not_depend_on_where_zero_is_or_on_units():
 
 
 def test_one_draw_has_no_spread_to_compare():
-    with pytest.raises(vmrp.DataError, match="one draw.*at least two"):
+    with pytest.raises(vmrp.DataError, match=r"one draw.*at least two"):
         vmrp.compare(only(np.ones((1, 1))), only(np.ones((1, 5))))
 
 
