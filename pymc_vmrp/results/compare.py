@@ -160,15 +160,12 @@ def overlap(x: FloatArray, y: FloatArray) -> float:
     x, y = (x - low) / (high - low), (y - low) / (high - low)
     if x.std() < _CONSTANT or y.std() < _CONSTANT:
         return float(np.isin(x, y).mean())
-    low, high, margin = 0.0, 1.0, 0.1
+    limits = (-0.1, 1.1)
     densities = []
     for sample in (x, y):
-        inside = sample[(sample >= low - margin) & (sample <= high + margin)]
+        inside = sample[(sample >= limits[0]) & (sample <= limits[1])]
         grid, density, _ = array_stats.kde(
-            inside,
-            grid_len=_GRID,
-            custom_lims=(low - margin, high + margin),
-            bound_correction=False,
+            inside, grid_len=_GRID, custom_lims=limits, bound_correction=False
         )
         densities.append(density / np.trapezoid(density, grid))
     return float(1 - 0.5 * np.trapezoid(np.abs(densities[0] - densities[1]), grid))
