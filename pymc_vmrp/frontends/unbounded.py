@@ -28,6 +28,7 @@ _OF_FAMILY = {
 }
 _EXACT = 1e-9  # of the range of what is fitted
 _SOME = 200  # cells that are tried first
+_MOST_OPERATIONS = 2e7  # for which the whole design is tried
 
 
 def check_bounded(glmm: GLMM, rows: Rows, offset: FloatArray | None, cells: Cells) -> None:
@@ -43,7 +44,8 @@ def check_bounded(glmm: GLMM, rows: Rows, offset: FloatArray | None, cells: Cell
 
     Notes
     -----
-    Fits by the common effects and the intercepts of one factor, the finest, are found.
+    In small models every exact fit is found, in others those by the common effects and the
+    intercepts of one factor, the finest.
     """
     known = _OF_FAMILY.get((glmm.family.name, glmm.family.link))
     if known is None:
@@ -83,7 +85,22 @@ def _what_meets(glmm: GLMM, target: FloatArray, scale: float) -> str | None:
             return f"an intercept for each level of {group.factor!r}"
     elif glmm.common.intercept:
         codes = np.zeros(glmm.n_cells, dtype=np.int32)
+    n, p = glmm.n_cells, glmm.n_coefficients
+    if glmm.groups and n * p * min(n, p) <= _MOST_OPERATIONS:
+        return "its terms" if _no_residuals(_dense(glmm), target, scale) else None
     return "its terms" if _met(codes, glmm.common.columns, target, scale) else None
+
+
+def _dense(glmm: GLMM) -> FloatArray:
+    """The whole design, shape (cells, coefficients)."""
+    n = glmm.n_cells
+    parts = [np.ones((n, int(glmm.common.intercept))), glmm.common.columns]
+    for group in glmm.groups:
+        part = np.zeros((n, len(group.levels), group.d))
+        for m in range(group.m):
+            part[np.arange(n), group.members[:, m]] += group.member_values[:, m]
+        parts.append(part.reshape(n, -1))
+    return np.hstack(parts)
 
 
 def _bounds(prior: ScalePrior, power: float, ends: tuple[float, float]) -> bool:

@@ -24,6 +24,10 @@ def frame():
     frame["pos"] = np.exp(frame["of_g"])
     frame["line"] = 2 * frame["x"] + 1
     frame["both"] = 3 * frame["x"] + frame["of_g"]
+    frame["pair"] = np.repeat([f"p{i}" for i in range(n // 2)], 2)
+    frame["h"] = rng.choice(list("abcdef"), n)
+    values = dict(zip("abcdef", rng.normal(size=6), strict=True))
+    frame["sum"] = frame["g"].map(values) + frame["h"].map(values)
     frame["far"] = 1e6 + frame["z"] / 1e3
     return frame
 
@@ -36,6 +40,9 @@ EXACT = {
     "constant within groups, gamma": ("pos ~ x + (1|g)", "gamma", None, "'g'.*'alpha'"),
     "a line": ("line ~ x", "gaussian", None, "its terms.*'sigma'"),
     "a line without an intercept": ("line ~ 0 + x + {x + 1}", "t", None, "its terms.*'sigma'"),
+    "slopes of pairs of rows": ("z ~ x + (x|pair)", "gaussian", "w", "its terms.*'sigma'"),
+    "two factors": ("sum ~ (1|g) + (1|h)", "gaussian", None, "its terms.*'sigma'"),
+    "several memberships": ("sum ~ (1|mm(g, h))", "t", None, "its terms.*'sigma'"),
     "a line and groups": ("both ~ x + (1|g)", "gaussian", None, "its terms.*'sigma'"),
     "known groups": ("of_g ~ g", "gaussian", None, "its terms.*'sigma'"),
     "an offset": ("line ~ (1|g) + offset(2 * x)", "gaussian", None, "'g'.*'sigma'"),
@@ -50,6 +57,7 @@ def test_what_is_met_exactly_is_refused(frame, name):
 
 
 SOUND = {
+    "pairs of rows once": ("z ~ x + (x|pair)", "gaussian", None, None),
     "residuals": ("z ~ x + (1|g)", "gaussian", "w", None),
     "no row twice": ("z ~ x + (1|row)", "gaussian", None, None),
     "shares of rows": ("z ~ x + (1|row)", "gaussian", "share", None),
