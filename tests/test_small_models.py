@@ -51,10 +51,9 @@ def fitted(frame, family, effects, weights):
                 weights="w" if weights else None,
             )  # fmt: skip
         except vmrp.DataError as error:  # more effects than rows, and repeats: no posterior
-            assert "exactly" in str(error)
-            assert weights
-            assert family in ("gamma", "t")
-            return None
+            if "exactly" in str(error) and weights and family in ("gamma", "t"):
+                return None
+            raise
         return model.fit(50, random_seed=1, theta_ess=30.0)
 
 

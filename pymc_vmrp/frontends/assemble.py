@@ -135,7 +135,7 @@ def assemble(
     keys = cell_keys(family, response.y, response.trials)
     counted = Rows(response.y, response.trials, row_weights, None, response.sd)
     trials = counted.ones if response.trials is None else counted.weighted(response.trials)
-    check_total(trials, "The weights" if weights else "The trials")
+    check_total(trials, *_what_counts(parsed, weights))
     counts_differ = weights is not None or response.trials is not None
     learned = fit_encoder(
         parsed, frame, names, keys, family.absorbs_offset, trials if counts_differ else None
@@ -276,6 +276,17 @@ def _smooth_groups(
             named, rows.codes[first:], rows.values[first:], strict=True
         )
     )
+
+
+def _what_counts(parsed: ParsedFormula, weights: str | None) -> tuple[str, str]:
+    """What amounts of data come from, and what to do where they are too large to be counted."""
+    if weights is not None:
+        remedy = f"scale {weights!r} to sum to the number of respondents"
+        return "The weights", f"{remedy}, or to the effective sample size"
+    if is_proportion(parsed.response):
+        named = str(proportion_arguments(parsed.response)[1])
+        return f"The trials {named!r} of {parsed.response.name!r}", "correct that column"
+    return "The rows", "take fewer"
 
 
 def _weight_columns(weights: str | None, frame: pd.DataFrame) -> list[str]:

@@ -18,7 +18,6 @@ from pymc_vmrp.frontends.checks import check_frame
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.families.family import Parameters
 from pymc_vmrp.glmm.spec import GLMM, Observations
-from pymc_vmrp.glmm.variables import coords, posterior_names
 from pymc_vmrp.prediction.overflow import explain_overflow
 from pymc_vmrp.prediction.rows import (
     OFFSET,
@@ -100,7 +99,7 @@ def predict(
     request = Request(
         _kept_terms(model, exclude, include_group_specific), bool(terms), kind == "response"
     )
-    _check_names(glmm, request)
+    _check_names(request)
     draws = read_draws(glmm, idata)
     chains, n_draws = draws.coefficients.shape[:2]
     frame = None if data is None else check_frame(data, "data")
@@ -165,14 +164,8 @@ def _squeezed(name: str) -> str:
     return "".join(name.split())
 
 
-def _check_names(glmm: GLMM, request: Request) -> None:
-    """Refuse what would overwrite a variable of the posterior, or a contribution."""
-    parent = glmm.family.parent
-    if parent in [*posterior_names(glmm), *coords(glmm)]:
-        raise DataError(
-            f"Predictions are stored as {parent!r}, but the model has a term of that name: rename "
-            "the column and fit again."
-        )
+def _check_names(request: Request) -> None:
+    """Refuse a contribution that would overwrite another."""
     if request.contributions and LINEAR_PREDICTOR in request.kept:
         raise DataError(
             f"terms=True stores the sum as {LINEAR_PREDICTOR!r}, but the model has a term of that "
