@@ -84,6 +84,8 @@ def fit(
     for name, value in of_door.items():
         check_flag(name, value)
     with held():
-        tree = fit_model(door.read(), chosen, draws, random_seed, given)
+        read = door.read()
+        door.warn(read)
+        tree = fit_model(read, chosen, draws, random_seed, given)
         door.finish(tree, [name for name, value in of_door.items() if value])
         return tree

@@ -29,31 +29,41 @@ class _Note:
         self.came = True
 
 
-@contextlib.contextmanager
-def held() -> Iterator[_Note]:
+class held:
     """Note Ctrl-C while the block runs, once a report or :func:`finish` has armed the note.
 
     Takes the place of Python's own handler, and of no other; blocks inside each other share one
-    note. Where the block comes to its end in spite of Ctrl-C, a warning says so.
+    note. Where the block comes to its end in spite of Ctrl-C, a warning says so. A block holds all
+    up to the end of what the user calls, and its end is next to no code: what comes between that
+    and the user's own line would lose the result.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if isinstance(handler, _Note):
-        yield handler
-        return
-    note, ours = _Note(), False
-    try:
-        if (
+
+    def __enter__(self) -> _Note:
+        handler = signal.getsignal(signal.SIGINT)
+        self._outermost = not isinstance(handler, _Note)
+        self._note = handler if isinstance(handler, _Note) else _Note()
+        self._replaced = (
             threading.current_thread() is threading.main_thread()
             and handler is signal.default_int_handler
-        ):
-            ours = True
-            signal.signal(signal.SIGINT, note)
-        yield note
-    finally:
-        if ours:
+        )
+        if self._replaced:
+            signal.signal(signal.SIGINT, self._note)
+        return self._note
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if not self._outermost:
+            return
+        note = self._note
+        try:
+            if self._replaced:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+        except KeyboardInterrupt:  # came as the handler changed
             signal.signal(signal.SIGINT, signal.default_int_handler)
-    if note.came and not note.raised:
-        _say_complete()
+            if kind is not None or note.came or not note.armed:
+                raise
+            note.came = True
+        if kind is None and note.came and not note.raised:
+            _say_complete()
 
 
 @contextlib.contextmanager

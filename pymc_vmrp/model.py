@@ -310,12 +310,14 @@ class Model:
             steps of all draws), ``coordinates``, ``tune`` and ``sampling_seconds``.
         """
         from pymc_vmrp.inference.fit import fit_model
+        from pymc_vmrp.interrupts import held
 
         options = {
             **kwargs, "tune": tune, "chains": chains, "cores": cores, "warm_start": warm_start,
             "log_likelihood": log_likelihood, "log_prior": log_prior, "progressbar": progressbar,
         }  # fmt: skip
-        return fit_model(self.read_model, inference_method, draws, random_seed, options)
+        with held():
+            return fit_model(self.read_model, inference_method, draws, random_seed, options)
 
     def predict(
         self,

@@ -149,6 +149,8 @@ class Door:
         (draws, random seed, options) → what the library's own NUTS returns.
     options : tuple of str
         Options of :func:`pymc_vmrp.fit` for models of this library alone: flags.
+    warn : callable
+        (model that was read) → None, before it is fitted: warnings that are given once.
     finish : callable
         (DataTree, those options) → None, once there is a result.
     """
@@ -157,4 +159,5 @@ class Door:
     read: Callable[[], ReadModel]
     own_nuts: Callable[[int, int | None, dict[str, Any]], xr.DataTree] | None = None
     options: tuple[str, ...] = ()
+    warn: Callable[[ReadModel], None] = lambda model: None
     finish: Callable[[xr.DataTree, Sequence[str]], None] = lambda tree, options: None

@@ -114,6 +114,44 @@ def test_no_interrupt_of_cavi_escapes(model, monkeypatch, options, times):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_no_interrupt_of_the_last_calls_escapes(model):
+    """From the fit's last sweep up to the return to the user's line."""
+
+    def fit():
+        return model.fit(5, random_seed=1, hyperparameters="mean_field")
+
+    fit()  # imports what it needs
+    counter = CtrlC(0)
+    counter.during(fit)
+    for n in range(counter.calls - 12, counter.calls + 1):
+        with pytest.warns(UserWarning, match="complete and kept") as caught:
+            tree = CtrlC(n).during(fit)
+        assert caught[-1].filename == __file__
+        assert tree.attrs["formula"] == model.formula
+
+
+def test_ctrl_c_at_the_change_of_handlers_is_the_blocks(monkeypatch):
+    original = signal.signal
+
+    def late(number, handler):
+        original(number, handler)
+        if handler is signal.default_int_handler:
+            monkeypatch.undo()
+            signal.raise_signal(signal.SIGINT)
+
+    def block(armed):
+        with held() as note:
+            note.armed = armed
+            monkeypatch.setattr(signal, "signal", late)
+
+    with pytest.warns(UserWarning, match="complete and kept"):
+        block(armed=True)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(KeyboardInterrupt):  # there is nothing to keep
+        block(armed=False)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_no_interrupt_of_gibbs_escapes(model, monkeypatch):
     rng = np.random.default_rng(1)
     options = {"inference_method": "gibbs", "tune": 0, "chains": 2, "random_seed": 1}

@@ -138,15 +138,12 @@ def check_weights(weights: pd.Series, what: str) -> np.ndarray:
     return values
 
 
-def check_total(counts: np.ndarray, what: str) -> None:
+def check_total(counts: np.ndarray, what: str, remedy: str) -> None:
     """Refuse an amount of data that floats cannot count."""
     with np.errstate(over="ignore"):
         total = float(counts.sum())
     if not total < MOST_ROWS:
-        raise DataError(
-            f"{what} sum to {total:.3g}, more than can be counted: scale weights to sum to the "
-            "number of respondents, or to the effective sample size, and check counts."
-        )
+        raise DataError(f"{what} sum to {total:.3g}, more than can be counted: {remedy}.")
 
 
 def without_weightless(data: pd.DataFrame, weights: str) -> pd.DataFrame:

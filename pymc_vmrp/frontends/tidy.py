@@ -142,7 +142,8 @@ def _tidy_categories(column: pd.Series, what: str) -> pd.Series:
     tidy = tidy_column(values, what)
     if isinstance(tidy.dtype, pd.CategoricalDtype):  # dates and the like, in their order
         ordered = bool(dtype.ordered)
-        labels = pd.CategoricalDtype(tidy.astype(object) if ordered else tidy.cat.categories, True)
+        own = list(dict.fromkeys(tidy.astype(object))) if ordered else tidy.cat.categories
+        labels = pd.CategoricalDtype(own, True)
         position = labels.categories.get_indexer(tidy.astype(object)).astype(np.int32)
         codes = look_up(np.append(position, -1), column.array.codes)
         values = pd.Categorical.from_codes(codes, dtype=labels)
@@ -153,7 +154,16 @@ def _tidy_categories(column: pd.Series, what: str) -> pd.Series:
 
 
 def _as_labels(column: pd.Series, what: str) -> pd.Series:
-    """Dates and the like as ordered categories of their labels."""
+    """Dates and the like as ordered categories of their labels.
+
+    Times of several time zones are those of UTC, so that an instant is one level; those of a single
+    zone keep it.
+    """
+    if column.dtype == object:
+        zones = {str(v.tzinfo) for v in column if isinstance(v, datetime.datetime)}
+        if len(zones - {"None"}) > 1 and "None" not in zones:
+            utc = [pd.Timestamp(value).tz_convert("UTC") for value in column]
+            column = pd.Series(pd.DatetimeIndex(utc), index=column.index, name=column.name)
     codes, distinct = pd.factorize(column)
     values = list(distinct)
     try:

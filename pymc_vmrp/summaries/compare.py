@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 _GRID = 512
+_CONSTANT = 1e-9  # sd of draws in units of the range of both samples
 _DIAGNOSTICS = ("divergences", "max_rhat", "min_ess")
 
 
@@ -54,7 +55,7 @@ def compare(
     Raises
     ------
     DataError
-        Where the two have no variable in common.
+        Where the two have no variable in common, or less than two draws.
     """
     left, right = posterior_dataset(a, "a"), posterior_dataset(b, "b")
     names = names_of("var_names", var_names, "the name of a variable, a list of them")
@@ -108,6 +109,11 @@ def _elements(
     right = y.transpose(*sample, *dims).to_numpy()
     left = left.reshape(-1, *left.shape[2:])
     right = right.reshape(-1, *right.shape[2:])
+    if min(len(left), len(right)) < 2:
+        raise DataError(
+            f"{name!r} has one draw in one posterior: spreads are compared, for which it takes at "
+            "least two. Fit with a larger draws=."
+        )
     for index in np.ndindex(*left.shape[1:]):
         labels = [str(x[dim].to_numpy()[i]) for dim, i in zip(dims, index, strict=True)]
         label = f"{name}[{', '.join(labels)}]" if labels else name
@@ -122,17 +128,24 @@ def _elements(
 def _statistics(x: FloatArray, y: FloatArray) -> dict[str, Any]:
     mean_a, mean_b, sd_a, sd_b = x.mean(), y.mean(), x.std(ddof=1), y.std(ddof=1)
     width_a, width_b = (float(np.diff(np.quantile(z, [0.05, 0.95]))[0]) for z in (x, y))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return {
-            "mean_a": mean_a,
-            "mean_b": mean_b,
-            "sd_a": sd_a,
-            "sd_b": sd_b,
-            "shift": (mean_a - mean_b) / sd_b,
-            "sd_ratio": sd_a / sd_b,
-            "width_ratio": np.divide(width_a, width_b),
-            "overlap": overlap(x, y),
-        }
+    return {
+        "mean_a": mean_a,
+        "mean_b": mean_b,
+        "sd_a": sd_a,
+        "sd_b": sd_b,
+        "shift": _ratio(mean_a - mean_b, sd_b, 0.0),
+        "sd_ratio": _ratio(sd_a, sd_b, 1.0),
+        "width_ratio": _ratio(width_a, width_b, 1.0),
+        "overlap": overlap(x, y),
+    }
+
+
+def _ratio(above: float, below: float, alike: float) -> float:
+    """The ratio; ``alike`` of two zeros, which are those of constants."""
+    if above == below == 0:
+        return alike
+    with np.errstate(divide="ignore"):
+        return float(np.divide(above, below))
 
 
 def overlap(x: FloatArray, y: FloatArray) -> float:
@@ -144,15 +157,15 @@ def overlap(x: FloatArray, y: FloatArray) -> float:
     high = max(np.quantile(x, 0.999), np.quantile(y, 0.999))
     if not high > low:
         return 1.0
-    margin = 0.1 * (high - low)
+    x, y = (x - low) / (high - low), (y - low) / (high - low)
+    if x.std() < _CONSTANT or y.std() < _CONSTANT:
+        return float(np.isin(x, y).mean())
+    limits = (-0.1, 1.1)
     densities = []
     for sample in (x, y):
-        inside = sample[(sample >= low - margin) & (sample <= high + margin)]
+        inside = sample[(sample >= limits[0]) & (sample <= limits[1])]
         grid, density, _ = array_stats.kde(
-            inside,
-            grid_len=_GRID,
-            custom_lims=(low - margin, high + margin),
-            bound_correction=False,
+            inside, grid_len=_GRID, custom_lims=limits, bound_correction=False
         )
         densities.append(density / np.trapezoid(density, grid))
     return float(1 - 0.5 * np.trapezoid(np.abs(densities[0] - densities[1]), grid))

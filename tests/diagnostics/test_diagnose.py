@@ -73,6 +73,39 @@ def test_a_fit_that_missed_a_better_optimum_is_not_to_be_trusted(model, sound):
     assert "ELBO that is" in " ".join(found.reasons)
 
 
+@pytest.mark.parametrize(
+    ("figure", "value", "verdict"),
+    [
+        ("theta_error", 1.9, "do not trust"),
+        ("theta_error", np.nan, "do not trust"),
+        ("theta_disagreement", 0.5, "do not trust"),
+        ("theta_disagreement", np.inf, "do not trust"),
+        ("theta_drop", 6.0, "use with care"),
+        ("theta_drop", np.nan, "use with care"),
+        ("converged", 0, "do not trust"),
+    ],
+)
+def test_points_in_the_wrong_place_are_never_fine(model, sound, figure, value, verdict):
+    """Whatever the other checks say: a fit may look sound by all of them."""
+    bad = sound.copy(deep=True)
+    bad["fit"].attrs[figure] = value
+    found = vmrp.diagnose(model, bad, mcmc=False, loo=False, restarts=0, random_seed=1)
+    assert found.verdict == verdict
+    row = found.table.set_index("of").loc["fit" if figure == "converged" else figure]
+    assert row["verdict"] == verdict
+    assert "the points of the hyperparameters" in row["meaning"].lower()
+    assert row["meaning"] in found.reasons
+
+
+def test_the_limit_of_the_drop_grows_with_the_hyperparameters(model, sound):
+    """Draws of d coordinates lie d/2 nats below the mode on average."""
+    for size, verdict in ((1, "use with care"), (20, "fine")):
+        tree = sound.copy(deep=True)
+        tree["fit"].attrs |= {"theta_drop": 9.0, "theta_size": size}
+        found = vmrp.diagnose(model, tree, mcmc=False, loo=False, restarts=0, random_seed=1)
+        assert found.table.set_index("of").loc["theta_drop", "verdict"] == verdict
+
+
 def test_understated_sds_are_found(model):
     idata = model.fit(500, random_seed=1, factorization="strong")
     found = vmrp.diagnose(model, idata, random_seed=1, restarts=0)

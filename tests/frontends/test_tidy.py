@@ -132,6 +132,32 @@ def test_labels_are_stored_and_poststratified(kind, tmp_path):
         np.testing.assert_allclose(typed[name], as_text[name])
 
 
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_an_instant_in_two_time_zones_is_one_level(order):
+    """Its label is that of UTC, whichever row comes first; a single zone keeps its own."""
+    utc = pd.date_range(
+        "2020-10-24 23:30", periods=4, freq="30min", tz="UTC"
+    )  # the clock goes back
+    mixed = [*utc, *utc.tz_convert("Europe/Berlin"), *utc.tz_convert("Asia/Kolkata")]
+    column = pd.Series(mixed, dtype=object)[order]
+    found = tidy_column(column.rename("v"), "data")
+    assert list(found.cat.categories) == [f"2020-10-{t}:00+00:00" for t in (
+        "24 23:30", "25 00:00", "25 00:30", "25 01:00")]  # fmt: skip
+    assert (found.astype(str) == [str(v.tz_convert("UTC")) for v in column]).all()
+    berlin = tidy_column(pd.Series(utc.tz_convert("Europe/Berlin"), name="v"), "data")
+    assert berlin.nunique() == 4
+    assert berlin.iloc[3] == "2020-10-25 02:00:00+01:00"
+
+
+def test_new_rows_in_another_time_zone_are_never_other_levels_without_a_word():
+    data = _frame(TIMES.tz_localize("UTC"))
+    model = vmrp.Model("y ~ x + (1|v)", data)
+    idata = model.fit(5, random_seed=1, hyperparameters="mean_field")
+    new = data.assign(v=data["v"].dt.tz_convert("Asia/Kolkata"))
+    with pytest.raises(vmrp.DataError, match=r"never saw, of 'v'.*\+05:30"):
+        model.predict(idata, data=new)
+
+
 def test_walks_follow_the_calendar():
     model = vmrp.Model("y ~ rw(v)", _frame(TIMES))
     assert model.glmm.groups[0].report.labels[0] == "2019-05-05"

@@ -40,7 +40,20 @@ MODEL_OPTIONS: dict[str, tuple[Any, ...]] = {
     "link": ("logit", "probit", "cloglog", "log", "identity", "nosuch", 3),
 }
 
-GIBBS = {"inference_method": "gibbs", "draws": 10, "tune": 5, "chains": 1}
+SOUND_FIT: dict[str, tuple[Any, ...]] = {
+    "draws": (2, 50),
+    "solver": ("dense",),
+    "accelerate": ("squarem", "none"),
+    "expansion": ("mean", "none"),
+    "factorization": ("partial", "strong", "collapsed"),
+    "hyperparameters": ("integrated",),
+    "log_likelihood": (True,),
+    "progressbar": (False,),
+}
+
+_OF_GIBBS = ("bernoulli", "binomial", "gaussian", "negativebinomial", "t")
+
+GIBBS: dict[str, Any] = {"inference_method": "gibbs", "draws": 10, "tune": 5, "chains": 1}
 
 NEXT = ("summary", "fixef", "ranef", "varcorr", "icc", "predict", "response", "poststratify",
         "ppc_by_group", "compare", "pickle", "netcdf")  # fmt: skip
@@ -116,24 +129,32 @@ def _mutated(
     return frame
 
 
-def _some(rng: Rng, options: dict[str, tuple[Any, ...]], share: float) -> dict[str, Any]:
-    if rng.random() > share:
-        return {}
+def _one(rng: Rng, options: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
     name = str(rng.choice(list(options)))
     return {name: options[name][int(rng.integers(len(options[name])))]}
 
 
-def _columns(rng: Rng, share: float) -> tuple[tuple[str, str], ...]:
-    if rng.random() > share:
-        return ()
+def _odd_columns(rng: Rng) -> tuple[tuple[str, str], ...]:
     names = [*frames.NUMBERS, *frames.FACTORS, *frames.RESPONSES, "g2"]
     return tuple(
         (str(rng.choice(names)), str(rng.choice(frames.KINDS))) for _ in range(rng.integers(1, 3))
     )
 
 
-def _shapes(rng: Rng, share: float) -> tuple[str, ...]:
-    return (str(rng.choice(list(frames.SHAPES))),) if rng.random() < share else ()
+def _sound_columns(rng: Rng, terms: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Another kind of number or of factor, of columns of which the terms ask nothing besides."""
+    plain = "".join(term for term in terms if not {*"(:*"} & {*term} or term in formulas.PLAIN_BARS)
+    special = formulas.columns_of(
+        "".join(t for t in terms if t not in formulas.PLAIN_BARS and len(t) > 1)
+    )
+    own = formulas.columns_of(plain) - special
+    out = [
+        (name, str(rng.choice(frames.SOUND[role])))
+        for names, role in ((frames.NUMBERS, "numbers"), (frames.FACTORS, "factors"))
+        for name in names
+        if name in own and rng.random() < 0.4
+    ]
+    return tuple(out)
 
 
 def _arguments(rng: Rng, what: str) -> dict[str, Any]:
@@ -155,22 +176,51 @@ def _arguments(rng: Rng, what: str) -> dict[str, Any]:
         "ppc_by_group": {"by": ("x", "c", "nosuch", 3, None, ["g"], [1, 2])},
         "summary": {"ci_prob": (0.5, 0, 1, 2, "a", np.nan)},
     }
-    return _some(rng, own.get("predict" if what == "response" else what, {"nosuch": (1,)}), 0.4)
+    return _one(rng, own.get("predict" if what == "response" else what, {"nosuch": (1,)}))
+
+
+ASPECTS = (
+    "formula", "columns", "shapes", "priors", "model", "fit", "new", "new_shapes", "arguments",
+)  # fmt: skip
 
 
 def make(seed: int) -> Case:
-    """The input of a seed: sound in most parts, so that what is not sound is met deep inside."""
+    """The input of a seed: half are sound, the others odd in one or two aspects only.
+
+    What is odd is then met as deep inside as it can be.
+    """
     rng = np.random.default_rng([20261127, seed])
+    odd: set[str] = set()
+    if rng.random() < 0.5:
+        odd = {str(a) for a in rng.choice(ASPECTS, rng.integers(1, 3), replace=False)}
     family = str(rng.choice(list(formulas.RESPONSES)))
-    response, terms = formulas.formula(rng, family)
-    fit = {"hyperparameters": "mean_field"} | _some(rng, FIT_OPTIONS, 0.25)
-    if rng.random() < 0.1:
-        fit = GIBBS | _some(rng, {k: FIT_OPTIONS[k] for k in ("chains", "cores", "tune")}, 0.3)
+    make_formula = formulas.odd_formula if "formula" in odd else formulas.sound_formula
+    response, terms = make_formula(rng, family)
+    columns = _sound_columns(rng, terms)
+    shapes = (str(rng.choice(frames.SOUND_SHAPES)),) if rng.random() < 0.2 else ()
+    priors = formulas.sound_priors(rng, family, terms) if rng.random() < 0.3 else {}
+    fit: dict[str, Any] = _one(rng, SOUND_FIT) if rng.random() < 0.3 else {}
+    if rng.random() < 0.15 and (family in _OF_GIBBS or "fit" in odd):
+        fit = GIBBS
+        if "fit" in odd:
+            fit = GIBBS | _one(rng, {k: FIT_OPTIONS[k] for k in ("chains", "cores", "tune")})
+    else:
+        fit = {"hyperparameters": "mean_field"} | fit
+        if "fit" in odd:
+            fit = fit | _one(rng, FIT_OPTIONS)
     what = str(rng.choice(NEXT))
+    every = list(frames.SHAPES)
     return Case(
-        seed, response, terms, family, _columns(rng, 0.35), _shapes(rng, 0.1),
-        formulas.priors(rng), _some(rng, MODEL_OPTIONS, 0.25), fit, what, _columns(rng, 0.35),
-        _shapes(rng, 0.1), _arguments(rng, what),
+        seed, response, terms, family,
+        columns=_odd_columns(rng) if "columns" in odd else columns,
+        shapes=(str(rng.choice(every)),) if "shapes" in odd else shapes,
+        priors=formulas.odd_priors(rng) if "priors" in odd else priors,
+        model=_one(rng, MODEL_OPTIONS) if "model" in odd else {},
+        fit=fit,
+        next=what,
+        new=_odd_columns(rng) if "new" in odd else columns,
+        new_shapes=(str(rng.choice(every)),) if "new_shapes" in odd else (),
+        arguments=_arguments(rng, what) if "arguments" in odd else {},
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
-"""Formulas put together from terms, most of them sound."""
+"""Formulas put together from terms, and priors: sound and odd ones."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -92,21 +93,67 @@ PRIORS: tuple[tuple[str, Any], ...] = (
 )
 
 
-def formula(rng: Rng, family: str) -> tuple[str, tuple[str, ...]]:
-    """A response and up to four terms; one in five has something odd."""
-    odd = rng.random() < 0.2
+# those that any model takes, by the kind of key
+SOUND_PRIORS = {
+    "coefficients": ("Normal(0, 1)", "StudentT(3)", "Cauchy()", "Laplace(0, 1)", "Horseshoe()"),
+    "sds": (
+        "HalfNormal(1)", "Exponential(1)", "Uniform(1)", "Gamma(2, 1)", "InverseGamma(1, 1)",
+        "LogNormal(0, 1)", "HuangWand(2, 5)",
+    ),
+    "parameters": ("HalfNormal(1)", "Exponential(1)", "Gamma(2, 1)", "LogNormal(0, 1)"),
+}  # fmt: skip
+PARAMETERS = {
+    "gaussian": "sigma", "t": "sigma", "gamma": "alpha", "negativebinomial": "alpha",
+    "beta_binomial": "kappa",
+}  # fmt: skip
+_CLASHES = ("1", "0", "offset(np.log(w))", "(1|x)", "(1|g) + (1|g)", "s(x, by=h)", "rw(c)")
+PLAIN_BARS = ("(1|g)", "(1|h)", "(1|g:h)", "(x|g)", "(1 + x|g)", "(0 + x|g)", "(1 + x||g)")
+_ONE_EFFECT = ("(1|g)", "(1|h)", "(1|g:h)", "(0 + x|g)", "(1 + x||g)")
+_COLUMN = re.compile(r"\b[a-z]2?\b(?!\()")
+
+
+def columns_of(text: str) -> set[str]:
+    """Names of columns in a formula or a part of one."""
+    return set(_COLUMN.findall(text))
+
+
+def sound_formula(rng: Rng, family: str) -> tuple[str, tuple[str, ...]]:
+    """A response and up to three terms that can be fitted, the response in none of them."""
     response = RESPONSES[family]
-    if odd and rng.random() < 0.3:
+    used = columns_of(response)
+    fit = [t for t in TERMS if t not in _CLASHES and not columns_of(t) & used]
+    terms = [str(t) for t in rng.choice(fit, rng.integers(1, 4), replace=False)]
+    bars = [t for t in terms if "|" in t]
+    kept = [t for t in terms if t not in bars or t in bars[:1] or t in ("(1|h)", "(1|C(k))")]
+    return response, tuple(kept)
+
+
+def sound_priors(rng: Rng, family: str, terms: tuple[str, ...]) -> dict[str, str]:
+    """Priors of what the model has."""
+    kinds = {"Intercept": "coefficients"}
+    if any("|" not in term for term in terms if not term.startswith(("s(", "rw(", "offset("))):
+        kinds["common"] = "coefficients"
+    bars = [term for term in terms if "|" in term]
+    if bars and all(term in _ONE_EFFECT for term in bars):
+        kinds["group_specific"] = "sds"
+    if family in PARAMETERS:
+        kinds[PARAMETERS[family]] = "parameters"
+    keys = rng.choice(list(kinds), rng.integers(1, len(kinds) + 1), replace=False)
+    return {str(key): str(rng.choice(SOUND_PRIORS[kinds[str(key)]])) for key in keys}
+
+
+def odd_formula(rng: Rng, family: str) -> tuple[str, tuple[str, ...]]:
+    """Any terms, and an odd one or an odd response in most cases."""
+    response, terms = RESPONSES[family], [str(t) for t in rng.choice(TERMS, 2, replace=False)]
+    chance = rng.random()
+    if chance < 0.25:
         response = str(rng.choice(ODD_RESPONSES))
-    terms = [str(t) for t in rng.choice(TERMS, rng.integers(0, 4), replace=False)]
-    if odd:
-        terms.insert(int(rng.integers(0, len(terms) + 1)), str(rng.choice(ODD_TERMS)))
+    elif chance < 0.85:
+        terms.insert(int(rng.integers(0, 3)), str(rng.choice(ODD_TERMS)))
     return response, tuple(terms)
 
 
-def priors(rng: Rng) -> dict[str, str]:
-    """Keys and the texts of priors; empty in most cases."""
-    if rng.random() < 0.6:
-        return {}
+def odd_priors(rng: Rng) -> dict[str, str]:
+    """Any keys and texts of priors."""
     keys = rng.choice(PRIOR_KEYS, rng.integers(1, 3), replace=False)
     return {str(key): PRIORS[int(rng.integers(len(PRIORS)))][0] for key in keys}

@@ -79,6 +79,17 @@ KINDS = (
 )  # fmt: skip
 
 
+# values that a column of each role may well have
+SOUND = {
+    "numbers": ("float32", "float16", "far", "large", "small", "integers", "negative", "unique"),
+    "factors": (
+        "text", "empty text", "markup", "unicode", "boolean", "dates", "time zones", "periods",
+        "category", "ordered", "category of numbers", "unsigned", "arrow", "integers",
+    ),
+}  # fmt: skip
+SOUND_SHAPES = ("text index", "reversed", "repeated rows", "two indexes", "repeated index")
+
+
 def replaced(frame: pd.DataFrame, column: str, kind: str, seed: int) -> pd.DataFrame:
     """``frame`` with one column of other values."""
     values = _values(kind, np.random.default_rng(seed), len(frame))

@@ -44,8 +44,9 @@ def test_inputs_are_those_of_their_number():
     assert make(5) == make(5)
     assert make(5) != make(6)
     pd.testing.assert_frame_equal(make(7).frame(), make(7).frame())
-    kinds = {run(make(number)).kind for number in range(40)}
-    assert "result" in kinds  # some are sound
+    kinds = [run(make(number)).kind for number in range(40)]
+    assert kinds.count("result") >= 15  # about half are sound
+    assert kinds.count("error") >= 8
 
 
 @pytest.fixture(scope="module")

@@ -76,3 +76,36 @@ def test_diagnostics_of_the_fit_compared_with_are_in_the_attributes(slopes_model
     b.attrs |= {"divergences": 3, "max_rhat": 1.02, "min_ess": 240.0, "n_steps": 5}
     expected = {"divergences": 3, "max_rhat": 1.02, "min_ess": 240.0}
     assert vmrp.compare(a, b).attrs == expected
+
+
+def only(draws):
+    return xr.DataTree.from_dict({"posterior": xr.Dataset({"b": (("chain", "draw"), draws)})})
+
+
+@pytest.mark.parametrize("far", [1e9, 1e15])
+def test_draws_whose_spread_is_next_to_rounding(far):
+    """Their distance from zero, over which the grid of densities is laid, does not matter."""
+    rng = np.random.default_rng(2)
+    a, b = (only(far * (1 + 1e-15 * rng.normal(0, 30, (1, 400)))) for _ in range(2))
+    assert vmrp.compare(a, b)["overlap"].between(0.8, 1.0).all()
+
+
+def test_overlap_does_not_depend_on_where_zero_is_or_on_units():
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=500), rng.normal(0.5, 1, 500)
+    expected = overlap(x, y)
+    for scale, shift in ((1e-12, 0.0), (1e12, 0.0), (1.0, 1e6), (1e-200, 0.0), (1e200, 0.0)):
+        assert overlap(x * scale + shift, y * scale + shift) == pytest.approx(expected, rel=1e-6)
+
+
+def test_one_draw_has_no_spread_to_compare():
+    with pytest.raises(vmrp.DataError, match=r"one draw.*at least two"):
+        vmrp.compare(only(np.ones((1, 1))), only(np.ones((1, 5))))
+
+
+def test_constants_are_like_themselves_and_unlike_others():
+    same = vmrp.compare(only(np.full((1, 9), 3.0)), only(np.full((1, 9), 3.0))).loc["b"]
+    assert same[["shift", "sd_ratio", "width_ratio", "overlap"]].tolist() == [0.0, 1.0, 1.0, 1.0]
+    other = vmrp.compare(only(np.full((1, 9), 3.0)), only(np.full((1, 9), 4.0))).loc["b"]
+    assert other["shift"] == -np.inf
+    assert other["overlap"] == 0.0

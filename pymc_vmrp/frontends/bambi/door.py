@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.frontends.bambi.draws import free_variables
 from pymc_vmrp.frontends.bambi.encoder import bambi_encoder
-from pymc_vmrp.frontends.bambi.read import read_bambi, warn_of_summed_slopes
+from pymc_vmrp.frontends.bambi.read import read_bambi, warn_of_few_levels_of, warn_of_summed_slopes
 from pymc_vmrp.read_model import Door, ReadModel
 from pymc_vmrp.results.reports import GlmmReports
 
@@ -25,12 +25,16 @@ def bambi_door(model: Any) -> Door:
     """The door of a ``bambi.Model``, built or not."""
     return Door(
         KIND, partial(_read, model), partial(_sample_nuts, model), (_RESPONSE_PARAMS,),
-        partial(_finish, model),
+        partial(_warn, model), partial(_finish, model),
     )  # fmt: skip
 
 
-def _read(model: Any) -> ReadModel:
+def _warn(model: Any, read: ReadModel) -> None:
     warn_of_summed_slopes(model)
+    warn_of_few_levels_of(model)
+
+
+def _read(model: Any) -> ReadModel:
     spec = read_bambi(model)
     family = spec.glmm.family
     return ReadModel(

@@ -23,6 +23,7 @@ from pymc_vmrp.frontends.bambi_priors import coefficient_prior, effect_priors
 from pymc_vmrp.frontends.checks import check_weights
 from pymc_vmrp.frontends.coefficient_priors import GivenPrior, prior_arrays
 from pymc_vmrp.frontends.family_parameters import family_parameters, response_scale
+from pymc_vmrp.frontends.few_levels import warn_of_few_levels
 from pymc_vmrp.frontends.formula.response import check_values
 from pymc_vmrp.frontends.identify import (
     check_identified,
@@ -30,6 +31,7 @@ from pymc_vmrp.frontends.identify import (
     warn_of_single_answers,
 )
 from pymc_vmrp.frontends.pooling import cell_keys, check_offset, pool_rows
+from pymc_vmrp.frontends.unbounded import check_bounded
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import CodeArray, Codes, code_dtype, encode_column, occurring, ranks
 from pymc_vmrp.glmm.families import families
@@ -126,6 +128,7 @@ def read_bambi(model: Any) -> BambiSpec:
     with _naming_the_remedy():
         parameters = family_parameters(family, scale, priors, fixed=False)
     glmm = GLMM(family, response, common, groups, parameters)
+    check_bounded(glmm, rows, offset, cells)
     layout = _layout(model, component, glmm, terms, bars)
     _check_names(layout, (str(component.alias or component.name), name))
     return BambiSpec(glmm, observations, layout)
@@ -157,6 +160,22 @@ def warn_of_summed_slopes(model: Any) -> None:
             'set bambi.config["SPARSE_DOT"] = True before the model is built, or make the product '
             "a column of the data."
         )
+
+
+def warn_of_few_levels_of(model: Any) -> None:
+    """Warn of group-specific terms with few levels under Bambi's default priors."""
+
+    def example(name: str) -> str:
+        sd = 'bmb.Prior("HalfNormal", sigma=s)'
+        return f'priors={{{name!r}: bmb.Prior("Normal", mu=0, sigma={sd})}}'
+
+    levels = {
+        term.name: len(np.unique(term.group_index))
+        for component in model.conditional_parameters.values()
+        for term in component.group_specific_terms.values()
+        if term.prior.auto_scale
+    }
+    warn_of_few_levels(levels, example)
 
 
 @contextlib.contextmanager

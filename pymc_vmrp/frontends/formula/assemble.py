@@ -31,6 +31,7 @@ from pymc_vmrp.frontends.checks import (
 from pymc_vmrp.frontends.coefficient_priors import GivenPrior, prior_arrays
 from pymc_vmrp.frontends.expressions.names import Environment
 from pymc_vmrp.frontends.family_parameters import family_parameters, response_scale
+from pymc_vmrp.frontends.few_levels import warn_of_few_levels
 from pymc_vmrp.frontends.formula.calls import bind_names
 from pymc_vmrp.frontends.formula.centring import (
     ColumnParts,
@@ -46,7 +47,6 @@ from pymc_vmrp.frontends.formula.design import (
     response_columns,
 )
 from pymc_vmrp.frontends.formula.effects import Block
-from pymc_vmrp.frontends.formula.few_levels import warn_of_few_levels
 from pymc_vmrp.frontends.formula.parse import ParsedFormula
 from pymc_vmrp.frontends.formula.response import (
     KnownArgument,
@@ -62,6 +62,7 @@ from pymc_vmrp.frontends.identify import (
     warn_of_single_answers,
 )
 from pymc_vmrp.frontends.pooling import cell_keys, check_offset, pool_rows
+from pymc_vmrp.frontends.unbounded import check_bounded
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.priors.covariance import (
     CoefficientPrior,
@@ -134,7 +135,7 @@ def assemble(
     keys = cell_keys(family, response.y, response.trials)
     counted = Rows(response.y, response.trials, row_weights, None, response.sd)
     trials = counted.ones if response.trials is None else counted.weighted(response.trials)
-    check_total(trials, "The weights" if weights else "The trials")
+    check_total(trials, *_what_counts(parsed, weights))
     counts_differ = weights is not None or response.trials is not None
     learned = fit_encoder(
         parsed, frame, names, keys, family.absorbs_offset, trials if counts_differ else None
@@ -161,19 +162,13 @@ def assemble(
         _group_effects(block, codes, values, counts, checked, center_predictors, scale)
         for block, codes, values in zip(encoder.blocks, rows.codes, rows.values, strict=False)
     )
-    warn_of_few_levels(
-        [
-            block
-            for block in encoder.blocks
-            if not {*_prior_keys(block), "group_specific"} & {*checked}
-        ],
-        stacklevel=3,
-    )
+    _warn_of_few_levels(encoder.blocks, checked)
     groups += _smooth_groups(encoder, rows, checked, scale)
     if family.pools and family.response in ("binary", "proportion"):
         warn_of_single_answers(groups, counts)
     warn_of_far_zeros(groups, np.asarray(counts, dtype=float))
     glmm = GLMM(family, pooled, common, groups, parameters)
+    check_bounded(glmm, counted, learned.offset, cells)
     clash = repeated_name(glmm)
     if clash is not None:
         raise FormulaError(
@@ -224,6 +219,23 @@ def _group_effects(
     )
 
 
+def _warn_of_few_levels(blocks: Sequence[Block], priors: Mapping[str, Any]) -> None:
+    """Of terms under the default prior: who gave one has thought about it."""
+    named = {
+        f"{'+'.join(dict.fromkeys(e.expression for e in block.effects))}|{block.factor.name}": block
+        for block in blocks
+        if not {*_prior_keys(block), "group_specific"} & {*priors}
+    }
+
+    def example(name: str) -> str:
+        single = len(named[name].effects) == 1
+        prior = "vmrp.HalfNormal(s)" if single else "vmrp.LKJ(1, vmrp.HalfNormal(s))"
+        return f"priors={{{name!r}: {prior}}}"
+
+    levels = {name: len(block.factor.levels) for name, block in named.items()}
+    warn_of_few_levels(levels, example)
+
+
 def _check_scales(block: Block, scales: FloatArray) -> None:
     """Refuse predictors whose effects, or the squares of these, no number could hold."""
     extreme = ~((scales > 1 / _EXTREME) & (scales < _EXTREME))
@@ -263,6 +275,17 @@ def _smooth_groups(
             named, rows.codes[first:], rows.values[first:], strict=True
         )
     )
+
+
+def _what_counts(parsed: ParsedFormula, weights: str | None) -> tuple[str, str]:
+    """What amounts of data come from, and what to do where they are too large to be counted."""
+    if weights is not None:
+        remedy = f"scale {weights!r} to sum to the number of respondents"
+        return "The weights", f"{remedy}, or to the effective sample size"
+    if is_proportion(parsed.response):
+        named = str(proportion_arguments(parsed.response)[1])
+        return f"The trials {named!r} of {parsed.response.name!r}", "correct that column"
+    return "The rows", "take fewer"
 
 
 def _weight_columns(weights: str | None, frame: pd.DataFrame) -> list[str]:

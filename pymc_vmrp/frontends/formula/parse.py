@@ -85,6 +85,7 @@ def parse_formula(formula: str) -> ParsedFormula:
             f"The formula {formula!a} holds characters that no file can store (NUL, or half of "
             "a surrogate pair): rename the column."
         )
+    tree: Any = None
     try:
         tree = _parse(formula)
         if getattr(getattr(tree, "operator", None), "kind", None) != "TILDE":
@@ -97,6 +98,7 @@ def parse_formula(formula: str) -> ParsedFormula:
     except FormulaError:
         raise
     except Exception as error:  # formulae raises many types; the user needs one
+        _explain_numbers(getattr(tree, "right", None))
         raise FormulaError(
             f"The formula {formula!r} cannot be read ({_reason(error)}): {_EXAMPLE}."
         ) from error
@@ -268,6 +270,69 @@ def _check_powers(node: Any) -> None:
     for name in ("left", "right", "expression"):
         if getattr(node, name, None) is not None and type(node).__name__ != "Call":
             _check_powers(getattr(node, name))
+
+
+def _explain_numbers(node: Any) -> None:
+    """Raise FormulaError for a product of which an addend is a number, which nothing can read."""
+    operator = getattr(node, "operator", None)
+    if operator is not None and operator.kind in ("STAR_STAR", "STAR", "COLON"):
+        sides = [node.left] if operator.kind == "STAR_STAR" else [node.left, node.right]
+        if any(_has_intercept(side) for side in sides):
+            raise FormulaError(
+                f"In {_written(node)!r} a number stands among the terms of a product: the "
+                "intercept is a term of the whole formula, which has it unless it says 0 +. Leave "
+                f"the number out there{_without(node)}."
+                + (
+                    ""
+                    if operator.kind == "COLON"
+                    else f" For arithmetic write I({_written(node)})."
+                )
+            )
+    for name in ("left", "right", "expression"):
+        if getattr(node, name, None) is not None and type(node).__name__ != "Call":
+            _explain_numbers(getattr(node, name))
+
+
+def _has_intercept(node: Any) -> bool:
+    """Whether a number is one of the addends."""
+    node = _strip(node)
+    operator = getattr(node, "operator", None)
+    if operator is not None and operator.kind in ("PLUS", "MINUS"):
+        sides = (getattr(node, "left", None), node.right)
+        return any(_has_intercept(side) for side in sides if side is not None)
+    return type(node).__name__ == "Literal" and not isinstance(node.value, str)
+
+
+def _without(node: Any) -> str:
+    """A product without the numbers in it, as a hint; nothing where nothing is left."""
+    left, right = (_written(side, numbers=False) for side in (node.left, node.right))
+    if node.operator.kind == "STAR_STAR":
+        return f": {left}**{_written(node.right)}" if left.startswith("(") else f": {left}"
+    return f": {left}{node.operator.lexeme}{right}" if left and right else ""
+
+
+def _written(node: Any, numbers: bool = True) -> str:
+    """A node as text; without ``numbers``, what is left of sums."""
+    kind = type(node).__name__
+    if kind == "Grouping":
+        inner = _written(node.expression, numbers)
+        single = not numbers and len(_addends(node.expression)) - _n_numbers(node.expression) < 2
+        return inner if single else f"({inner})"
+    if kind == "Literal":
+        return str(node.lexeme or node.value) if numbers else ""
+    if kind == "QuotedName":
+        return str(node.expression.lexeme)
+    operator = getattr(node, "operator", None)
+    if operator is None:
+        return expression_name(resolve(node))
+    wide = f" {operator.lexeme} " if operator.kind in ("PLUS", "MINUS") else operator.lexeme
+    left = _written(node.left, numbers) if hasattr(node, "left") else ""
+    right = _written(node.right, numbers)
+    return wide.join(part for part in (left, right) if part) if left else right
+
+
+def _n_numbers(node: Any) -> int:
+    return sum(type(_strip(addend)).__name__ == "Literal" for _, addend in _addends(node))
 
 
 def _strip(node: Any) -> Any:

@@ -182,7 +182,7 @@ def check_values(name: str, y: FloatArray, kind: str) -> None:
             "'gamma'."
         )
     if kind == "count":
-        check_total(y, f"The counts of the response {name!r}")
+        check_total(y, f"The counts of the response {name!r}", "correct that column")
     if kind == "positive" and (y <= 0).any():
         raise DataError(
             f"The response {name!r} must be positive, but is not in {int((y <= 0).sum())} rows: "

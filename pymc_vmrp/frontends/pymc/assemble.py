@@ -19,6 +19,7 @@ from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import prior_of
 from pymc_vmrp.frontends.pymc.terms import CommonPart, ScaleBlock, Terms, VectorBlock
 from pymc_vmrp.frontends.pymc.view import Likelihood
+from pymc_vmrp.frontends.unbounded import check_bounded
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
 from pymc_vmrp.glmm.families.family import Rows
@@ -100,6 +101,7 @@ def assemble(parts: Parts, terms: Terms, likelihood: Likelihood) -> Assembled:
     check_identified(common, family, response.statistics)
     warn_of_far_zeros(tuple(groups), cells.counts().astype(float))
     glmm = GLMM(family, response, common, tuple(groups), likelihood.parameters)
+    check_bounded(glmm, rows, rows.offset if family.absorbs_offset else known, cells)
     every = partial(np.arange, len(rows.y))
     return Assembled(
         glmm, places, Observations(parts.observed.name, rows, kept, cells.index, every)

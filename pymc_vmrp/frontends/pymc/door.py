@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pymc_vmrp.frontends.few_levels import warn_of_few_levels
 from pymc_vmrp.frontends.pymc.recognise import Recognised, recognise_model
 from pymc_vmrp.frontends.pymc.reports import PymcReports
+from pymc_vmrp.frontends.pymc.wide_scales import levels_under_wide_priors
 from pymc_vmrp.read_model import Door, ReadModel
 
 if TYPE_CHECKING:
@@ -24,7 +26,14 @@ _BY_PYMC = "predict by pm.sample_posterior_predictive(idata)."
 
 def pymc_door(model: pm.Model) -> Door:
     """The door of a ``pm.Model``."""
-    return Door(KIND, partial(_read, model), partial(_sample_nuts, model))
+    return Door(KIND, partial(_read, model), partial(_sample_nuts, model), warn=_warn)
+
+
+def _warn(read: ReadModel) -> None:
+    assert isinstance(read.reports, PymcReports)
+    found = levels_under_wide_priors(read.reports.recognised)
+    levels = {name: n for name, (n, _) in found.items()}
+    warn_of_few_levels(levels, lambda name: f"pm.HalfNormal for {found[name][1]!r}")
 
 
 def _read(model: pm.Model) -> ReadModel:

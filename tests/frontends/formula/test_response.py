@@ -97,6 +97,7 @@ def test_constant_trials():
         ([1, 4], [3.5, 9], "fractional"),
         ([1, np.inf], [3, np.inf], "infinite"),
         ([0, 0], [0, 0], "no trial"),
+        ([1, 2], [1e300, 9], r"trials 'n' of .p\(s, n\). sum to 1e\+300.*correct"),
         (["1", "2"], [3, 9], "numbers"),
     ],
 )

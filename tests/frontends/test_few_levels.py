@@ -66,5 +66,5 @@ def test_it_points_at_the_users_line(data):
 def test_docs_have_the_section():
     from pathlib import Path
 
-    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
     assert re.search(r"^### Few levels$", page, re.M)
