@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pymc_vmrp.errors import DataError, VmrpError
+from pymc_vmrp.errors import VmrpError
 
 MOST = 1_000_000_000  # of a count: more steps or rows than that are a slip
 MOST_DRAWS = 10**15  # of draws, whose memory is looked at where they are made
@@ -104,16 +104,6 @@ def check_options(name: str, value: Any) -> None:
     """Raise VmrpError unless ``value`` maps names of options to their values."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise VmrpError(f"{name} must be a dict of options by name, not {_shown(value)}.")
-
-
-def check_model(call: str, model: object) -> None:
-    """Raise DataError unless ``model`` is a :class:`pymc_vmrp.Model`, as ``call`` needs."""
-    if not hasattr(model, "glmm"):
-        raise DataError(
-            f"{call}: the first argument must be a vmrp.Model, not a {qualified_name(model)}. "
-            "What vmrp.fit() returns for models of Bambi and PyMC goes with their own tools, such "
-            "as bambi_model.predict(idata)."
-        )
 
 
 def qualified_name(value: object) -> str:
