@@ -62,7 +62,7 @@ def rmse(seed: int, family: str, basis: str = "tp", k: int = 10) -> dict[str, fl
     mean = model.approximate(progressbar=False, hyperparameters="mean_field").mean()
     seconds = time.perf_counter() - started
     errors = [
-        float(np.std(smooth_design(model, term, data) @ mean - truth[:, i]))
+        float(np.std(smooth_design(model.read_model, term, data) @ mean - truth[:, i]))
         for i, term in enumerate(terms)
     ]
     return {**dict(zip(NAMES, errors, strict=True)), "seconds": seconds}

@@ -49,7 +49,7 @@ def door_of(model: Any, call: str) -> Door:
 
         return pymc_door(model)
     raise VmrpError(
-        f"{call} takes a pymc_vmrp.Model, a bambi.Model or a pm.Model as its first argument, not a "
+        f"{call} takes a pymc_vmrp.Model, a bambi.Model or a pm.Model, not a "
         f"{qualified_name(model)}."
     )
 

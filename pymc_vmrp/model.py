@@ -394,7 +394,12 @@ class Model:
     def prior_predictive(
         self, draws: int = 500, random_seed: int | np.random.Generator | None = None
     ) -> xr.DataTree:
-        """Draws from the prior; see :func:`pymc_vmrp.prior_predictive`."""
+        """Draws from the prior; see :func:`pymc_vmrp.prior_predictive`.
+
+        Examples
+        --------
+        >>> prior = model.prior_predictive(random_seed=1)
+        """
         from pymc_vmrp.prediction.prior import prior_predictive
 
         return prior_predictive(self.read_model, draws, random_seed)

@@ -211,7 +211,7 @@ def test_arguments_are_checked_before_the_work(exact_model):
     frame = pd.DataFrame({"y": [0, 1, 1, 0], "g": list("aabb")})
     with pytest.raises(vmrp.VmrpError, match="method='sbd'"):
         vmrp.calibrate(exact_model, method="sbd")
-    with pytest.raises(vmrp.VmrpError, match="fit_options has 'bounds'"):
+    with pytest.raises(vmrp.VmrpError, match="no argument 'bounds'"):
         vmrp.calibrate(exact_model, fit_options={"bounds": "quadrature"})
     with pytest.raises(vmrp.VmrpError, match="bound='exact' is not known"):
         vmrp.calibrate(exact_model, fit_options={"bound": "exact"})

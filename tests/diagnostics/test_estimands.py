@@ -19,7 +19,7 @@ def fitted():
 
 
 def _values(model, idata, chosen=None):
-    return Estimands(model.glmm, model.observations, chosen)(read_draws(model.glmm, idata))
+    return Estimands(model.read_model, chosen)(read_draws(model.glmm, idata))
 
 
 def test_group_means_are_means_of_predictions(fitted):

@@ -122,7 +122,8 @@ def test_a_prior_that_starts_above_zero(survey, smallest):
 
     model = vmrp.Model("y ~ x + (1|state)", survey)
     group = replace(model.glmm.groups[0], prior=ScaleDensity("cut", cut, smallest=smallest))
-    model.glmm = replace(model.glmm, groups=(group,))
+    glmm = replace(model.glmm, groups=(group,))
+    model.read_model = replace(model.read_model, glmm=glmm)
     assert_like_brute_force(model, [smallest * np.exp(0.0125 * (np.arange(320) + 0.5))])
 
 

@@ -19,10 +19,15 @@ def cavi(slopes_model):
     return slopes_model.fit(300, random_seed=1)
 
 
+@pytest.fixture(scope="module")
+def draws(slopes_model, cavi):
+    return slopes_model.read_model.reports.draws(cavi).flat()
+
+
 @pytest.mark.parametrize("kind", ["tree", "mean_field", "integrated"])
-def test_any_fit_gives_starts_where_the_density_is_not_small(slopes_model, cavi, kind):
+def test_any_fit_gives_starts_where_the_density_is_not_small(slopes_model, draws, kind):
     hyperparameters = {"hyperparameters": kind} if kind != "tree" else {}
-    fit = cavi if kind == "tree" else slopes_model.approximate(**hyperparameters)
+    fit = draws if kind == "tree" else slopes_model.approximate(**hyperparameters)
     start = warm_start(slopes_model.glmm, fit, whiten=True, random_seed=2)
     starts = start.of_chains(3, random_seed=2)
     assert len({float(s["1|age_sigma"]) for s in starts}) == 3
@@ -32,8 +37,8 @@ def test_any_fit_gives_starts_where_the_density_is_not_small(slopes_model, cavi,
     assert set(starts[0]) == {variable.name for variable in start.model.free_RVs}
 
 
-def test_starts_are_repeatable_for_a_seed(slopes_model, cavi):
-    one, two = (warm_start(slopes_model.glmm, cavi, True, 5).of_chains(2, 5) for _ in range(2))
+def test_starts_are_repeatable_for_a_seed(slopes_model, draws):
+    one, two = (warm_start(slopes_model.glmm, draws, True, 5).of_chains(2, 5) for _ in range(2))
     for a, b in zip(one, two, strict=True):
         for name in a:
             np.testing.assert_array_equal(a[name], b[name])
@@ -55,8 +60,8 @@ def test_whitening_is_for_models_of_moderate_size():
         ({"nuts_sampler": "numpyro"}, "needs jax"),
     ],
 )
-def test_what_does_not_go_together_with_a_warm_start(slopes_model, cavi, arguments, match):
-    start = warm_start(slopes_model.glmm, cavi, whiten=True, random_seed=1)
+def test_what_does_not_go_together_with_a_warm_start(slopes_model, draws, arguments, match):
+    start = warm_start(slopes_model.glmm, draws, whiten=True, random_seed=1)
     with pytest.raises(vmrp.VmrpError, match=match):
         sampler_options(start, 2, 2, 1, arguments)
 
@@ -112,8 +117,8 @@ def test_other_ways_to_use_a_fit(slopes_model, cavi, arguments):
 
 
 @pytest.mark.slow
-def test_pymcs_sampler_gets_the_variances_of_q(slopes_model, cavi):
-    start = warm_start(slopes_model.glmm, cavi, whiten=False, random_seed=1)
+def test_pymcs_sampler_gets_the_variances_of_q(slopes_model, draws):
+    start = warm_start(slopes_model.glmm, draws, whiten=False, random_seed=1)
     options = sampler_options(start, 2, 2, 1, {"nuts_sampler": "pymc", "target_accept": 0.9})
     assert options["step"].target_accept == 0.9
     variances = options["step"].potential._var

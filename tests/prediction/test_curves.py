@@ -65,6 +65,8 @@ def test_a_walk_is_what_results_report(fitted):
 
 def test_the_design_holds_the_terms_coefficients_alone(fitted):
     model, _, data = fitted
-    used = np.array([np.abs(smooth_design(model, term, data)).sum(0) > 0 for term in TERMS])
+    used = np.array(
+        [np.abs(smooth_design(model.read_model, term, data)).sum(0) > 0 for term in TERMS]
+    )
     assert (used.sum(0) <= 1).all()
     assert used.sum() == model.glmm.n_coefficients - 2

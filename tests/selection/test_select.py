@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.model import Model
+from pymc_vmrp.inference.fit import fit_model
+from pymc_vmrp.selection import select as module
 from pymc_vmrp.selection.result import Scored, rank
 from pymc_vmrp.selection.training import training
 
@@ -249,7 +250,7 @@ def test_arguments(models, frame):
         vmrp.select({})
     with pytest.raises(vmrp.VmrpError, match="same formula"):
         vmrp.select([models["main"], models["main"]])
-    with pytest.raises(vmrp.VmrpError, match="must map names to Models"):
+    with pytest.raises(vmrp.VmrpError, match=r"select.* takes a pymc_vmrp\.Model"):
         vmrp.select(["y ~ x"])
     flat = vmrp.Model("y ~ z + (1|a)", frame, priors={"z": "flat"})
     table = vmrp.select({"flat": flat}, "elbo", progressbar=False).table
@@ -257,54 +258,48 @@ def test_arguments(models, frame):
 
 
 def test_ctrl_c_keeps_the_models_that_are_complete(models, monkeypatch):
-    fit = Model.fit
-
-    def interrupted(self, *args, **kwargs):
-        if self is models["interaction"]:
+    def interrupted(model, *args):
+        if model is models["interaction"].read_model:
             raise KeyboardInterrupt
-        return fit(self, *args, **kwargs)
+        return fit_model(model, *args)
 
-    monkeypatch.setattr(Model, "fit", interrupted)
+    monkeypatch.setattr(module, "fit_model", interrupted)
     with pytest.warns(vmrp.ConvergenceWarning, match="only 'main' of 3 models"):
         result = vmrp.select(models, "elbo", refit="nuts", progressbar=False)
     assert list(result.fits) == ["main"]
     assert result.refit is None
 
 
-def test_the_best_is_refitted(models, monkeypatch):
-    fit = Model.fit
-    asked = {}
+def _asked(monkeypatch):
+    """What NUTS is asked for, which is not run."""
+    asked = []
 
-    def noted(self, *args, inference_method="cavi", **kwargs):
-        if inference_method == "nuts":
-            asked.update(kwargs, model=self)
+    def noted(model, method, draws, random_seed, options):
+        if method == "nuts":
+            asked.append((model, draws, random_seed, options))
             return "refitted"
-        return fit(self, *args, **kwargs)
+        return fit_model(model, method, draws, random_seed, options)
 
-    monkeypatch.setattr(Model, "fit", noted)
+    monkeypatch.setattr(module, "fit_model", noted)
+    return asked
+
+
+def test_the_best_is_refitted(models, monkeypatch):
+    asked = _asked(monkeypatch)
     result = vmrp.select(
         models, "elbo", refit="nuts", refit_options={"draws": 50}, random_seed=3, progressbar=False
     )
     assert result.refit == "refitted"
-    best = {"model": models["interaction"], "warm_start": result.fits["interaction"]}
-    assert asked == {**best, "draws": 50, "random_seed": 3}
+    start = {"warm_start": result.fits["interaction"]}
+    assert asked == [(models["interaction"].read_model, 50, 3, start)]
     assert "best 'interaction'" in repr(result)
 
 
 @pytest.mark.parametrize("start", [{"warm_start": None}, {"initvals": {}}])
 def test_a_start_of_ones_own_is_kept(models, monkeypatch, start):
-    fit = Model.fit
-    asked = {}
-
-    def noted(self, *args, inference_method="cavi", **kwargs):
-        if inference_method == "nuts":
-            asked.update(kwargs)
-            return "refitted"
-        return fit(self, *args, **kwargs)
-
-    monkeypatch.setattr(Model, "fit", noted)
+    asked = _asked(monkeypatch)
     vmrp.select(models, "elbo", refit="nuts", refit_options=start, progressbar=False)
-    assert asked == {"random_seed": None, **start}
+    assert [options for *_, options in asked] == [start]
 
 
 @pytest.mark.slow

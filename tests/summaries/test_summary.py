@@ -123,7 +123,7 @@ def test_models_without_groups(survey):
 def test_bad_probabilities(model, idata, ci_prob):
     with pytest.raises(vmrp.VmrpError, match="ci_prob"):
         model.summary(idata, ci_prob)
-    with pytest.raises(vmrp.VmrpError, match=r"first argument, not a xarray\.DataTree"):
+    with pytest.raises(vmrp.VmrpError, match=r"pm\.Model, not a xarray\.DataTree"):
         vmrp.fixef(idata, model)
 
 

@@ -61,7 +61,7 @@ def test_horseshoe_density_is_the_integral_over_its_global_scale(beta):
 
 
 def test_horseshoe_density_of_draws_is_that_of_each(monkeypatch):
-    from pymc_vmrp.glmm.priors.covariance import horseshoe
+    from pymc_vmrp.glmm.priors import horseshoe
 
     squares = np.random.default_rng(0).normal(size=(2, 5, 3)) ** 2
     prior = vmrp.Horseshoe()
