@@ -218,7 +218,7 @@ def test_arguments_are_checked_before_the_work(exact_model):
     options = {"bound": "polya-gamma", "hyperparameters": "integrated"}
     with pytest.raises(vmrp.VmrpError, match="needs bound='quadrature'"):
         vmrp.calibrate(vmrp.Model("y ~ (1|g)", frame), fit_options=options)
-    with pytest.raises(vmrp.VmrpError, match="leave it out where fit="):
+    with pytest.raises(vmrp.VmrpError, match="leave them out with fit="):
         vmrp.calibrate(exact_model, fit=independent, fit_options={})
     with pytest.raises(vmrp.PriorError, match="'Intercept' is improper"):
         vmrp.calibrate(vmrp.Model("y ~ (1|g)", frame, priors={"Intercept": "flat"}))

@@ -20,6 +20,7 @@ EXAMPLES = {
     "Model.prior_predictive": vmrp.Model.prior_predictive,
     "calibrate": vmrp.calibrate,
     "fit": vmrp.fit,
+    "prior_predictive": vmrp.prior_predictive,
     "select": vmrp.select,
 }
 
