@@ -86,6 +86,7 @@ def _draws(tree, name):
     return values.to_numpy().reshape(2000, -1)
 
 
+@pytest.mark.slow
 def test_summaries_are_alike(door, reference):
     _, model, idata = door
     for function in (vmrp.summary, vmrp.fixef, vmrp.ranef, vmrp.varcorr, vmrp.icc):
@@ -133,6 +134,7 @@ def test_estimates_are_alike(door, reference):
         vmrp.poststratify(model, idata, CELLS.assign(x="one"), by="g")
 
 
+@pytest.mark.slow
 def test_judgements(door):
     _, model, idata = door
     found = vmrp.diagnose(model, idata, random_seed=1)
@@ -167,6 +169,7 @@ def test_what_lacks_a_smooth_says_so(door):
         vmrp.smooth_effects(model, idata, "s(x)", DATA)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", vmrp.METHODS)
 def test_every_method_fits_what_was_read(door, method):
     """Of Bambi models and pm.Models also: by the GLMM that was read of them."""

@@ -113,6 +113,7 @@ def test_vsbc_asks_for_the_middle_alone(exact_model):
     assert "chi2" not in moved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "link"), CASES)
 def test_every_family(family, link):
     simulated = simulate(family, link, 60, 1, continuous=False)

@@ -132,6 +132,7 @@ def test_recentring_moves_a_shifted_mean_into_the_intercept(survey):
     np.testing.assert_allclose(recentre(glmm, shifted, state.factors)[0], plain, rtol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", sorted(BOUNDS))
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_every_accelerator_and_expansion_reaches_the_same_fixed_point(bound, seed):

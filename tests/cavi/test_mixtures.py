@@ -27,6 +27,7 @@ PRIORS = [
 seeds = st.integers(0, 10**6)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_plain_sweeps_never_lower_the_elbo(seed):
@@ -40,6 +41,7 @@ def test_plain_sweeps_never_lower_the_elbo(seed):
     assert np.diff(trace).min() >= -1e-11 * abs(trace[-1])
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(seeds, st.sampled_from(sorted(BOUNDS)))
 def test_accelerated_sweeps_reach_what_plain_ones_reach(seed, bound):
@@ -51,6 +53,7 @@ def test_accelerated_sweeps_reach_what_plain_ones_reach(seed, bound):
     assert fast.state.elbo >= plain.state.elbo - 1e-6
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(seeds, st.sampled_from(["translation", "mean", "none"]))
 def test_both_solvers_agree(seed, expansion):

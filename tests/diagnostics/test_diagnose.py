@@ -23,6 +23,7 @@ def sound(model):
     return model.fit(500, random_seed=1, **SOUND)
 
 
+@pytest.mark.slow
 def test_a_sound_fit_is_fine(model, sound):
     found = vmrp.diagnose(model, sound, random_seed=1)
     assert found.verdict == "fine"
@@ -35,6 +36,7 @@ def test_a_sound_fit_is_fine(model, sound):
     assert "state=S01" in found.estimands.index
 
 
+@pytest.mark.slow
 def test_what_a_verdict_rests_on_is_shown(model, sound):
     """Both ends of a limit, and the Monte Carlo error that is granted before it is applied."""
     found = vmrp.diagnose(model, sound, random_seed=1, restarts=0)
@@ -52,6 +54,7 @@ def test_what_a_verdict_rests_on_is_shown(model, sound):
     assert " ± " in repr(found)
 
 
+@pytest.mark.slow
 def test_it_is_repeatable(model, sound):
     a, b = (vmrp.diagnose(model, sound, random_seed=5, restarts=0) for _ in range(2))
     pd.testing.assert_frame_equal(a.table, b.table)
@@ -106,6 +109,7 @@ def test_the_limit_of_the_drop_grows_with_the_hyperparameters(model, sound):
         assert found.table.set_index("of").loc["theta_drop", "verdict"] == verdict
 
 
+@pytest.mark.slow
 def test_understated_sds_are_found(model):
     idata = model.fit(500, random_seed=1, factorization="strong")
     found = vmrp.diagnose(model, idata, random_seed=1, restarts=0)
@@ -113,6 +117,7 @@ def test_understated_sds_are_found(model):
     assert found.estimands.loc["Intercept", "sd_ratio"] < 0.7
 
 
+@pytest.mark.slow
 def test_hyperparameters_alone_call_for_care():
     """Mean field understates the σ's of a survey, and state estimates are right all the same."""
     simulation = vmrp.simulate(3000, random_seed=2)
@@ -129,6 +134,7 @@ def test_hyperparameters_alone_call_for_care():
     assert of["short MCMC: sd ratio", "hyperparameters"] != "fine"
 
 
+@pytest.mark.slow
 def test_a_wrong_family_is_found():
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"y": rng.standard_t(2, 400), "g": list("abcdefgh") * 50})

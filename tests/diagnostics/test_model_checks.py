@@ -68,6 +68,7 @@ def plates(random_seed, rows=21):
     )
 
 
+@pytest.mark.slow
 def test_one_effect_per_row_is_no_fault_of_the_fit():
     model = vmrp.Model("p(r, n) ~ 1 + (1|plate)", plates(1), family="binomial")
     found = vmrp.diagnose(model, model.fit(1000, random_seed=1), random_seed=1)

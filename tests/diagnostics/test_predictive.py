@@ -86,6 +86,7 @@ def test_a_sample_of_many_rows(monkeypatch):
     assert table.loc["tails of responses", "z"] > 3
 
 
+@pytest.mark.slow
 def test_p_values_of_the_right_model_are_not_small():
     """Posterior predictive p-values are conservative: few are below 0.05."""
     small = 0

@@ -68,6 +68,7 @@ def _page(path: Path):
     return pytest.param(path, id=name, marks=[pytest.mark.slow] if path.name in SLOW else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [_page(path) for path in PAGES])
 def test_every_block_runs(path, tmp_path, monkeypatch):
     import matplotlib

@@ -125,6 +125,7 @@ def test_each_effect_has_its_own_prior():
         effect_priors(Prior("Laplace", {"mu": 0.0, "b": inner}), "c|g", 2)
 
 
+@pytest.mark.slow
 def test_bambi_is_not_imported_for_it():
     code = """
 import sys, types, pandas as pd, pymc_vmrp as vmrp

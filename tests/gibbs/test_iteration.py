@@ -146,6 +146,7 @@ def test_auxiliary_variables_make_the_likelihood_quadratic(name):
     assert (np.abs(slopes.mean(0) - expected) < 4.5 * error + 1e-9).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_joint_distribution(name):
     glmm, respond = build(name)

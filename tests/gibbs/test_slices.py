@@ -11,6 +11,7 @@ from scipy import stats
 from pymc_vmrp.gibbs.slices import slice_sample
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [0.02, 1.0, 300.0])
 @pytest.mark.parametrize(
     ("distribution", "start"),

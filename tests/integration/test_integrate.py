@@ -93,6 +93,7 @@ def test_one_sigma_near_zero():
     assert_like_brute_force(model, [np.geomspace(0.003, 60, 400)])
 
 
+@pytest.mark.slow
 def test_two_sigmas_of_a_logistic_model(survey):
     model = vmrp.Model(
         "y ~ x + (1|state) + (1|age)", survey, priors={"group_specific": vmrp.HalfNormal(1)}

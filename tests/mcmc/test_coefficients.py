@@ -35,6 +35,7 @@ def comparison(frame, priors):
     return vmrp.compare(cavi, nuts, var_names=NAMES)
 
 
+@pytest.mark.slow
 def test_heavy_tails_and_the_lasso_agree_with_nuts(sparse):
     laplace, student, cauchy = vmrp.Laplace(0, 0.3), vmrp.StudentT(4, 0, 1), vmrp.Cauchy(0, 0.5)
     kinds = [student, cauchy, laplace, laplace, student, cauchy, laplace, cauchy]
@@ -44,6 +45,7 @@ def test_heavy_tails_and_the_lasso_agree_with_nuts(sparse):
     assert table["sd_ratio"].mean() == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_horseshoe_agrees_in_the_means_and_understates_the_sds(sparse):
     """q(β)q(λ, τ) cannot hold that a coefficient is either near zero or not."""
     table = comparison(sparse, {"common": vmrp.Horseshoe()})

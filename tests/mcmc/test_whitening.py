@@ -120,6 +120,7 @@ def check_against_dense_algebra(evaluate, seed):
         assert by_entries @ direction == pytest.approx(change / (2 * step), rel=1e-4, abs=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(seeds)
 def test_coefficients_jacobian_and_gradients_of_the_kernels(seed):

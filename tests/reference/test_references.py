@@ -51,6 +51,7 @@ def test_nuts_reference_coding(shared):
     assert frame["region"].cat.categories[0] == "Northeast"
 
 
+@pytest.mark.slow
 def test_forms_of_q_against_nuts(shared):
     table = factorization.against_nuts(shared, draws=4000)
     table = table[table["bound"] == "quadrature"].set_index(["factorization", "mavb"])
@@ -81,6 +82,7 @@ def test_integrated_hyperparameters_agree_with_nuts(shared):
     assert field["min_sd_ratio"] < 0.75
 
 
+@pytest.mark.slow
 def test_no_sd_is_much_too_large_when_hyperparameters_are_integrated(shared):
     """Those of eth against Gibbs: its σ has a heavy tail that the 10,000 NUTS draws have missed."""
     case = next(c for c in accuracy.nuts_cases(shared) if c.name == "simulated 5,000")
@@ -103,6 +105,7 @@ def test_integrated_hyperparameters_agree_with_mcmc_of_small_models(shared):
     assert table.loc[("eight schools", "mean_field"), "max_abs_shift"] <= 0.1
 
 
+@pytest.mark.slow
 def test_integrated_hyperparameters_keep_the_state_sds_of_hmc(shared):
     table = hyperparameters.ghitza_gelman(shared).set_index(["model", "hyperparameters"])
     for model in (1, 4):

@@ -128,6 +128,7 @@ def test_read_draws_round_trips_categorical_slopes(survey):
     assert tree["posterior"]["age|educ"].shape[2:] == (3, 2)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from(["x", "educ", "age"]), st.integers(1, 4))
 def test_any_model_survives_being_saved(survey, tmp_path_factory, seed, slope, draws):

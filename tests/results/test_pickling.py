@@ -65,6 +65,7 @@ def test_models_fit_and_predict_alike(model, survey, way):
     model.predict(moved, data=survey.iloc[:3])
 
 
+@pytest.mark.slow
 def test_processes_of_joblib_take_models_and_send_results(model):
     joblib = pytest.importorskip("joblib")
     run = joblib.delayed(model.approximate)

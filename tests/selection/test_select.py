@@ -257,6 +257,7 @@ def test_arguments(models, frame):
     assert "no evidence under the flat prior of z" in table.loc["flat", "warning"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_models_that_are_complete(models, monkeypatch):
     def interrupted(model, *args):
         if model is models["interaction"].read_model:
@@ -284,6 +285,7 @@ def _asked(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_the_best_is_refitted(models, monkeypatch):
     asked = _asked(monkeypatch)
     result = vmrp.select(
@@ -295,6 +297,7 @@ def test_the_best_is_refitted(models, monkeypatch):
     assert "best 'interaction'" in repr(result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [{"warm_start": None}, {"initvals": {}}])
 def test_a_start_of_ones_own_is_kept(models, monkeypatch, start):
     asked = _asked(monkeypatch)

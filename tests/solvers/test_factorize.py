@@ -187,6 +187,7 @@ def test_samples_have_the_moments_of_q(factorization, kept):
     assert np.abs(scaled).max() < 7.5 / np.sqrt(len(draws))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", sorted(BOUNDS))
 @pytest.mark.parametrize(("factorization", "kept"), CHOICES)
 def test_every_accelerator_and_expansion_reaches_the_same_fixed_point(bound, factorization, kept):
@@ -207,6 +208,7 @@ def test_every_accelerator_and_expansion_reaches_the_same_fixed_point(bound, fac
         np.testing.assert_allclose(fit.state.gaussian.mean, fits[0].state.gaussian.mean, atol=2e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(CHOICES))
 def test_plain_sweeps_never_lower_the_elbo(seed, choice):
@@ -218,6 +220,7 @@ def test_plain_sweeps_never_lower_the_elbo(seed, choice):
     assert np.diff(fit.elbo).min(initial=0) >= -1e-9 * (1 + abs(fit.elbo[-1]))
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(sorted(BOUNDS)))
 def test_the_finer_the_factorization_the_lower_the_elbo(seed, bound):

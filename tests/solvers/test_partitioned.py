@@ -66,6 +66,7 @@ def test_every_partition_gives_what_the_dense_solver_gives(seed):
             np.testing.assert_allclose(ours, theirs, **TIGHT)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(["quadrature", "polya-gamma"]))
 def test_a_whole_fit_does_not_depend_on_the_solver(seed, bound):

@@ -122,6 +122,7 @@ def random_survey(seed):
     return frame, "x + h + (1 + x|g) + (1|g:h)"
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_rows_and_cells_are_the_same_model(seed):

@@ -46,6 +46,7 @@ def test_zero_truncated_counts():
     assert_posterior(model, ["a"], *moments(log_density, np.linspace(-0.6, 1.4, 801)))
 
 
+@pytest.mark.slow
 def test_zero_inflated_counts():
     y = RNG.poisson(2.5, 70) * (RNG.random(70) < 0.7)
     with pm.Model() as model:
@@ -62,6 +63,7 @@ def test_zero_inflated_counts():
     assert_posterior(model, ["a", "psi"], *moments(log_density, *grids))
 
 
+@pytest.mark.slow
 def test_one_sided_truncation_without_automatic_derivatives():
     y = stats.truncnorm(-0.4, np.inf, loc=0.6, scale=1.5).rvs(60, random_state=3)
     with pm.Model() as model:
@@ -75,6 +77,7 @@ def test_one_sided_truncation_without_automatic_derivatives():
     assert_posterior(model, ["mu"], *moments(log_density, np.linspace(-4, 3, 1401)))
 
 
+@pytest.mark.slow
 def test_a_lapse_rate():
     """The share of random answers; of enough answers that the slope's posterior is normal."""
     x = RNG.normal(size=800)

@@ -196,6 +196,7 @@ RESPONSES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(
     st.sampled_from(list(RESPONSES)),

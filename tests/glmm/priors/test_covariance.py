@@ -44,6 +44,7 @@ def test_huang_wand_with_one_effect_is_half_t():
     )
 
 
+@pytest.mark.slow
 def test_huang_wand_marginal_integrates_the_auxiliaries():
     prior = vmrp.HuangWand(2.0, [1.5, 4.0])
     sigma = np.array([[0.8, 0.3], [0.3, 1.7]])

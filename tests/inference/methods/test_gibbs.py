@@ -127,6 +127,7 @@ def test_interruption_warns(slopes_model, monkeypatch):
     assert 10 < tree["posterior"].sizes["draw"] < 50_000
 
 
+@pytest.mark.slow
 def test_a_gibbs_fit_never_imports_pymc():
     from tests.test_package import loaded_after
 
