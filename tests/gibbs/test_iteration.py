@@ -164,7 +164,8 @@ def test_a_chain_that_cannot_be_solved_says_where_it_got_to():
     """σ of t at rounding, with every row fitted exactly by its own effect."""
     rng = np.random.default_rng(0)
     data = pd.DataFrame({"y": rng.normal(size=40), "w": 50, "g": np.arange(40).astype(str)})
-    model = vmrp.Model("y ~ 1 + (1|g)", data, family="t", weights="w")
+    priors = {"sigma": vmrp.InverseGamma(2, 1)}  # under which σ has a posterior
+    model = vmrp.Model("y ~ 1 + (1|g)", data, family="t", weights="w", priors=priors)
     setup = set_up(model.glmm)
     coefficients = np.concatenate([[0.0], data["y"].to_numpy()])
     state = setup.state(coefficients, (np.eye(1),), np.array([1e-160, 0.1]))
