@@ -90,3 +90,27 @@ def test_every_block_runs(path, tmp_path, monkeypatch):
 def test_every_block_says_what_it_is(path):
     languages = {match.group(1) for match in FENCE.finditer(path.read_text())}
     assert languages <= {"python", "bash"} | NOT_RUN
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_that_are_named_exist(path):
+    named = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)(?:::(test_\w+))?", path.read_text())
+    for name, test in named:
+        found = [base / name for base in (ROOT, ROOT / "pymc_vmrp") if (base / name).is_file()]
+        assert found, name
+        assert f"def {test}" in found[0].read_text(), test
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", path.read_text()):
+        name, _, anchor = target.partition("#")
+        page = (path.parent / name).resolve() if name else path
+        assert page.exists(), target
+        headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in map(_anchor, headings), target
+
+
+def _anchor(heading: str) -> str:
+    """As GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
