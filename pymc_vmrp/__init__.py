@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pymc_vmrp.simulation import Simulation, simulate
     from pymc_vmrp.summaries.checks import ppc_by_group
     from pymc_vmrp.summaries.compare import compare
-    from pymc_vmrp.summaries.summary import fixef, icc, ranef, summary, varcorr
+    from pymc_vmrp.summaries.summary import coef, fixef, icc, ranef, summary, varcorr
 
 __all__ = [
     "LKJ",
@@ -88,6 +88,7 @@ __all__ = [
     "Uniform",
     "VmrpError",
     "calibrate",
+    "coef",
     "compare",
     "diagnose",
     "fit",
@@ -116,6 +117,7 @@ _LAZY = {
     "Selection": "pymc_vmrp.selection.result",
     "Simulation": "pymc_vmrp.simulation",
     "calibrate": "pymc_vmrp.calibration.calibrate",
+    "coef": "pymc_vmrp.summaries.summary",
     "compare": "pymc_vmrp.summaries.compare",
     "diagnose": "pymc_vmrp.diagnostics.diagnose",
     "fit": "pymc_vmrp.fitting",

@@ -162,6 +162,7 @@ def calls(model, idata, posterior, survey):
         ),
         "fixef": (vmrp.fixef, summaries),
         "ranef": (vmrp.ranef, summaries),
+        "coef": (vmrp.coef, summaries),
         "varcorr": (vmrp.varcorr, summaries),
         "icc": (vmrp.icc, summaries),
         "compare": (

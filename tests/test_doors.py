@@ -96,6 +96,18 @@ def test_summaries_are_alike(door, reference):
         np.testing.assert_allclose(*by_name, atol=0.12 * theirs["sd"].max())
 
 
+def test_group_totals(door, reference):
+    name, model, idata = door
+    if name == "pymc":
+        with pytest.raises(vmrp.DataError, match="needs a formula"):
+            vmrp.coef(model, idata)
+        return
+    ours, common = vmrp.coef(model, idata), vmrp.fixef(model, idata).loc["Intercept", "mean"]
+    own = vmrp.ranef(model, idata)["mean"]
+    np.testing.assert_allclose(ours["mean"], own + common, atol=1e-10)
+    np.testing.assert_allclose(ours["mean"], vmrp.coef(*reference)["mean"], atol=0.1)
+
+
 def test_means_of_own_rows_are_alike(door, reference):
     name, model, idata = door
     own = vmrp.predict(model, idata, kind="response", random_seed=1, inplace=False)

@@ -21,7 +21,7 @@ from pymc_vmrp.prediction.predict import (
     rows_at_a_time,
 )
 from pymc_vmrp.prediction.rows import OwnRows, term_names
-from pymc_vmrp.results.idata import build_tree, named_dataset, observed_data
+from pymc_vmrp.results.idata import INTERFACE, build_tree, named_dataset, observed_data
 from pymc_vmrp.results.sampled import Sampled
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def prior_predictive(
             "prior": prior.merge(named_dataset(means, rows_of, sample_coords)),
             "prior_predictive": named_dataset(responses, rows_of, sample_coords),
             "observed_data": observed_data(observations),
-        }
+        },
+        {key: reported.attrs[key] for key in INTERFACE},
     )
     tree.attrs |= model.attributes
     return tree

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
+INTERFACE = ("modeling_interface", "modeling_interface_version")
 _COPIES_OF_DRAWS = 2.6  # at the peak of a fit, measured with 200,000 coefficients
 
 

@@ -16,8 +16,9 @@ from pymc_vmrp.arguments import check_probability
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.spec import GLMM, Effect, GroupEffects
 from pymc_vmrp.glmm.variables import (
+    Variables,
     coords,
     correlation_pairs,
     covariance_variables,
@@ -94,6 +95,68 @@ def ranef(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFr
     if not tables:
         raise DataError("The model has no group-specific term.")
     return pd.concat(tables)
+
+
+def coef(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
+    """Group totals: for each level, the common effect and the level's own effect together.
+
+    Parameters
+    ----------
+    model, idata, ci_prob
+        As in :func:`fixef`.
+
+    Returns
+    -------
+    DataFrame
+        Rows by ``factor``, ``level`` and ``effect``, as in :func:`ranef`: each is the sum of the
+        common effect of the same name (the intercept, for ``"1"``) and the level's deviation, the
+        intercept or slope that holds in that level. Effects without a common one, or of a factor
+        that the common term codes otherwise, are as in :func:`ranef`. Each factor counts alone:
+        the effects of the others are at zero, the mean of their population.
+
+    Raises
+    ------
+    DataError
+        Where there is no group-specific term, or a pm.Model does not say which common effect
+        belongs to which others.
+    """
+    check_probability("ci_prob", ci_prob)
+    read = read_model(model, "coef()")
+    glmm, draws = read.glmm, read.reports.draws(idata).flat()
+    written = written_coefficients(glmm, draws.coefficients)
+    common = written_common_variables(glmm, written)
+    index, columns = [], []
+    for j, group in enumerate(glmm.groups):
+        if group.is_smooth:
+            continue
+        if group.title is not None:
+            raise DataError(
+                "coef() needs a formula, which says that the effects of (x|g) vary around the "
+                f"common effect of x; {read.kind} does not. See fixef() and ranef()."
+            )
+        effects = written[:, glmm.group_slice(j)].reshape(len(written), -1, group.d)
+        shared = [_common_of(glmm, common, group, effect) for effect in group.effects]
+        for i, level in enumerate(group.levels):
+            index += [(group.factor, level, effect.name) for effect in group.effects]
+            columns += [effects[:, i, k] + base for k, base in enumerate(shared)]
+    if not index:
+        raise DataError("The model has no group-specific term.")
+    table = describe(np.column_stack(columns), ci_prob)
+    return _indexed(table, index, ["factor", "level", "effect"])
+
+
+def _common_of(
+    glmm: GLMM, common: Variables, group: GroupEffects, effect: Effect
+) -> FloatArray | float:
+    """Draws of the common effect that an effect varies around; 0 where there is none."""
+    if effect.expression == "1":
+        return common["Intercept"][1] if "Intercept" in common else 0.0
+    labels = tuple(e.label for e in group.effects if e.expression == effect.expression)
+    for term in glmm.common.terms:
+        if term.name == effect.expression and (term.labels or (None,)) == labels:
+            values = common[term.name][1]
+            return values if effect.label is None else values[:, labels.index(effect.label)]
+    return 0.0
 
 
 def varcorr(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:

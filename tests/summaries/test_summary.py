@@ -119,6 +119,28 @@ def test_models_without_groups(survey):
             function(model, idata)
 
 
+def test_group_totals_are_the_lines_of_levels(slopes_model, survey):
+    """The prediction of a row is the total of its level, whatever the zero of the predictor."""
+    idata = slopes_model.fit(500, random_seed=1, hyperparameters="mean_field")
+    totals = vmrp.coef(slopes_model, idata)
+    assert list(totals.index.names) == ["factor", "level", "effect"]
+    rows = pd.DataFrame({"x": [0.0, 1.0], "male": 0.0, "state": "B", "age": "55+"})
+    new = slopes_model.predict(idata, data=rows, terms=True, inplace=False)["terms"]
+    names = ("Intercept", "x", "1|state", "x|state")
+    line = sum(new[name] for name in names).mean(("chain", "draw")).to_numpy()
+    own = totals.loc["state", "B"]["mean"]
+    np.testing.assert_allclose([own["1"], own["1"] + own["x"]], line, atol=1e-10)
+    categories = vmrp.Model("y ~ educ + (educ|state)", survey)
+    fit = categories.fit(50, random_seed=1, hyperparameters="mean_field")
+    effect = "educ[HS]"
+    own = vmrp.ranef(categories, fit).xs(effect, level="effect")["mean"]
+    total = vmrp.coef(categories, fit).xs(effect, level="effect")["mean"]
+    np.testing.assert_allclose(total - own, vmrp.fixef(categories, fit).loc[effect, "mean"])
+    other = vmrp.Model("y ~ educ + (0 + educ|state)", survey)  # full dummies around a contrast
+    fit = other.fit(50, random_seed=1, hyperparameters="mean_field")
+    pd.testing.assert_frame_equal(vmrp.coef(other, fit), vmrp.ranef(other, fit))
+
+
 @pytest.mark.parametrize("ci_prob", [0, 1, 90, "a", True])
 def test_bad_probabilities(model, idata, ci_prob):
     with pytest.raises(vmrp.VmrpError, match="ci_prob"):

@@ -1,10 +1,9 @@
 """Prior distributions a user can name, and their log densities.
 
-Priors on a common coefficient: :class:`Normal`, :class:`Flat`, and those of ``scale_mixtures.py``
-and ``horseshoe.py``. Priors on the d × d covariance
-matrix Σ of a group-specific term: :class:`HuangWand` and :class:`InverseWishart` for any d; those
-of ``scale_priors.py`` on the standard deviation σ where d = 1; by name, those of
-``improper_priors.py``.
+Priors on a common coefficient: :class:`Normal`, :class:`Flat`, and those of ``mixtures.py`` and
+``horseshoe.py``. Priors on the d × d covariance matrix Σ of a group-specific term:
+:class:`HuangWand` and :class:`InverseWishart` for any d; those of ``scales.py`` on the standard
+deviation σ where d = 1; by name, those of ``improper.py``.
 """
 
 from __future__ import annotations
