@@ -11,7 +11,11 @@ from pymc_vmrp.errors import ModelError, VmrpError
 from pymc_vmrp.frontends.pymc.assemble import assemble
 from pymc_vmrp.frontends.pymc.graph import depends_on
 from pymc_vmrp.frontends.pymc.likelihood import find_likelihood
-from pymc_vmrp.frontends.pymc.predictor import find_predictors, transformed_latents
+from pymc_vmrp.frontends.pymc.predictor import (
+    Predictor,
+    find_predictors,
+    transformed_latents,
+)
 from pymc_vmrp.frontends.pymc.proof import Constant, prove
 from pymc_vmrp.frontends.pymc.quiet import quiet
 from pymc_vmrp.frontends.pymc.reading import Parts, print_name, read
@@ -34,6 +38,8 @@ class Recognised:
     glmm : GLMM
     translation : Translation
         The way between the variables of both.
+    predictor : Predictor
+        Where the linear predictor is in the graph.
     log_constant : Constant
         Log density of the pm.Model less that of the GLMM, each in its own variables but for the
         Jacobian between them.
@@ -41,6 +47,7 @@ class Recognised:
 
     glmm: GLMM
     translation: Translation
+    predictor: Predictor
     log_constant: Constant
 
 
@@ -89,7 +96,7 @@ def _written(parts: Parts) -> Recognised:
     assembled = assemble(parts, terms, likelihood)
     translation = Translation(parts, terms, likelihood, assembled)
     _check_all_used(translation)
-    return Recognised(assembled.glmm, translation, prove(translation))
+    return Recognised(assembled.glmm, translation, predictor, prove(translation))
 
 
 def _check_all_used(translation: Translation) -> None:
