@@ -22,7 +22,6 @@ from pymc_vmrp.errors import DataError, ModelError
 from pymc_vmrp.frontends.pymc.containers import Container, find_containers, has_data
 from pymc_vmrp.frontends.pymc.graph import depends_on, multipliers, numeric, substitute
 from pymc_vmrp.frontends.pymc.likelihood import MEANS, element_of_rows
-from pymc_vmrp.frontends.pymc.predictor import Predictor
 from pymc_vmrp.frontends.pymc.reading import Parts, Point
 from pymc_vmrp.frontends.pymc.recognise import Recognised
 
@@ -97,7 +96,7 @@ class DataGraph:
 
     def mean(self, eta: FloatArray, theta: Sequence[FloatArray], data: Values) -> FloatArray:
         """Mean response, or the share of it in trials, in all rows or the same for all."""
-        of = MEANS[type(self.recognised.predictor.observed.owner.op)]
+        of = MEANS[type(self.recognised.observed.owner.op)]
         with np.errstate(all="ignore"):
             return np.asarray(of(self.parameters(eta, theta, data))).ravel()
 
@@ -156,7 +155,13 @@ class DataGraph:
             It names the column.
         """
         zeros = Point(self.parts.zeros(), self.parts.base())
-        found = self._indices(*zeros.arguments, *self._ordered(data))
+        try:
+            found = self._indices(*zeros.arguments, *self._ordered(data))
+        except IndexError as error:  # of an index that chooses from another's choice
+            told = " or ".join(repr(one.name) for one in self.containers if one.is_whole)
+            raise DataError(
+                f"{what} has a level in {told} that the pm.Model does not have: {error}"
+            ) from error
         for index, values, length in zip(self.indices, found[::2], found[1::2], strict=True):
             if not set(index.names) & set(names):
                 continue
@@ -235,9 +240,8 @@ def make_data_graph(recognised: Recognised) -> DataGraph:
     ModelError
         Where arrays along the rows are in no pm.Data container; it names what they belong to.
     """
-    parts, predictor = recognised.translation.parts, recognised.predictor
-    op = predictor.observed.owner.op
-    parameters = list(op.dist_params(predictor.observed.owner))
+    parts, node = recognised.translation.parts, recognised.observed.owner
+    parameters = list(node.op.dist_params(node))
     if parts.y.ndim != 1:
         raise ModelError(f"{NO_NEW_ROWS}{parts.observed.name!r} is no vector of rows. {_REMEDY}")
     candidates = find_containers(parts, parameters)
@@ -255,28 +259,29 @@ def make_data_graph(recognised: Recognised) -> DataGraph:
             graph = _compile(recognised, chosen, parameters)
             if _is_of_rows(graph):
                 return graph
-    raise ModelError(NO_NEW_ROWS + _blame(parts, predictor, parameters, candidates))
+    raise ModelError(NO_NEW_ROWS + _blame(parts, recognised.eta, parameters, candidates))
 
 
 def _compile(
     recognised: Recognised, containers: tuple[Container, ...], parameters: Sequence[Any]
 ) -> DataGraph:
-    parts, predictor = recognised.translation.parts, recognised.predictor
+    parts = recognised.translation.parts
     inputs = {one.constant: _input(one) for one in containers}
-    shape = tuple(1 if n == 1 else None for n in predictor.node.type.shape)
+    shape = tuple(1 if n == 1 else None for n in recognised.eta.type.shape)
     eta = TensorType("float64", shape)("eta")
-    (node,) = substitute([predictor.node], inputs, any_shape=True)
-    after = substitute(parameters, {**inputs, predictor.node: eta}, any_shape=True)
+    (node,) = substitute([recognised.eta], inputs, any_shape=True)
+    after = substitute(parameters, {**inputs, recognised.eta: eta}, any_shape=True)
     data = list(inputs.values())
     thetas = [hyper.value for hyper in parts.hypers]
-    indices, values = _find_indices([node, *after], inputs)
+    whole = substitute(parameters, inputs, any_shape=True)
+    indices, values = _find_indices(whole, inputs)
     name_of = {variable: one.name for one, variable in zip(containers, data, strict=True)}
 
     def names(variables: Collection[Any]) -> frozenset[str]:
         return frozenset(name_of[v] for v in data if v in variables)
 
     needed = {j: names(multipliers(one.z, node)) for j, one in enumerate(parts.latents)}
-    mean = MEANS[type(predictor.observed.owner.op)](after)
+    mean = MEANS[type(recognised.observed.owner.op)](after)
     needed[-1] = names(set(ancestors([mean])))
     has_trials = recognised.glmm.family.response == "proportion"
     needed[-2] = names(set(ancestors([after[0 if has_trials else -1]])))
@@ -356,7 +361,7 @@ def _is_of_rows(graph: DataGraph) -> bool:
 
 
 def _blame(
-    parts: Parts, predictor: Predictor, parameters: Sequence[Any], containers: Sequence[Container]
+    parts: Parts, eta: Any, parameters: Sequence[Any], containers: Sequence[Container]
 ) -> str:
     """What is as long as the rows, and in no container."""
     n = len(parts.y)
@@ -367,11 +372,7 @@ def _blame(
         if constant in known or not isinstance(constant, Constant):
             continue
         if isinstance(data, np.ndarray) and n in data.shape and data.size > 1:
-            users = [
-                repr(one.name)
-                for one in parts.latents
-                if constant in multipliers(one.z, predictor.node)
-            ]
+            users = [repr(one.name) for one in parts.latents if constant in multipliers(one.z, eta)]
             use = f"that {' and '.join(users)} meet" if users else "of the linear predictor"
             kind = "positions" if data.dtype.kind in "iu" else "numbers"
             told.append(f"the array of {kind} of shape {data.shape} {use}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +62,25 @@ class NewData:
     latents: Mapping[str, frozenset[int]]
     of_offset: frozenset[str]
     has_offset: bool
+
+
+@dataclass(frozen=True)
+class Once:
+    """What is found about a model, when new rows are there for the first time."""
+
+    recognised: Recognised
+
+    @cached_property
+    def _found(self) -> NewData:
+        return _make(self.recognised)
+
+    def __call__(self) -> NewData:
+        """ModelError where data are in no containers."""
+        return self._found
+
+    def __reduce__(self) -> tuple[type, tuple[Recognised]]:
+        """Functions of graphs are made again."""
+        return Once, (self.recognised,)
 
 
 @dataclass(frozen=True)
@@ -206,7 +225,7 @@ class PymcEncoder:
 
 def pymc_encoder(recognised: Recognised) -> PymcEncoder:
     """The encoder of a model; what costs time is done once, when new rows are there."""
-    return PymcEncoder(cache(partial(_make, recognised)))
+    return PymcEncoder(Once(recognised))
 
 
 def _make(recognised: Recognised) -> NewData:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytensor import config  # type: ignore[attr-defined]
 
@@ -11,11 +11,7 @@ from pymc_vmrp.errors import ModelError, VmrpError
 from pymc_vmrp.frontends.pymc.assemble import assemble
 from pymc_vmrp.frontends.pymc.graph import depends_on
 from pymc_vmrp.frontends.pymc.likelihood import find_likelihood
-from pymc_vmrp.frontends.pymc.predictor import (
-    Predictor,
-    find_predictors,
-    transformed_latents,
-)
+from pymc_vmrp.frontends.pymc.predictor import find_predictors, transformed_latents
 from pymc_vmrp.frontends.pymc.proof import Constant, prove
 from pymc_vmrp.frontends.pymc.quiet import quiet
 from pymc_vmrp.frontends.pymc.reading import Parts, print_name, read
@@ -38,8 +34,8 @@ class Recognised:
     glmm : GLMM
     translation : Translation
         The way between the variables of both.
-    predictor : Predictor
-        Where the linear predictor is in the graph.
+    eta, observed : TensorVariable
+        The linear predictor, and the observed random variable, in terms of the inputs of ``Parts``.
     log_constant : Constant
         Log density of the pm.Model less that of the GLMM, each in its own variables but for the
         Jacobian between them.
@@ -47,7 +43,8 @@ class Recognised:
 
     glmm: GLMM
     translation: Translation
-    predictor: Predictor
+    eta: Any
+    observed: Any
     log_constant: Constant
 
 
@@ -96,7 +93,9 @@ def _written(parts: Parts) -> Recognised:
     assembled = assemble(parts, terms, likelihood)
     translation = Translation(parts, terms, likelihood, assembled)
     _check_all_used(translation)
-    return Recognised(assembled.glmm, translation, predictor, prove(translation))
+    return Recognised(
+        assembled.glmm, translation, predictor.node, predictor.observed, prove(translation)
+    )
 
 
 def _check_all_used(translation: Translation) -> None:
