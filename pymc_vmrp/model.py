@@ -11,7 +11,7 @@ from pymc_vmrp.arguments import check_flag, check_progressbar, check_text
 from pymc_vmrp.glmm.families import get_family
 from pymc_vmrp.glmm.families.family import Family
 from pymc_vmrp.glmm.spec import GLMM, Observations
-from pymc_vmrp.read_model import Always, ReadModel
+from pymc_vmrp.read_model import Always, ReadModel, RowEncoder
 from pymc_vmrp.results.reports import GlmmReports
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
-    from pymc_vmrp.frontends.formula.design import Encoder
     from pymc_vmrp.inference.method import Method
     from pymc_vmrp.results.mixture import MixturePosterior
     from pymc_vmrp.results.posterior import VariationalPosterior
@@ -148,7 +147,7 @@ class Model:
         return self.read_model.glmm
 
     @property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> RowEncoder:
         """How new data are given the model's design columns."""
         return self.read_model.encoder
 

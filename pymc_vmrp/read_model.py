@@ -6,22 +6,26 @@ The door that made it (:mod:`pymc_vmrp.doors`) is not known any more: methods fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import ModelError
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.spec import GLMM, Observations
+from pymc_vmrp.glmm.spec import GLMM, CommonTerm, Observations
+
+FloatArray = NDArray[np.float64]
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from pymc_vmrp.frontends.formula.design import Encoder
+    from pymc_vmrp.frontends.formula.design import EncodedRows
+    from pymc_vmrp.frontends.formula.effects import Block
     from pymc_vmrp.frontends.formula.smooths import Smooth
     from pymc_vmrp.results.sampled import Sampled
 
@@ -52,6 +56,46 @@ class Reports(Protocol):
         """
 
 
+class RowEncoder(Protocol):
+    """How new rows become design rows of the GLMM."""
+
+    @property
+    def common_terms(self) -> Sequence[CommonTerm]:
+        """Those that take part."""
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """Blocks whose levels are found in columns of the data, and may be new."""
+
+    @property
+    def smooths(self) -> tuple[Smooth, ...]:
+        """Smooths and random walks."""
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether a part of the linear predictor of new rows is known."""
+
+    def restricted(
+        self, kept: Collection[str], blocks: Sequence[int], smooths: Sequence[Smooth], offset: bool
+    ) -> RowEncoder:
+        """The encoder of some of the terms and blocks, which needs their columns alone."""
+
+    def columns_of(self, term: str) -> list[str]:
+        """Columns of the data that a term, or "offset", reads."""
+
+    def prepare(self, data: pd.DataFrame, what: str) -> Any:
+        """The columns that are needed, checked."""
+
+    def unseen_levels(self, frame: Any) -> list[tuple[str, ...]]:
+        """For each block of the GLMM that takes part, the keys of levels that are new."""
+
+    def encode(self, frame: Any, unseen: Sequence[Sequence[str]], what: str) -> EncodedRows:
+        """Design of prepared rows; codes of ``further`` coefficients come last."""
+
+    def further(self, draws: Draws) -> list[tuple[str, FloatArray]]:
+        """Coefficients beside those of the GLMM: their term, and values of shape (k, draws)."""
+
+
 class KnownArgument(Protocol):
     """Trials or known sds of responses, which new responses are drawn with."""
 
@@ -63,9 +107,9 @@ class KnownArgument(Protocol):
 class Always:
     """A function that returns one encoder; unlike a closure it can be pickled."""
 
-    encoder: Encoder
+    encoder: RowEncoder
 
-    def __call__(self) -> Encoder:
+    def __call__(self) -> RowEncoder:
         """The encoder."""
         return self.encoder
 
@@ -82,10 +126,8 @@ class ReadModel:
     reports : Reports
     kind : str
         What messages call the model, such as "a Bambi model".
-    make_encoder : callable or None
-        Makes what gives new rows the model's columns; None where the model does not say.
-    no_encoder : str
-        What an error then says.
+    make_encoder : callable
+        Makes what gives new rows the model's columns.
     no_mean : str
         Why mean responses, and new ones, cannot be had of the GLMM; empty where they can.
     known : KnownArgument, optional
@@ -99,24 +141,15 @@ class ReadModel:
     observations: Observations
     reports: Reports
     kind: str
-    make_encoder: Callable[[], Encoder] | None
+    make_encoder: Callable[[], RowEncoder]
     known: KnownArgument | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     mean_name: str = "mu"
-    no_encoder: str = ""
     no_mean: str = ""
 
     @cached_property
-    def encoder(self) -> Encoder:
-        """How new data are given the model's design columns.
-
-        Raises
-        ------
-        ModelError
-            Where the model does not say how its columns come from data.
-        """
-        if self.make_encoder is None:
-            raise ModelError(self.no_encoder)
+    def encoder(self) -> RowEncoder:
+        """How new data are given the model's design columns."""
         return self.make_encoder()
 
     def check_has_mean(self) -> None:
@@ -126,8 +159,8 @@ class ReadModel:
 
     @property
     def smooths(self) -> tuple[Smooth, ...]:
-        """Smooths and random walks; a model that says nothing of its columns has none."""
-        return () if self.make_encoder is None else self.encoder.smooths
+        """Smooths and random walks of a formula."""
+        return self.encoder.smooths
 
     @property
     def has_offset(self) -> bool:

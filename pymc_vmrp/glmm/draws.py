@@ -23,11 +23,14 @@ class Draws:
         Σ_j of each group-specific block, of its centred design.
     parameters : ndarray, shape (draws, k)
         The free parameters φ of the likelihood, in the order of ``GLMM.free_parameters``.
+    untouched : ndarray, shape (draws, u), optional
+        Standardised effects that the library of the model knows, but none of the GLMM's rows.
     """
 
     coefficients: FloatArray
     covariances: tuple[FloatArray, ...]
     parameters: FloatArray
+    untouched: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.coefficients)
@@ -39,6 +42,7 @@ class Draws:
             self.coefficients.reshape(chains * draws, -1),
             tuple(c.reshape(-1, *c.shape[2:]) for c in self.covariances),
             self.parameters.reshape(chains * draws, self.parameters.shape[-1]),
+            None if self.untouched is None else self.untouched.reshape(chains * draws, -1),
         )
 
     def take(self, index: NDArray[Any]) -> Draws:
@@ -47,4 +51,5 @@ class Draws:
             self.coefficients[index],
             tuple(covariance[index] for covariance in self.covariances),
             self.parameters[index],
+            None if self.untouched is None else self.untouched[index],
         )

@@ -54,8 +54,8 @@ def poststratify(
 
     Parameters
     ----------
-    model : pymc_vmrp.Model or bambi.Model
-        The model that ``idata`` is a fit of.
+    model : pymc_vmrp.Model, bambi.Model or pm.Model
+        The model that ``idata`` is a fit of; of a pm.Model data must be in pm.Data containers.
     idata : DataTree
         What ``model.fit`` or ``vmrp.fit`` returned, by any inference method, or Bambi.
     cells : DataFrame
@@ -101,6 +101,7 @@ def poststratify(
     Bayesian multilevel estimation with poststratification. Political Analysis 12(4).
     """
     read = read_model(model, "poststratify()")
+    read.check_has_mean()
     frame = check_frame(cells, "cells")
     columns = by_columns(by)
     check_text("weights=", weights, "the name of a column of cells")

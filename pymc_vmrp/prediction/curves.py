@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,9 +95,9 @@ def smooth_design(model: ReadModel, term: str, data: pd.DataFrame) -> FloatArray
     if term not in smooths:
         known = ", ".join(map(repr, smooths)) or "none"
         raise DataError(f"The model has no smooth {term!r}; it has {known}.")
-    smooth, encoder = smooths[term], model.encoder
-    needed = {name: encoder.needed[name] for name in smooth.columns if name in encoder.needed}
-    rows = smooth.evaluate(replace(encoder, needed=needed).prepare(data, "data"), "data")
+    smooth = smooths[term]
+    encoder = model.encoder.restricted((), (), [smooth], offset=False)
+    rows = smooth.evaluate(encoder.prepare(data, "data"), "data")
     design = np.zeros((len(data), glmm.n_coefficients))
     for common in glmm.common.terms:
         if common.name == linear_name(term):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pymc_vmrp.frontends.formula.design import Encoder
 from pymc_vmrp.prediction.rows import OFFSET, Chunk, Coefficients
+from pymc_vmrp.read_model import RowEncoder
 
 FloatArray = NDArray[np.float64]
 
@@ -23,7 +21,7 @@ def explain_overflow(
     chunk: Chunk,
     coefficients: Coefficients,
     mean: FloatArray,
-    encoder: Encoder | None,
+    encoder: RowEncoder | None,
     labels: NDArray[np.generic],
     frame: pd.DataFrame | None,
     link: str,
@@ -37,7 +35,7 @@ def explain_overflow(
     coefficients : Coefficients
     mean : ndarray, shape (rows, draws)
         Of the chunk's rows; some of them are not finite.
-    encoder : Encoder or None
+    encoder : RowEncoder or None
         None for the model's own rows.
     labels : ndarray
         Of all rows.
@@ -71,16 +69,7 @@ def explain_overflow(
         f"{shown}, mostly by the term {largest!r}"
     )
     if frame is not None and encoder is not None:
-        held = [f"{name!r} = {frame[name].iloc[at]}" for name in _columns(encoder, largest, frame)]
+        columns = [name for name in encoder.columns_of(largest) if name in frame.columns]
+        held = [f"{name!r} = {frame[name].iloc[at]}" for name in columns]
         text += f" (column {', '.join(held)})" if held else ""
     return f"{text}. {_REMEDY}"
-
-
-def _columns(encoder: Encoder, term: str, frame: pd.DataFrame) -> list[str]:
-    """Columns of the frame that a term reads."""
-    text = " ".join(offset.name for offset in encoder.offsets) if term == OFFSET else term
-    return [
-        name
-        for name in encoder.needed
-        if name in frame.columns and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
-    ]

@@ -95,7 +95,9 @@ def predict(
         A fit of the model, by any inference method of this package or of its own.
     kind, data, inplace, include_group_specific, sample_new_groups, random_seed, exclude, terms, \
 progressbar
-        As in :meth:`pymc_vmrp.Model.predict`. A pm.Model predicts its own rows alone.
+        As in :meth:`pymc_vmrp.Model.predict`. A pm.Model predicts new
+        rows where its data are in pm.Data containers: columns have their names, ``X[0]`` or
+        ``X[label]`` those of a table ``X``, and hold positions where a container is an index.
 
     Returns
     -------
@@ -121,11 +123,11 @@ progressbar
         shown = "a data frame (pass it as data=)" if isinstance(kind, pd.DataFrame) else repr(kind)
         raise DataError(f"kind must be one of {', '.join(KINDS)}, not {shown}.")
     glmm = model.glmm
-    request = Request(
-        _kept_terms(model, exclude, include_group_specific), bool(terms), kind == "response"
-    )
-    _check_names(request)
     model.check_has_mean()
+    has_offset = model.has_offset if data is None else model.encoder.has_offset
+    kept = _kept_terms(model, exclude, include_group_specific, has_offset)
+    request = Request(kept, bool(terms), kind == "response")
+    _check_names(request)
     draws = model.reports.draws(idata)
     chains, n_draws = draws.coefficients.shape[:2]
     frame = None if data is None else check_frame(data, "data")
@@ -166,9 +168,12 @@ def rows_at_a_time(n_draws: int) -> int:
 
 
 def _kept_terms(
-    model: ReadModel, exclude: str | Sequence[str] | None, include_group_specific: bool
+    model: ReadModel,
+    exclude: str | Sequence[str] | None,
+    include_group_specific: bool,
+    has_offset: bool,
 ) -> tuple[str, ...]:
-    names = term_names(model.glmm, model.has_offset)
+    names = term_names(model.glmm, has_offset)
     blocks = {group.name: group_terms(model.glmm, group) for group in model.glmm.groups}
     known = {_squeezed(name): [name] for name in names}
     for block, members in blocks.items():

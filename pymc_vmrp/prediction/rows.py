@@ -7,17 +7,15 @@ results report: so the contribution of each term is that of the variable with it
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from formulae.terms.terms import Intercept
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, storable_labels
-from pymc_vmrp.frontends.formula.design import Encoder
 from pymc_vmrp.frontends.formula.factors import level_name
 from pymc_vmrp.frontends.formula.smooths import Smooth, linear_name
 from pymc_vmrp.glmm.draws import Draws
@@ -26,6 +24,7 @@ from pymc_vmrp.glmm.spec import GLMM, CommonEffects, DesignRows, GroupEffects, O
 from pymc_vmrp.glmm.spec import design_rows as code_rows
 from pymc_vmrp.glmm.variables import effect_variables
 from pymc_vmrp.glmm.written import written_coefficients, written_columns, written_values
+from pymc_vmrp.read_model import RowEncoder
 
 FloatArray = NDArray[np.float64]
 
@@ -187,7 +186,7 @@ class NewRows:
     Attributes
     ----------
     glmm : GLMM
-    encoder : Encoder
+    encoder : RowEncoder
         Of the terms that take part in the prediction.
     blocks : tuple of int
         Which of the model's blocks these terms have.
@@ -201,7 +200,7 @@ class NewRows:
     """
 
     glmm: GLMM
-    encoder: Encoder
+    encoder: RowEncoder
     blocks: tuple[int, ...]
     frame: pd.DataFrame
     what: str
@@ -230,7 +229,8 @@ class NewRows:
     def coefficients(self, draws: Draws, rng: np.random.Generator) -> Coefficients:
         """Those of the terms that take part; new levels get one draw from N(0, Σ) per draw."""
         kept = [term.name for term in self.encoder.common_terms]
-        return _coefficients(self.glmm, draws, self.unseen, rng, kept, self.blocks)
+        further = self.encoder.further(draws)
+        return _coefficients(self.glmm, draws, self.unseen, rng, kept, self.blocks, further)
 
     def chunks(self, coefficients: Coefficients, size: int) -> Iterator[Chunk]:
         """The rows, at most ``size`` at a time."""
@@ -238,7 +238,7 @@ class NewRows:
             prepared = self.encoder.prepare(self.frame.iloc[part], self.what)
             encoded = self.encoder.encode(prepared, self.unseen, self.what)
             design = code_rows(
-                _with_intercept(self.glmm.common, encoded.common),
+                _with_intercept(self.glmm.common, encoded.common, encoded.intercept),
                 list(zip(encoded.codes, encoded.values, strict=True)),
                 coefficients.starts,
             )
@@ -247,7 +247,7 @@ class NewRows:
 
 def new_rows(
     glmm: GLMM,
-    encoder: Encoder,
+    encoder: RowEncoder,
     frame: pd.DataFrame,
     what: str,
     chunk_size: int,
@@ -258,7 +258,7 @@ def new_rows(
     Parameters
     ----------
     glmm : GLMM
-    encoder : Encoder
+    encoder : RowEncoder
     frame : DataFrame
     what : str
         What error messages call it.
@@ -277,7 +277,7 @@ def new_rows(
             for j in blocks
             if glmm.groups[j].title in titles or any(name in terms for name in of_blocks[j])
         )
-        encoder = _restrict(encoder, terms, blocks, smooths)
+        encoder = encoder.restricted(terms, blocks, smooths, OFFSET in terms)
     found: list[set[str]] = [set() for _ in blocks]
     factors = {block.factor.name: block.factor for block in encoder.blocks}
     strange = {name: set(factor.parts()) for name, factor in factors.items()}
@@ -318,33 +318,13 @@ def slices(n: int, size: int) -> list[slice]:
     return [slice(at, min(at + size, n)) for at in range(0, n, size)]
 
 
-def _restrict(
-    encoder: Encoder, kept: Collection[str], blocks: Sequence[int], smooths: Sequence[Smooth]
-) -> Encoder:
-    """The encoder of some of the terms, which needs their columns alone; smooths are whole."""
-    terms = tuple(term for term in encoder.terms if term.name in kept)
-    kept_blocks = tuple(encoder.blocks[j] for j in blocks if j < len(encoder.blocks))
-    evaluated = {*(term.name for term in terms), *(linear_name(s.name) for s in smooths)}
-    offsets = encoder.offsets if OFFSET in kept else ()
-    read = [*terms, *offsets, *(block.factor.term for block in kept_blocks)]
-    read += [e for b in kept_blocks for e in b.expressions if not isinstance(e, Intercept)]
-    columns = set().union(
-        *(item.var_names for item in read), *(smooth.columns for smooth in smooths)
-    )
-    return replace(
-        encoder,
-        terms=terms,
-        common_terms=tuple(term for term in encoder.common_terms if term.name in evaluated),
-        smooths=tuple(smooths),
-        blocks=kept_blocks,
-        offsets=offsets,
-        needed={name: why for name, why in encoder.needed.items() if name in columns},
-    )
-
-
-def _with_intercept(common: CommonEffects, columns: FloatArray) -> FloatArray:
-    """Common columns after the intercept's ones."""
-    return np.column_stack([np.ones(len(columns)), columns]) if common.intercept else columns
+def _with_intercept(
+    common: CommonEffects, columns: FloatArray, intercept: FloatArray | None = None
+) -> FloatArray:
+    """Common columns after that of the intercept: ones, mostly."""
+    if not common.intercept:
+        return columns
+    return np.column_stack([np.ones(len(columns)) if intercept is None else intercept, columns])
 
 
 def _coefficients(
@@ -354,8 +334,12 @@ def _coefficients(
     rng: np.random.Generator,
     common_terms: Collection[str] | None = None,
     blocks: Sequence[int] | None = None,
+    further: Sequence[tuple[str, FloatArray]] = (),
 ) -> Coefficients:
-    """Coefficients of some terms (None: all), with draws from N(0, Σ) for new levels."""
+    """Coefficients of some terms (None: all), with draws from N(0, Σ) for new levels.
+
+    Those in ``further``, of shape (k, draws), come last.
+    """
     common = glmm.common
     written = written_coefficients(glmm, draws.coefficients)
     names: list[str] = []
@@ -390,6 +374,10 @@ def _coefficients(
         owner.append(np.tile(of_effect, len(effects) // group.d))
         names += group_terms(glmm, group)
         pieces.append(effects)
+        starts.append(at)
+        at += len(effects)
+    for name, effects in further:
+        add(name, effects)
         starts.append(at)
         at += len(effects)
     values = np.concatenate(pieces) if pieces else np.empty((0, len(draws)))

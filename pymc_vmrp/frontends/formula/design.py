@@ -5,8 +5,9 @@ Common terms and the expressions left of a bar are evaluated by formulae, on one
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from pymc_vmrp.frontends.formula.smooths import (
     Smooth,
     SmoothRows,
     fit_smooths,
+    linear_name,
     linear_terms,
     smooth_codes,
     smooth_values,
@@ -48,6 +50,7 @@ from pymc_vmrp.frontends.formula.smooths import (
 from pymc_vmrp.frontends.tidy import is_labelled, kind_of, tidy_column
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import CommonTerm
 
 FloatArray = NDArray[np.float64]
@@ -65,6 +68,7 @@ class EncodedRows:
     codes: tuple[IntArray, ...]
     values: tuple[FloatArray, ...]
     offset: FloatArray | None
+    intercept: FloatArray | None = None  # what it is multiplied by; None is 1
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,47 @@ class Encoder:
     needed: dict[str, str]
     kinds: dict[str, str]
     offsets: tuple[Call, ...] = ()
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether a part of the linear predictor is known."""
+        return bool(self.offsets)
+
+    def restricted(
+        self,
+        kept: Collection[str],
+        blocks: Sequence[int],
+        smooths: Sequence[Smooth],
+        offset: bool,
+    ) -> Encoder:
+        """The encoder of some of the terms, which needs their columns alone; smooths are whole."""
+        terms = tuple(term for term in self.terms if term.name in kept)
+        kept_blocks = tuple(self.blocks[j] for j in blocks if j < len(self.blocks))
+        evaluated = {*(term.name for term in terms), *(linear_name(s.name) for s in smooths)}
+        offsets = self.offsets if offset else ()
+        read = [*terms, *offsets, *(block.factor.term for block in kept_blocks)]
+        read += [e for b in kept_blocks for e in b.expressions if not isinstance(e, Intercept)]
+        columns = set().union(
+            *(item.var_names for item in read), *(smooth.columns for smooth in smooths)
+        )
+        return replace(
+            self,
+            terms=terms,
+            common_terms=tuple(term for term in self.common_terms if term.name in evaluated),
+            smooths=tuple(smooths),
+            blocks=kept_blocks,
+            offsets=offsets,
+            needed={name: why for name, why in self.needed.items() if name in columns},
+        )
+
+    def columns_of(self, term: str) -> list[str]:
+        """Columns of the data that a term, or "offset", reads."""
+        text = " ".join(offset.name for offset in self.offsets) if term == "offset" else term
+        return [name for name in self.needed if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)]
+
+    def further(self, draws: Draws) -> list[tuple[str, FloatArray]]:
+        """Coefficients beside those of the GLMM: none."""
+        return []
 
     def prepare(self, data: pd.DataFrame, what: str) -> pd.DataFrame:
         """The needed columns of new data, checked and tidied."""

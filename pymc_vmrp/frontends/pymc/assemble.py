@@ -135,7 +135,7 @@ def _design_columns(parts: Parts, terms: Terms) -> list[pd.Series | Codes]:
     matrices += [block.matrix for block in terms.blocks]
     matrices += [block.matrix for block in terms.vectors]
     for matrix in matrices:
-        codes, values = _fixed_width(matrix, parts.observed.name)
+        codes, values = fixed_width(matrix, parts.observed.name)
         for i in range(codes.shape[1]):
             for column in (codes[:, i], values[:, i]):
                 if len(column) and (column != column[0]).any():
@@ -143,7 +143,7 @@ def _design_columns(parts: Parts, terms: Terms) -> list[pd.Series | Codes]:
     return out
 
 
-def _fixed_width(matrix: csr_array, name: str) -> tuple[NDArray[np.int32], FloatArray]:
+def fixed_width(matrix: csr_array, name: str) -> tuple[NDArray[np.int32], FloatArray]:
     """A sparse matrix as (N, m) columns and values, rows of fewer entries filled with zeros."""
     n = matrix.shape[0]
     counts = np.diff(matrix.indptr)
@@ -168,11 +168,7 @@ def _scale_group(
     parts: Parts, block: ScaleBlock, first: IntArray, divisor: FloatArray | None
 ) -> GroupEffects:
     names = [parts.latents[j].name for j in block.latents]
-    codes, values = _fixed_width(_taken(block.matrix, first, divisor), parts.observed.name)
-    if codes.shape[1] == 1:
-        codes = codes[:, 0]
-    else:
-        values = values[:, :, None]
+    codes, values = scale_codes(_taken(block.matrix, first, divisor), parts.observed.name)
     title = "+".join(dict.fromkeys(names))
     return GroupEffects(
         factor=title,
@@ -191,13 +187,33 @@ def _vector_group(
     """Entries of one level come together: they are its d effects."""
     d, name = block.d, parts.latents[block.latent].name
     matrix = _taken(block.matrix, first, divisor)
-    levels = len(block.elements)
+    codes, values = vector_codes(matrix, d, name)
+    return GroupEffects(
+        factor=name,
+        effects=tuple(Effect("effect", str(a)) for a in range(d)),
+        levels=tuple(map(str, range(len(block.elements)))),
+        codes=codes,
+        values=values,
+        prior=block.prior,
+        title=name,
+    )
+
+
+def scale_codes(matrix: csr_array, name: str) -> tuple[NDArray[np.int32], FloatArray]:
+    """Levels of a block of single effects that each row has, and what they are multiplied by."""
+    codes, values = fixed_width(matrix, name)
+    return (codes[:, 0], values) if codes.shape[1] == 1 else (codes, values[:, :, None])
+
+
+def vector_codes(matrix: csr_array, d: int, name: str) -> tuple[NDArray[np.int32], FloatArray]:
+    """The same of a block of ``d`` effects, whose columns come level by level."""
+    levels = matrix.shape[1] // d
     entries = matrix.tocoo()
     row, column = entries.coords
     touched = csr_array(
         (np.ones(len(row)), (row, column // d)), shape=(matrix.shape[0], levels)
     )  # fmt: skip
-    codes, _ = _fixed_width(touched, parts.observed.name)
+    codes, _ = fixed_width(touched, name)
     n, m = codes.shape
     values = np.zeros((n, m, d))
     for i in range(m):
@@ -206,15 +222,7 @@ def _vector_group(
         for a in range(d):
             found = np.asarray(matrix[np.arange(n), codes[:, i].astype(np.int64) * d + a]).ravel()
             values[own, i, a] = found[own]
-    return GroupEffects(
-        factor=name,
-        effects=tuple(Effect("effect", str(a)) for a in range(d)),
-        levels=tuple(map(str, range(levels))),
-        codes=codes[:, 0] if m == 1 else codes,
-        values=values[:, 0] if m == 1 else values,
-        prior=block.prior,
-        title=name,
-    )
+    return (codes[:, 0], values[:, 0]) if m == 1 else (codes, values)
 
 
 def _common(

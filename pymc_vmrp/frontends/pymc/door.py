@@ -6,21 +6,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pymc_vmrp.frontends.few_levels import warn_of_few_levels
+from pymc_vmrp.frontends.pymc.encoder import KnownOfRows, pymc_encoder
 from pymc_vmrp.frontends.pymc.recognise import Recognised, recognise_model
 from pymc_vmrp.frontends.pymc.reports import PymcReports
 from pymc_vmrp.frontends.pymc.wide_scales import levels_under_wide_priors
-from pymc_vmrp.read_model import Door, ReadModel
+from pymc_vmrp.read_model import Always, Door, ReadModel
 
 if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
 KIND = "a pm.Model"
-_NO_ENCODER = (
-    "A pm.Model does not say how its columns come from a data frame: predict new rows by "
-    "pm.set_data() and pm.sample_posterior_predictive(idata), or write the model as a bambi.Model "
-    "or a pymc_vmrp.Model."
-)
 _BY_PYMC = "predict by pm.sample_posterior_predictive(idata)."
 
 
@@ -39,14 +35,16 @@ def _warn(read: ReadModel) -> None:
 def _read(model: pm.Model) -> ReadModel:
     recognised = recognise_model(model)
     observations = recognised.translation.assembled.observations
+    encoder = pymc_encoder(recognised)
+    has_known = observations.rows.trials is not None or observations.rows.sd is not None
     return ReadModel(
         recognised.glmm,
         observations,
         PymcReports(model, recognised),
         KIND,
-        None,
+        Always(encoder),
+        KnownOfRows(encoder.make) if has_known else None,
         mean_name=f"{observations.name}_mean",
-        no_encoder=_NO_ENCODER,
         no_mean=_no_mean(recognised),
     )
 

@@ -169,38 +169,36 @@ def _same(left: Any, right: Any) -> bool:
 
 
 def _bernoulli(view: View) -> Likelihood | None:
-    return _of_share(view, "bernoulli", lambda args: (args[0], None))
+    return _of_share(view, "bernoulli", lambda args: None)
 
 
 def _binomial(view: View) -> Likelihood | None:
-    return _of_share(view, "binomial", lambda args: (args[1], args[0]))
+    return _of_share(view, "binomial", lambda args: args[0])
 
 
 def _of_share(
-    view: View,
-    name: str,
-    read: Callable[[list[FloatArray]], tuple[FloatArray, FloatArray | None]],
+    view: View, name: str, read_trials: Callable[[list[FloatArray]], FloatArray | None]
 ) -> Likelihood | None:
-    trials = read(view.arguments(view.random_eta(2), view.trials.base))[1]
+    trials = read_trials(view.arguments(view.random_eta(2), view.trials.base))
     for link in ("logit", "probit", "cloglog"):
         family = get_family(name, link)
-        if all(
-            _same(
-                read(view.arguments(eta, view.trials.base))[0], family.inverse_link(view.rows(eta))
-            )
-            for eta in view.etas()
-        ):
+        if all(_same(_mean(view, eta), family.inverse_link(view.rows(eta))) for eta in view.etas()):
             n = None if trials is None else np.broadcast_to(trials, len(view.y)).astype(np.int64)
             return Likelihood(family, Rows(view.y.astype(np.int64, copy=False), n), view.element)
     return None
 
 
-def _log_ratio(view: View, mean: Callable[[list[FloatArray]], FloatArray]) -> FloatArray | None:
+def _mean(view: View, eta: FloatArray) -> FloatArray:
+    of = MEANS[type(view.observed.owner.op)]
+    return of(view.arguments(eta, view.trials.base))
+
+
+def _log_ratio(view: View) -> FloatArray | None:
     """Log of mean/e^η of each row where it does not depend on η; None where it does."""
 
     def ratio(eta: FloatArray) -> FloatArray:
         with np.errstate(all="ignore"):
-            return np.log(mean(view.arguments(eta, view.trials.base))) - view.rows(eta)
+            return np.log(_mean(view, eta)) - view.rows(eta)
 
     return _if_constant(view, ratio)
 
@@ -222,7 +220,7 @@ def _known(offset: FloatArray) -> FloatArray | None:
 
 
 def _poisson(view: View) -> Likelihood | None:
-    offset = _log_ratio(view, lambda args: args[0])
+    offset = _log_ratio(view)
     if offset is None:
         return None
     rows = Rows(view.y.astype(np.int64, copy=False), offset=_known(offset))
@@ -230,7 +228,7 @@ def _poisson(view: View) -> Likelihood | None:
 
 
 def _negative_binomial(view: View) -> Likelihood | None:
-    offset = _log_ratio(view, lambda args: args[0] * (1 - args[1]) / args[1])
+    offset = _log_ratio(view)
     alpha = _parameter(view, "negativebinomial", 0, lambda args: args[0])
     if offset is None or alpha is None:
         return None
@@ -239,7 +237,7 @@ def _negative_binomial(view: View) -> Likelihood | None:
 
 
 def _gamma(view: View) -> Likelihood | None:
-    offset = _log_ratio(view, lambda args: args[0] * args[1])
+    offset = _log_ratio(view)
     alpha = _parameter(view, "gamma", 0, lambda args: args[0])
     if offset is None or alpha is None:
         return None
@@ -252,23 +250,21 @@ def _beta_binomial(view: View) -> Likelihood | None:
     family = get_family("beta_binomial")
     kappa = _parameter(view, "beta_binomial", 0, lambda args: args[1] + args[2])
     for eta in view.etas():
-        n, a, b = view.arguments(eta, view.trials.base)
-        if kappa is None or not _same(a / (a + b), family.inverse_link(view.rows(eta))):
+        if kappa is None or not _same(_mean(view, eta), family.inverse_link(view.rows(eta))):
             return None
     assert kappa is not None
+    n = view.arguments(view.random_eta(2), view.trials.base)[0]
     trials = np.broadcast_to(n, len(view.y)).astype(np.int64)
     return _with(view, "beta_binomial", Rows(view.y.astype(np.int64, copy=False), trials), [kappa])
 
 
-def _shift(view: View, at: int) -> FloatArray | None:
+def _shift(view: View) -> FloatArray | None:
     """What is added to η in the argument of a location."""
-    return _if_constant(
-        view, lambda eta: view.arguments(eta, view.trials.base)[at] - view.rows(eta)
-    )
+    return _if_constant(view, lambda eta: _mean(view, eta) - view.rows(eta))
 
 
 def _student(view: View) -> Likelihood | None:
-    offset = _shift(view, 1)
+    offset = _shift(view)
     sigma = _parameter(view, "t", 0, lambda args: args[2])
     nu = _parameter(view, "t", 1, lambda args: args[0])
     if offset is None or sigma is None or nu is None:
@@ -279,7 +275,7 @@ def _student(view: View) -> Likelihood | None:
 
 
 def _normal(view: View) -> Likelihood | None:
-    offset = _shift(view, 0)
+    offset = _shift(view)
     if offset is None:
         return None
     y = view.y.astype(float, copy=False)
@@ -365,6 +361,17 @@ def _with(
     return Likelihood(family, rows, view.element, tuple(parameters), free)
 
 
+# mean response, or the share of it in trials, from the parameters of PyMC's distribution
+MEANS: dict[type, Callable[[list[Any]], Any]] = {
+    basic.BernoulliRV: lambda args: args[0],
+    basic.BinomialRV: lambda args: args[1],
+    basic.PoissonRV: lambda args: args[0],
+    basic.NegBinomialRV: lambda args: args[0] * (1 - args[1]) / args[1],
+    basic.GammaRV: lambda args: args[0] * args[1],
+    basic.BetaBinomialRV: lambda args: args[1] / (args[1] + args[2]),
+    basic.StudentTRV: lambda args: args[1],
+    basic.NormalRV: lambda args: args[0],
+}
 FAMILY_MATCHES: dict[type, Callable[[View], Likelihood | None]] = {
     basic.BernoulliRV: _bernoulli,
     basic.BinomialRV: _binomial,

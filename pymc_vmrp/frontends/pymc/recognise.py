@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytensor import config  # type: ignore[attr-defined]
 
@@ -34,6 +34,8 @@ class Recognised:
     glmm : GLMM
     translation : Translation
         The way between the variables of both.
+    eta, observed : TensorVariable
+        The linear predictor, and the observed random variable, in terms of the inputs of ``Parts``.
     log_constant : Constant
         Log density of the pm.Model less that of the GLMM, each in its own variables but for the
         Jacobian between them.
@@ -41,6 +43,8 @@ class Recognised:
 
     glmm: GLMM
     translation: Translation
+    eta: Any
+    observed: Any
     log_constant: Constant
 
 
@@ -89,7 +93,9 @@ def _written(parts: Parts) -> Recognised:
     assembled = assemble(parts, terms, likelihood)
     translation = Translation(parts, terms, likelihood, assembled)
     _check_all_used(translation)
-    return Recognised(assembled.glmm, translation, prove(translation))
+    return Recognised(
+        assembled.glmm, translation, predictor.node, predictor.observed, prove(translation)
+    )
 
 
 def _check_all_used(translation: Translation) -> None:

@@ -147,6 +147,7 @@ class PymcReports:
             np.concatenate([draw.coefficients for draw in found]).reshape(*shape, -1),
             tuple(c.reshape(*shape, *c.shape[1:]) for c in covariances),
             np.concatenate([draw.parameters for draw in found]).reshape(*shape, -1),
+            np.concatenate([draw.untouched for draw in found]).reshape(*shape, -1),
         )
 
 

@@ -65,8 +65,12 @@ class Translation:
             total += math.log(free.factor) - float(free.scale.log_slope(sigma))
         for k, elements in terms.untouched:
             total += float((-0.5 * z[k][elements] ** 2 - _HALF_LOG_2PI).sum())
+        untouched = np.concatenate([np.empty(0), *(z[k][own] for k, own in terms.untouched)])
         draws = Draws(
-            coefficients[None], tuple(c[None] for c in covariances), np.array([parameters])
+            coefficients[None],
+            tuple(c[None] for c in covariances),
+            np.array([parameters]),
+            untouched[None],
         )
         return draws, total
 

@@ -1,0 +1,151 @@
+"""Which pm.Data containers hold the rows of a pm.Model, and their values in a data frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant
+from pytensor.graph.traversal import ancestors
+
+from pymc_vmrp.errors import DataError
+from pymc_vmrp.frontends.checks import check_columns, plain_numbers
+from pymc_vmrp.frontends.pymc.reading import Parts
+
+
+@dataclass(frozen=True)
+class Container:
+    """A pm.Data container with one axis along the rows.
+
+    Attributes
+    ----------
+    name : str
+    constant : TensorConstant
+        Its value in the frozen model.
+    axis : int
+        Along the rows.
+    labels : tuple of str, or None
+        Of the other axis, where the model has coordinates for it.
+    certain : bool
+        Whether the model's dims say that it is along the rows, and not its length alone.
+    """
+
+    name: str
+    constant: Any
+    axis: int
+    labels: tuple[str, ...] | None
+    certain: bool
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """The model's own."""
+        return np.asarray(self.constant.data)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds integers, such as an index."""
+        return self.values.dtype.kind in "iub"
+
+    def taken(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Some of the model's own rows."""
+        return np.take(self.values, rows, self.axis)
+
+    def columns(self, data: pd.DataFrame) -> list[str]:
+        """Names of its columns in a data frame."""
+        if self.values.ndim == 1:
+            return [self.name]
+        width = self.values.shape[1 - self.axis]
+        numbered = [f"{self.name}[{i}]" for i in range(width)]
+        if self.labels is None:
+            return numbered
+        labelled = [f"{self.name}[{label}]" for label in self.labels]
+        use_numbers = not set(labelled) <= set(data.columns) and set(numbered) <= set(data.columns)
+        return numbered if use_numbers else labelled
+
+    def read(self, data: pd.DataFrame, what: str) -> NDArray[Any]:
+        """Its values in new rows.
+
+        Raises
+        ------
+        DataError
+            Where a column is missing, or its values are not numbers of the container's kind.
+        """
+        names = self.columns(data)
+        check_columns(data, names, what, dict.fromkeys(names, f"pm.Data {self.name!r}"))
+        columns = [self._column(data[name], name, what) for name in names]
+        return columns[0] if self.values.ndim == 1 else np.stack(columns, 1 - self.axis)
+
+    def _column(self, column: pd.Series, name: str, what: str) -> NDArray[Any]:
+        if column.isna().any():
+            raise DataError(
+                f"{what} has missing values in {name!r} ({int(column.isna().sum())} rows): fill "
+                "them in or leave those rows out."
+            )
+        column = plain_numbers(column)
+        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
+            more = ": a pm.Model knows levels by their position, 0, 1, ..." if self.is_whole else ""
+            raise DataError(
+                f"Column {name!r} of {what} must hold numbers, as pm.Data {self.name!r} does, not "
+                f"{column.dtype}{more}."
+            )
+        found = column.to_numpy(dtype=float)
+        if not np.isfinite(found).all():
+            raise DataError(f"Column {name!r} of {what} has infinite values.")
+        dtype = self.values.dtype
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = column.to_numpy().astype(dtype)
+            changed = values.astype(float) != found if self.is_whole else ~np.isfinite(values)
+        if changed.any():
+            held = "whole numbers" if self.is_whole else "numbers"
+            raise DataError(
+                f"Column {name!r} of {what} holds {column.iloc[int(np.argmax(changed))]}, but "
+                f"pm.Data {self.name!r} holds {held} ({dtype})."
+            )
+        return values
+
+
+def find_containers(parts: Parts, outputs: Sequence[Any]) -> list[Container]:
+    """Containers that ``outputs`` depend on, and that are or may be along the rows.
+
+    Those whose length happens to be that of the rows are among them.
+    """
+    model, rows = parts.original, len(parts.y)
+    shared = {v.name: v for v in model.named_vars.values() if isinstance(v, SharedVariable)}
+    row_dim = (model.named_vars_to_dims.get(parts.observed.name) or (None,))[0]
+    found = []
+    for constant in ancestors(list(outputs)):
+        name = constant.name
+        if not isinstance(constant, Constant) or name is None or name not in shared:
+            continue
+        data = np.asarray(constant.data)
+        dims = model.named_vars_to_dims.get(name) or (None,) * data.ndim
+        if row_dim in dims and row_dim is not None:
+            axis, certain = dims.index(row_dim), True
+        else:
+            free = [
+                a
+                for a in range(data.ndim)
+                if data.shape[a] == rows and (dims[a] is None or row_dim is None)
+            ]
+            if not free:
+                continue
+            axis, certain = free[0], False
+        other = dims[1 - axis] if data.ndim == 2 else None
+        coords = model.coords.get(other) if other is not None else None
+        labels = None if coords is None else tuple(map(str, coords))
+        found.append(Container(name, constant, axis, labels, certain))
+    return found
+
+
+def has_data(parts: Parts) -> bool:
+    """Whether the model has any pm.Data but the observed values."""
+    observed = parts.original.rvs_to_values[parts.original.observed_RVs[0]]
+    return any(
+        isinstance(v, SharedVariable) and v is not observed
+        for v in parts.original.named_vars.values()
+    )
