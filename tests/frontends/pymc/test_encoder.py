@@ -164,7 +164,9 @@ def negative_binomial(eta):
 
 
 def normal(eta):
-    pm.Normal("y", pm.Deterministic("mean", eta), pm.HalfNormal("sigma"), observed=OWN["w"])
+    pm.Normal(
+        "y", pm.Deterministic("mean", eta), pm.HalfNormal("sigma"), observed=np.sin(9 * OWN["w"])
+    )
 
 
 FAMILIES = [bernoulli, probit, binomial, poisson, negative_binomial, normal]
