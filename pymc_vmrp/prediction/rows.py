@@ -283,14 +283,17 @@ def new_rows(
     strange = {name: set(factor.parts()) for name, factor in factors.items()}
     for part in slices(len(frame), chunk_size):
         prepared = encoder.prepare(frame.iloc[part], what)
-        for names, new in zip(found, encoder.unseen_levels(prepared), strict=True):
+        unseen = encoder.unseen_levels(prepared)
+        for names, new in zip(found, unseen, strict=True):
             names.update(new)
+        # smooths come last, and have no levels to be unseen
+        new_of = {b.factor.name: new for b, new in zip(encoder.blocks, unseen, strict=False)}
         for name, factor in factors.items():
-            if strange[name]:
-                strange[name] -= factor.known_parts(prepared)
+            if strange[name]:  # without a new level every part of it is known
+                strange[name] -= factor.known_parts(prepared) if new_of[name] else strange[name]
     never = dict.fromkeys(part for parts in strange.values() for part in sorted(parts))
-    unseen = tuple(tuple(sorted(names)) for names in found)
-    return NewRows(glmm, encoder, blocks, frame, what, unseen, tuple(never))
+    every = tuple(tuple(sorted(names)) for names in found)
+    return NewRows(glmm, encoder, blocks, frame, what, every, tuple(never))
 
 
 def refuse_unseen(rows: NewRows) -> None:
