@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from pymc_vmrp.arguments import qualified_name
-from pymc_vmrp.errors import VmrpError
+from pymc_vmrp.errors import DataError, VmrpError
 from pymc_vmrp.read_model import Door, ReadModel
 
 
@@ -22,8 +22,10 @@ def read_model(model: Any, call: str = "this function") -> ReadModel:
 
     Raises
     ------
-    VmrpError
+    DataError
         Where it is none of these.
+    VmrpError
+        Where there is none, and no ``with`` block around the call.
     ModelError, FormulaError, PriorError
         Where it is no model that can be written as a GLMM.
     """
@@ -48,7 +50,7 @@ def door_of(model: Any, call: str) -> Door:
         from pymc_vmrp.frontends.pymc.door import pymc_door
 
         return pymc_door(model)
-    raise VmrpError(
+    raise DataError(
         f"{call} takes a pymc_vmrp.Model, a bambi.Model or a pm.Model, not a "
         f"{qualified_name(model)}."
     )

@@ -86,6 +86,8 @@ def fit(
     with held():
         read = door.read()
         door.warn(read)
-        tree = fit_model(read, chosen, draws, random_seed, given)
+        own = door.nuts_call
+        hint = f" With method='nuts' it takes what {own} takes." if own else ""
+        tree = fit_model(read, chosen, draws, random_seed, given, hint)
         door.finish(tree, [name for name, value in of_door.items() if value])
         return tree

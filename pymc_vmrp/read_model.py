@@ -180,6 +180,8 @@ class Door:
         Reads it.
     own_nuts : callable, optional
         (draws, random seed, options) → what the library's own NUTS returns.
+    nuts_call : str
+        The library's own call, for messages.
     options : tuple of str
         Options of :func:`pymc_vmrp.fit` for models of this library alone: flags.
     warn : callable
@@ -191,6 +193,7 @@ class Door:
     kind: str
     read: Callable[[], ReadModel]
     own_nuts: Callable[[int, int | None, dict[str, Any]], xr.DataTree] | None = None
+    nuts_call: str = ""
     options: tuple[str, ...] = ()
     warn: Callable[[ReadModel], None] = lambda model: None
     finish: Callable[[xr.DataTree, Sequence[str]], None] = lambda tree, options: None

@@ -294,7 +294,7 @@ def test_a_model_in_the_place_of_its_fit_and_the_other_way_round(model, idata):
         vmrp.resample(model, idata)
     with pytest.raises(vmrp.DataError, match="var_names"):
         vmrp.compare(idata, idata, "nonsense")
-    with pytest.raises(vmrp.VmrpError, match=r"pm\.Model, not a xarray\.DataTree"):
+    with pytest.raises(vmrp.DataError, match=r"pm\.Model, not a xarray\.DataTree"):
         vmrp.fixef(idata, model)
 
 

@@ -18,14 +18,12 @@ from pymc_vmrp.arguments import (
     check_seed,
 )
 from pymc_vmrp.calibration.result import Calibration, collect
-from pymc_vmrp.calibration.simulation import FAILED, Draw, Job, Simulated, simulate_once
+from pymc_vmrp.calibration.simulation import FAILED, Job, Simulated, simulate_once
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import ConvergenceWarning, VmrpError
 from pymc_vmrp.glmm.prior_draws import check_proper
 from pymc_vmrp.glmm.responses import one_row_each
-from pymc_vmrp.inference.approximation import CaviOptions
-from pymc_vmrp.inference.approximation import check_options as check_cavi
-from pymc_vmrp.inference.method import Drawing
+from pymc_vmrp.inference.method import Draw, Drawing
 from pymc_vmrp.inference.methods import get_method
 from pymc_vmrp.processes import run_tasks
 from pymc_vmrp.progress import row_progress
@@ -137,8 +135,7 @@ def calibrate(
     if how is None:
         chosen = get_method(inference_method)
         how = Drawing(chosen, chosen.take(fit_options or {}))
-        if isinstance(how.options, CaviOptions):
-            check_cavi(model.glmm, how.options)
+        chosen.check(model.glmm, how.options)
     job = Job(model.glmm, one_row_each(model.observations), how, draws)
     seeds = np.random.SeedSequence(random_seed).spawn(simulations)
     done: dict[int, Simulated] = {}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,10 +22,9 @@ from pymc_vmrp.glmm.prior_draws import draw_prior
 from pymc_vmrp.glmm.responses import draw_responses, pooled
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.glmm.variables import posterior_variables
+from pymc_vmrp.inference.method import Draw
 
 FloatArray = NDArray[np.float64]
-Draw = Callable[[GLMM, int, int], Draws]
-"""(model, number of draws, random seed) → draws."""
 
 LP = "lp"
 CONVERGED, NOT_CONVERGED, FAILED = "converged", "not converged", "failed"

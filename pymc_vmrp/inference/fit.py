@@ -35,6 +35,7 @@ def fit_model(
     draws: int,
     random_seed: int | None,
     options: Mapping[str, Any],
+    hint: str = "",
 ) -> xr.DataTree:
     """Fit a model that has been read.
 
@@ -48,6 +49,8 @@ def fit_model(
     options : mapping
         ``progressbar``, ``log_likelihood``, ``log_prior`` (also in ``idata_kwargs``), and those of
         the method; None stands for a default.
+    hint : str
+        What the error of an unknown option adds.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def fit_model(
     earlier: Any = given.get("warm_start")
     if earlier is not None and not isinstance(earlier, _FITS) and "warm_start" in chosen.arguments:
         given["warm_start"] = model.reports.draws(earlier, "warm_start").flat()
-    taken = chosen.take(given)
+    taken = chosen.take(given, hint)
     chains = getattr(taken, "chains", None) or 1
     model.reports.check_memory(draws * chains, kept["log_likelihood"])
     request = Request(draws, random_seed, progressbar)

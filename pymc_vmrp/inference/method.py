@@ -19,6 +19,9 @@ from pymc_vmrp.results.sampled import Sampled
 Earlier = Draws | VariationalPosterior | MixturePosterior
 """An earlier fit that chains start from: its draws, with one sample dimension, or its q."""
 
+Draw = Callable[[GLMM, int, int], Draws]
+"""(model, number of draws, random seed) → nearly independent draws."""
+
 MORE = "more"
 _OF_CHAINS = ("tune", "chains", "cores")
 
@@ -41,6 +44,10 @@ class Request:
     progressbar: bool | None = None
 
 
+def any_model(glmm: GLMM, options: Any) -> None:
+    """Nothing to check: the options go with any model."""
+
+
 @dataclass(frozen=True)
 class Method:
     """An inference method.
@@ -54,11 +61,14 @@ class Method:
         called ``warm_start`` an earlier fit of the model.
     sample : callable
         (GLMM, :class:`Request`, options) → :class:`pymc_vmrp.results.sampled.Sampled`.
+    check : callable
+        (GLMM, options) → None; a VmrpError where they do not go together, before any work.
     """
 
     name: str
     options: type[Any]
     sample: Callable[[GLMM, Request, Any], Sampled]
+    check: Callable[[GLMM, Any], None] = any_model
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -70,8 +80,14 @@ class Method:
         """Whether draws come in chains that depend on their last."""
         return "chains" in self.arguments
 
-    def take(self, given: Mapping[str, Any]) -> Any:
+    def take(self, given: Mapping[str, Any], hint: str = "") -> Any:
         """The options given, checked; of chains and starts None is the default.
+
+        Parameters
+        ----------
+        given : mapping
+        hint : str
+            What the error of an unknown option adds.
 
         Raises
         ------
@@ -99,6 +115,7 @@ class Method:
             raise VmrpError(
                 f"fit() has no argument {sorted(rest)[0]!r} for inference_method={self.name!r}; "
                 f"besides its own it takes {', '.join(self.arguments) or 'none'}."
+                f"{hint}"
             )
         return self.options(**own)
 

@@ -282,6 +282,37 @@ def log_likelihood_of_rows(glmm: GLMM, draws: Draws, observations: Observations)
     return out
 
 
+def stats_dataset(
+    stats: Mapping[str, FloatArray] | xr.Dataset,
+    added: Mapping[str, Any],
+    sample_coords: Mapping[str, Any],
+) -> xr.Dataset:
+    """Statistics of draws, shape (chain, draw), with something added to some of them."""
+    import xarray as xr
+
+    if isinstance(stats, xr.Dataset):
+        return stats
+    return xr.Dataset(
+        {k: (("chain", "draw"), v + added.get(k, 0.0)) for k, v in stats.items()},
+        coords=dict(sample_coords),
+    )
+
+
+def fit_dataset(posterior: VariationalPosterior | MixturePosterior) -> xr.Dataset:
+    """The ELBO by step, and as attributes how the fit went."""
+    import xarray as xr
+
+    trace = posterior.trace()
+    elbo = xr.Dataset({"elbo": ("step", trace)}, coords={"step": np.arange(len(trace))})
+    return elbo.assign_attrs(posterior.attributes())
+
+
+def note(tree: xr.DataTree, noted: Mapping[str, Any]) -> None:
+    """Attributes of the groups of draws."""
+    for group in ("posterior", "sample_stats") if noted else ():
+        tree[group].attrs.update(noted)
+
+
 def add_fit(
     tree: xr.DataTree,
     posterior: VariationalPosterior | MixturePosterior,
@@ -292,9 +323,7 @@ def add_fit(
     """Add the group ``fit``: the ELBO, how the fit went, and the moments of q."""
     import xarray as xr
 
-    trace = posterior.trace()
-    elbo = xr.Dataset({"elbo": ("step", trace)}, coords={"step": np.arange(len(trace))})
-    tree["fit"] = xr.DataTree(elbo.assign_attrs(posterior.attributes()))
+    tree["fit"] = xr.DataTree(fit_dataset(posterior))
     for name, named in (("mean", mean), ("sd", sd)):
         used = {dim for dims, _ in named.values() for dim in dims}
         kept = {dim: labels for dim, labels in every_coord.items() if dim in used}

@@ -20,8 +20,10 @@ from pymc_vmrp.results.idata import (
     log_likelihood_of_rows,
     moments,
     named_dataset,
+    note,
     observed_data,
     read_draws,
+    stats_dataset,
 )
 from pymc_vmrp.results.importance import joint_k
 from pymc_vmrp.results.layout import (
@@ -81,12 +83,9 @@ class GlmmReports:
         sizes = draws.coefficients.shape[:2]
         sample = {dim: np.arange(n) for dim, n in zip(("chain", "draw"), sizes, strict=True)}
         groups = {"posterior": named_dataset(named, every, sample)}
-        if isinstance(sampled.stats, xr.Dataset):
-            groups["sample_stats"] = sampled.stats
-        elif sampled.stats:
-            groups["sample_stats"] = xr.Dataset(
-                {k: (("chain", "draw"), v + also) for k, v in sampled.stats.items()}, coords=sample
-            )
+        if sampled.stats:
+            added = dict.fromkeys(sampled.stats, also)
+            groups["sample_stats"] = stats_dataset(sampled.stats, added, sample)
         if log_likelihood:
             values = log_likelihood_of_rows(glmm, draws, observations)
             groups["log_likelihood"] = xr.Dataset(
@@ -102,8 +101,7 @@ class GlmmReports:
         groups["constant_data"] = constant_data(glmm, observations)
         tree = build_tree(groups, None if self.layout is None else self.layout.interface)
         tree.attrs["data_digest"] = data_digest(glmm)
-        for group in ("posterior", "sample_stats") if sampled.noted else ():
-            tree[group].attrs.update(sampled.noted)
+        note(tree, sampled.noted)
         return self._with_fit(tree, sampled)
 
     def _with_fit(self, tree: xr.DataTree, sampled: Sampled) -> xr.DataTree:

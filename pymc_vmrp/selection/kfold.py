@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from pymc_vmrp.errors import ConvergenceWarning
-from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.responses import take_rows
 from pymc_vmrp.glmm.spec import GLMM, Observations
+from pymc_vmrp.inference.method import Draw
 from pymc_vmrp.processes import run_tasks
 from pymc_vmrp.selection.pointwise import distinct_rows, log_likelihoods
 from pymc_vmrp.selection.training import training
 
 FloatArray = NDArray[np.float64]
-Draw = Callable[[GLMM, int, int], Draws]
-"""(model, number of draws, random seed) → draws."""
 
 
 @dataclass(frozen=True)

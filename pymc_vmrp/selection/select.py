@@ -26,8 +26,6 @@ from pymc_vmrp.errors import ConvergenceWarning, DataError, VmrpError
 from pymc_vmrp.glmm.prior_draws import improper_terms
 from pymc_vmrp.glmm.responses import one_row_each
 from pymc_vmrp.glmm.spec import Observations
-from pymc_vmrp.inference.approximation import CaviOptions
-from pymc_vmrp.inference.approximation import check_options as check_cavi
 from pymc_vmrp.inference.fit import fit_model
 from pymc_vmrp.inference.method import Drawing, Method
 from pymc_vmrp.inference.methods import get_method
@@ -190,8 +188,7 @@ def select(
         raise VmrpError("criterion='elbo' and correction=True need inference_method='cavi'.")
     taken = chosen_method.take({k: v for k, v in options.items() if k != "progressbar"})
     for model in named.values():
-        if isinstance(taken, CaviOptions):
-            check_cavi(model.glmm, taken)
+        chosen_method.check(model.glmm, taken)
     request = _Request(
         criterion, chosen_method, options, draws, correction, random_seed, cores, progressbar
     )

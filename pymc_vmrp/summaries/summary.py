@@ -32,6 +32,8 @@ from pymc_vmrp.summaries.variance import between_variances, residual_variance
 if TYPE_CHECKING:
     import xarray as xr
 
+    from pymc_vmrp.read_model import ReadModel
+
 
 FloatArray = NDArray[np.float64]
 
@@ -58,9 +60,8 @@ def fixef(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFr
         One row per coefficient (``Intercept``, ``x``, ``educ[HS]``), with columns ``mean``,
         ``sd``, and ``eti90_lb``, ``eti90_ub`` for ``ci_prob=0.9``.
     """
-    check_probability("ci_prob", ci_prob)
-    read = read_model(model, "fixef()")
-    return _fixef(read.glmm, read.reports.draws(idata).flat(), ci_prob)
+    read, draws = _read(model, idata, ci_prob, "fixef()")
+    return _fixef(read.glmm, draws, ci_prob)
 
 
 def ranef(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFrame:
@@ -78,9 +79,8 @@ def ranef(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFr
         :func:`fixef`. ``ranef(model, idata).loc["state"]`` are those of one factor, and
         ``["mean"].unstack("effect")`` puts a factor's effects side by side.
     """
-    check_probability("ci_prob", ci_prob)
-    read = read_model(model, "ranef()")
-    glmm, draws = read.glmm, read.reports.draws(idata).flat()
+    read, draws = _read(model, idata, ci_prob, "ranef()")
+    glmm = read.glmm
     written = written_coefficients(glmm, draws.coefficients)
     tables = []
     for j, group in enumerate(glmm.groups):
@@ -120,9 +120,8 @@ def coef(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFra
         Where there is no group-specific term, or a pm.Model does not say which common effect
         belongs to which others.
     """
-    check_probability("ci_prob", ci_prob)
-    read = read_model(model, "coef()")
-    glmm, draws = read.glmm, read.reports.draws(idata).flat()
+    read, draws = _read(model, idata, ci_prob, "coef()")
+    glmm = read.glmm
     written = written_coefficients(glmm, draws.coefficients)
     common = written_common_variables(glmm, written)
     index, columns = [], []
@@ -174,9 +173,8 @@ def varcorr(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Data
         gaussian and t families also ``sigma`` of the factor ``residual``. Columns as in
         :func:`fixef`.
     """
-    check_probability("ci_prob", ci_prob)
-    read = read_model(model, "varcorr()")
-    glmm, draws = read.glmm, read.reports.draws(idata).flat()
+    read, draws = _read(model, idata, ci_prob, "varcorr()")
+    glmm = read.glmm
     index, columns = [], []
     for group, centred in zip(glmm.groups, draws.covariances, strict=True):
         covariance = written_covariance(group, centred)
@@ -216,9 +214,8 @@ def summary(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.Data
     --------
     fixef, ranef, varcorr, icc
     """
-    check_probability("ci_prob", ci_prob)
-    read = read_model(model, "summary()")
-    glmm, draws = read.glmm, read.reports.draws(idata).flat()
+    read, draws = _read(model, idata, ci_prob, "summary()")
+    glmm = read.glmm
     parts = {"common": _fixef(glmm, draws, ci_prob)}
     components: dict[str, Any] = {}
     for group, covariance in zip(glmm.groups, draws.covariances, strict=True):
@@ -267,9 +264,8 @@ def icc(model: Any, idata: xr.DataTree, ci_prob: float = CI_PROB) -> pd.DataFram
     generalized linear mixed-effects models revisited and expanded. Journal of the Royal Society
     Interface 14(134).
     """
-    check_probability("ci_prob", ci_prob)
-    read = read_model(model, "icc()")
-    glmm, draws = read.glmm, read.reports.draws(idata).flat()
+    read, draws = _read(model, idata, ci_prob, "icc()")
+    glmm = read.glmm
     if not glmm.groups:
         raise DataError("The model has no group-specific term.")
     between = between_variances(read, draws)
@@ -296,6 +292,13 @@ def describe(draws: FloatArray, ci_prob: float) -> pd.DataFrame:
             f"eti{percent}_ub": high,
         }
     )
+
+
+def _read(model: Any, idata: xr.DataTree, ci_prob: float, call: str) -> tuple[ReadModel, Draws]:
+    """The model, and draws with one sample dimension."""
+    check_probability("ci_prob", ci_prob)
+    read = read_model(model, call)
+    return read, read.reports.draws(idata).flat()
 
 
 def _fixef(glmm: GLMM, draws: Draws, ci_prob: float) -> pd.DataFrame:

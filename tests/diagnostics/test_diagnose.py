@@ -182,7 +182,7 @@ def test_a_saved_fit_is_as_good(model, sound, tmp_path):
 
 
 def test_what_is_no_model_is_an_error(sound):
-    with pytest.raises(vmrp.VmrpError, match=r"takes a pymc_vmrp\.Model.*not a str"):
+    with pytest.raises(vmrp.DataError, match=r"takes a pymc_vmrp\.Model.*not a str"):
         vmrp.diagnose("model", sound)
 
 

@@ -145,7 +145,7 @@ def test_group_totals_are_the_lines_of_levels(slopes_model, survey):
 def test_bad_probabilities(model, idata, ci_prob):
     with pytest.raises(vmrp.VmrpError, match="ci_prob"):
         model.summary(idata, ci_prob)
-    with pytest.raises(vmrp.VmrpError, match=r"pm\.Model, not a xarray\.DataTree"):
+    with pytest.raises(vmrp.DataError, match=r"pm\.Model, not a xarray\.DataTree"):
         vmrp.fixef(idata, model)
 
 

@@ -24,8 +24,8 @@ _RESPONSE_PARAMS = "include_response_params"
 def bambi_door(model: Any) -> Door:
     """The door of a ``bambi.Model``, built or not."""
     return Door(
-        KIND, partial(_read, model), partial(_sample_nuts, model), (_RESPONSE_PARAMS,),
-        partial(_warn, model), partial(_finish, model),
+        KIND, partial(_read, model), partial(_sample_nuts, model), "bambi_model.fit()",
+        (_RESPONSE_PARAMS,), partial(_warn, model), partial(_finish, model),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pytensor.graph.basic import Constant
 from pytensor.graph.traversal import ancestors, io_toposort
@@ -174,6 +175,14 @@ class DataGraph:
                     f"{int(length) - 1}: its size is fixed, and new levels cannot be drawn. "
                     "Give positions of the model's levels, or leave those rows out."
                 )
+
+    def read(self, data: pd.DataFrame, names: Collection[str], what: str) -> dict[str, Any]:
+        """Values of the containers in ``names`` in new rows; of the others some of the model's."""
+        rows = np.arange(len(data)) % len(self.parts.y)
+        return {
+            one.name: one.read(data, what) if one.name in names else one.taken(rows)
+            for one in self.containers
+        }
 
     def own(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Data of some of the model's own rows."""

@@ -22,7 +22,8 @@ _BY_PYMC = "predict by pm.sample_posterior_predictive(idata)."
 
 def pymc_door(model: pm.Model) -> Door:
     """The door of a ``pm.Model``."""
-    return Door(KIND, partial(_read, model), partial(_sample_nuts, model), warn=_warn)
+    nuts = partial(_sample_nuts, model)
+    return Door(KIND, partial(_read, model), nuts, "pm.sample()", warn=_warn)
 
 
 def _warn(read: ReadModel) -> None:

@@ -141,13 +141,8 @@ class PymcEncoder:
 
     def prepare(self, data: pd.DataFrame, what: str) -> PreparedRows:
         """Values of the containers that are needed, checked."""
-        graph = self.make().graph
-        rows = np.arange(len(data)) % len(graph.parts.y)
-        needed = self._needed()
-        values = {
-            one.name: one.read(data, what) if one.name in needed else one.taken(rows)
-            for one in graph.containers
-        }
+        graph, needed = self.make().graph, self._needed()
+        values = graph.read(data, needed, what)
         graph.check_indices(values, needed, what)
         return PreparedRows(values, len(data))
 
@@ -305,7 +300,6 @@ class KnownOfRows:
             Where the model has them in no container.
         """
         graph = self.make().graph
-        rows = np.arange(len(data)) % len(graph.parts.y)
         names = graph.of_known()
         if names is None:
             raise DataError(
@@ -313,11 +307,7 @@ class KnownOfRows:
                 "rows, which the pm.Model has in no pm.Data container: kind='response_params' "
                 "gives their means."
             )
-        values = {
-            one.name: one.read(data, what) if one.name in names else one.taken(rows)
-            for one in graph.containers
-        }
-        found = np.broadcast_to(graph.known(values), len(data))
+        found = np.broadcast_to(graph.known(graph.read(data, names, what)), len(data))
         wrong = (found < 0) | (found != np.round(found)) if graph.has_trials else ~(found > 0)
         if wrong.any():
             kind = "trials" if graph.has_trials else "standard deviations"

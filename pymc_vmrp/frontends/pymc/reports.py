@@ -20,7 +20,10 @@ from pymc_vmrp.results.idata import (
     build_tree,
     check_finite_draws,
     check_memory_of_draws,
+    fit_dataset,
+    note,
     posterior_dataset,
+    stats_dataset,
 )
 from pymc_vmrp.results.importance import joint_k
 from pymc_vmrp.results.sampled import Sampled
@@ -99,29 +102,18 @@ class PymcReports:
             "posterior": _dataset(posterior, coords, dims),
             "observed_data": _dataset(find_observations(parts.original), coords, dims, []),
         }
-        if isinstance(sampled.stats, xr.Dataset):
-            groups["sample_stats"] = sampled.stats
-        elif sampled.stats:
-            own = {"lp": constant.value}
-            groups["sample_stats"] = xr.Dataset(
-                {k: (("chain", "draw"), v + own.get(k, 0.0)) for k, v in sampled.stats.items()},
-                coords=sample,
-            )
+        if sampled.stats:
+            groups["sample_stats"] = stats_dataset(sampled.stats, {"lp": constant.value}, sample)
         constants = find_constants(parts.original)
         if constants:
             groups["constant_data"] = _dataset(constants, coords, dims, [])
         interface = {"modeling_interface": "pymc", "modeling_interface_version": version}
         tree = build_tree(groups, interface)
-        for group in ("posterior", "sample_stats") if sampled.noted else ():
-            tree[group].attrs.update(sampled.noted)
+        note(tree, sampled.noted)
         if sampled.posterior is not None:
-            trace = sampled.posterior.trace()
-            elbo = xr.Dataset({"elbo": ("step", trace)}, coords={"step": np.arange(len(trace))})
             family = self.recognised.glmm.family
-            attributes = {
-                **sampled.posterior.attributes(), "family": family.name, "link": family.link,
-            }  # fmt: skip
-            tree["fit"] = xr.DataTree(elbo.assign_attrs(attributes | joint_k(tree)))
+            more = {"family": family.name, "link": family.link, **joint_k(tree)}
+            tree["fit"] = xr.DataTree(fit_dataset(sampled.posterior).assign_attrs(more))
         shown = progressbar is not False
         if log_likelihood:
             compute_log_likelihood(tree, model=self.model, progressbar=shown)

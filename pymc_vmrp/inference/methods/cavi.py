@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pymc_vmrp.glmm.spec import GLMM
-from pymc_vmrp.inference.approximation import CaviOptions, approximate
+from pymc_vmrp.inference.approximation import CaviOptions, approximate, check_options
 from pymc_vmrp.inference.method import Method, Request
 from pymc_vmrp.interrupts import finish
 from pymc_vmrp.results.idata import with_chain
@@ -32,4 +32,4 @@ def draw_from(posterior: VariationalPosterior | MixturePosterior, request: Reque
     return Sampled(with_chain(drawn), stats, rng, posterior, interrupted=interrupted)
 
 
-METHOD = Method("cavi", CaviOptions, sample)
+METHOD = Method("cavi", CaviOptions, sample, check_options)

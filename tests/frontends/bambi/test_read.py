@@ -587,7 +587,7 @@ def test_the_page_of_the_docs_lists_what_is_supported():
 
 
 def test_arguments(bernoulli):
-    with pytest.raises(vmrp.VmrpError, match=r"'tunes'.* it takes bound"):
+    with pytest.raises(vmrp.VmrpError, match=r"'tunes'.*bambi_model\.fit"):
         vmrp.fit(bernoulli, tunes=3)
     with pytest.raises(vmrp.VmrpError, match="method"):
         vmrp.fit(bernoulli, method="laplace")
