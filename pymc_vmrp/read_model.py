@@ -75,6 +75,10 @@ class RowEncoder(Protocol):
     def has_offset(self) -> bool:
         """Whether a part of the linear predictor of new rows is known."""
 
+    @property
+    def needed(self) -> Collection[str]:
+        """Columns of the data that are read."""
+
     def restricted(
         self, kept: Collection[str], blocks: Sequence[int], smooths: Sequence[Smooth], offset: bool
     ) -> RowEncoder:
@@ -104,14 +108,30 @@ class KnownArgument(Protocol):
 
 
 @dataclass(frozen=True)
-class Always:
-    """A function that returns one encoder; unlike a closure it can be pickled."""
+class Always[T]:
+    """A function that returns one value; unlike a closure it can be pickled."""
 
-    encoder: RowEncoder
+    value: T
 
-    def __call__(self) -> RowEncoder:
-        """The encoder."""
-        return self.encoder
+    def __call__(self) -> T:
+        """The value."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class Predictors:
+    """Columns that the predictors of a model read, in the data that it was built from.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Rows that differ.
+    row : ndarray of integers, shape (rows of the data,)
+        Which of them each row of the data is.
+    """
+
+    frame: pd.DataFrame
+    row: NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -135,6 +155,8 @@ class ReadModel:
         Of results: the formula, the family ...
     mean_name : str
         Under which name predictions hold the mean response.
+    make_predictors : callable, optional
+        The columns that the encoder reads, of the model's own data.
     """
 
     glmm: GLMM
@@ -146,6 +168,7 @@ class ReadModel:
     attributes: Mapping[str, str] = field(default_factory=dict)
     mean_name: str = "mu"
     no_mean: str = ""
+    make_predictors: Callable[[], Predictors] | None = None
 
     @cached_property
     def encoder(self) -> RowEncoder:

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from pymc_vmrp.arguments import check_count, check_flag, check_seed, check_text
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_frame, check_weights
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.families.family import Family
-from pymc_vmrp.glmm.kernels import weighted_probabilities
-from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.mrp.groups import ESTIMATE, Groups, Shares, by_columns, group_cells, weigh_cells
+from pymc_vmrp.prediction.averages import add_means
 from pymc_vmrp.prediction.overflow import explain_overflow
-from pymc_vmrp.prediction.rows import Chunk, Coefficients, NewRows, new_rows, refuse_unseen
+from pymc_vmrp.prediction.rows import Chunk, Coefficients, NewRows, new_rows
+from pymc_vmrp.prediction.unseen import check_unseen
 from pymc_vmrp.results.idata import build_tree
 from pymc_vmrp.solvers import choose
 
@@ -119,13 +117,13 @@ def poststratify(
     draws = read.reports.draws(idata)
     _check_memory(groups, draws)
     rows = new_rows(read.glmm, encoder, frame, "cells", chunk_size)
-    _check_unseen(rows, frame, sample_new_groups)
+    check_unseen(rows, sample_new_groups, stacklevel=2)
     coefficients = rows.coefficients(draws.flat(), np.random.default_rng(random_seed))
     totals = np.zeros((groups.size, len(draws.flat())))
     for chunk in rows.chunks(coefficients, chunk_size):
         codes = groups.codes[chunk.part]
         own = shares.weights[chunk.part]
-        _add_means(read.glmm.family, chunk, coefficients.values, own, codes, totals)
+        add_means(read.glmm.family, chunk, coefficients, own, codes, totals)
         if not np.isfinite(totals[np.unique(codes)]).all():
             raise DataError(_explain(read, rows, chunk, coefficients, own))
     estimate = totals / shares.total[:, None]
@@ -136,29 +134,6 @@ def poststratify(
     tree.attrs |= {"weights": weights, "by": json.dumps(columns)}
     tree.attrs["unseen_levels"] = json.dumps(rows.unseen_levels)
     return tree
-
-
-def _add_means(
-    family: Family,
-    chunk: Chunk,
-    coefficients: FloatArray,
-    weights: FloatArray,
-    groups: NDArray[np.int64],
-    totals: FloatArray,
-) -> None:
-    """Add the weighted mean response of each row to ``totals[groups[i]]``, for every draw."""
-    rows, offset = chunk.design, chunk.offset
-    if family.link == "logit" and offset is None:
-        weighted_probabilities(rows.columns, rows.values, coefficients, weights, groups, totals)
-        return
-    for part, eta in linear_predictors(rows, coefficients, offset):
-        size = part.stop - part.start
-        membership = csr_array(
-            (weights[part], (groups[part], np.arange(size))), shape=(len(totals), size)
-        )
-        membership.eliminate_zeros()  # what counts for nothing may well be infinite
-        with np.errstate(over="ignore", invalid="ignore"):  # found afterwards, and an error
-            totals += membership @ family.inverse_link(eta)
 
 
 def _explain(
@@ -187,56 +162,6 @@ def _check_memory(groups: Groups, draws: Draws) -> None:
             f"draws need about {needed / 2**30:,.0f} GB of memory. Group by fewer or coarser "
             "columns, or take fewer draws, as in idata.isel(draw=slice(None, None, 10))."
         )
-
-
-def _check_unseen(rows: NewRows, frame: pd.DataFrame, allowed: bool | None) -> None:
-    """Levels that the survey never saw: a different spelling looks the same."""
-    unseen = rows.unseen_levels
-    if allowed or not unseen:
-        return
-    if allowed is False:
-        refuse_unseen(rows)
-    factors = {block.factor.name: block.factor for block in rows.encoder.blocks}
-    if rows.strange:
-        known = {
-            part: level
-            for factor in factors.values()
-            for part, level in factor.parts().items()
-            if part in rows.strange
-        }
-        told = [
-            f"{part!r} (cells have {_some(frame, part, unseen)}; the survey has "
-            f"{abbreviate(known[part], 3)})"
-            for part in rows.strange
-        ]
-        raise DataError(
-            f"cells and the survey have no level in common in {'; '.join(told)}. Spell them alike "
-            "in both tables; or, if all of them are new, pass sample_new_groups=True, which draws "
-            "their effects from N(0, Σ)."
-        )
-    told = []
-    for name, factor in factors.items():
-        new = unseen.get(name, [])
-        if not new or len(factor.parts()) > 1:
-            continue  # what is new of combinations is no sign of a misspelling
-        total = frame[name].nunique() if name in frame.columns else None
-        share = "" if total is None else f"{total - len(new)} of the {total} levels of "
-        told.append(
-            f"{share}{name!r} in cells; new: {abbreviate(new, 3)} (the survey has "
-            f"{abbreviate(factor.levels, 3)})"
-        )
-    if told:
-        warnings.warn(
-            f"the survey has seen {'; and '.join(told)}. New levels are drawn from N(0, Σ): check "
-            "that both tables spell them alike.",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-def _some(frame: pd.DataFrame, part: str, unseen: Mapping[str, Sequence[str]]) -> str:
-    values = frame[part].drop_duplicates().tolist() if part in frame.columns else unseen.get(part)
-    return abbreviate(values or [], 3)
 
 
 def _population(shares: Shares, weights: str) -> tuple[FloatArray, float]:

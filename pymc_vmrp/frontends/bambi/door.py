@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.frontends.bambi.draws import free_variables
 from pymc_vmrp.frontends.bambi.encoder import bambi_encoder
-from pymc_vmrp.frontends.bambi.read import read_bambi, warn_of_few_levels_of, warn_of_summed_slopes
-from pymc_vmrp.read_model import Door, ReadModel
+from pymc_vmrp.frontends.bambi.read import BambiSpec, read_bambi, warn_of_few_levels_of, warn_of_summed_slopes
+from pymc_vmrp.read_model import Door, Predictors, ReadModel
 from pymc_vmrp.results.reports import GlmmReports
 
 if TYPE_CHECKING:
@@ -47,7 +49,13 @@ def _read(model: Any) -> ReadModel:
             "formula": str(model.formula.main), "family": family.name, "link": family.link,
         },
         mean_name=family.parent,
+        make_predictors=partial(_predictors, model, spec),
     )  # fmt: skip
+
+
+def _predictors(model: Any, spec: BambiSpec) -> Predictors:
+    needed = list(bambi_encoder(model, spec).needed)
+    return Predictors(model.data[needed], np.arange(len(model.data)))
 
 
 def _finish(model: Any, tree: xr.DataTree, options: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -63,6 +63,7 @@ from pymc_vmrp.frontends.identify import (
 )
 from pymc_vmrp.frontends.pooling import cell_keys, check_offset, pool_rows
 from pymc_vmrp.frontends.unbounded import check_bounded
+from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.priors.covariance import (
     CoefficientPrior,
@@ -85,6 +86,7 @@ from pymc_vmrp.glmm.spec import (
     Observations,
 )
 from pymc_vmrp.glmm.variables import coords, posterior_names, repeated_name
+from pymc_vmrp.read_model import Predictors
 
 FloatArray = NDArray[np.float64]
 
@@ -103,6 +105,7 @@ class Assembled:
     event: str  # what is modelled, in words
     observations: Observations
     known: KnownArgument | None  # trials or sds, which new responses are drawn with
+    predictors: Predictors
 
 
 def assemble(
@@ -181,7 +184,19 @@ def assemble(
             "name: rename the column."
         )
     known = known_argument(parsed.response, of_response, names)
-    return Assembled(glmm, encoder, response.event, observations, known)
+    differ = family.absorbs_offset and encoder.has_offset
+    own = _own_predictors(frame, encoder.needed, cells, differ)
+    return Assembled(glmm, encoder, response.event, observations, known, own)
+
+
+def _own_predictors(
+    frame: pd.DataFrame, needed: Collection[str], cells: Cells, rows_differ: bool
+) -> Predictors:
+    """The columns of the predictors; the first row of a cell stands for all, but for offsets."""
+    if rows_differ:
+        return Predictors(frame[list(needed)], np.arange(len(frame)))
+    columns = {name: frame[name].iloc[cells.first] for name in needed}
+    return Predictors(pd.DataFrame(columns).reset_index(drop=True), cells.index)
 
 
 def _group_effects(

@@ -55,15 +55,25 @@ class Container:
         """Some of the model's own rows."""
         return np.take(self.values, rows, self.axis)
 
-    def columns(self, data: pd.DataFrame) -> list[str]:
-        """Names of its columns in a data frame."""
+    @property
+    def column_names(self) -> list[str]:
+        """Names of its columns, by the model's coordinates where it has them."""
         if self.values.ndim == 1:
             return [self.name]
-        width = self.values.shape[1 - self.axis]
-        numbered = [f"{self.name}[{i}]" for i in range(width)]
-        if self.labels is None:
-            return numbered
-        labelled = [f"{self.name}[{label}]" for label in self.labels]
+        others = range(self.values.shape[1 - self.axis]) if self.labels is None else self.labels
+        return [f"{self.name}[{other}]" for other in others]
+
+    def own_columns(self) -> dict[str, NDArray[Any]]:
+        """The model's own values, by the names of the columns."""
+        table = np.moveaxis(self.values, self.axis, 0).reshape(self.values.shape[self.axis], -1)
+        return dict(zip(self.column_names, table.T, strict=True))
+
+    def columns(self, data: pd.DataFrame) -> list[str]:
+        """Names of its columns in a data frame."""
+        labelled = self.column_names
+        if self.values.ndim == 1 or self.labels is None:
+            return labelled
+        numbered = [f"{self.name}[{i}]" for i in range(len(labelled))]
         use_numbers = not set(labelled) <= set(data.columns) and set(numbered) <= set(data.columns)
         return numbered if use_numbers else labelled
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pymc_vmrp.frontends.few_levels import warn_of_few_levels
-from pymc_vmrp.frontends.pymc.encoder import KnownOfRows, pymc_encoder
+from pymc_vmrp.frontends.pymc.encoder import KnownOfRows, PymcEncoder, pymc_encoder
 from pymc_vmrp.frontends.pymc.recognise import Recognised, recognise_model
 from pymc_vmrp.frontends.pymc.reports import PymcReports
 from pymc_vmrp.frontends.pymc.wide_scales import levels_under_wide_priors
-from pymc_vmrp.read_model import Always, Door, ReadModel
+from pymc_vmrp.read_model import Always, Door, Predictors, ReadModel
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -47,7 +49,13 @@ def _read(model: pm.Model) -> ReadModel:
         KnownOfRows(encoder.make) if has_known else None,
         mean_name=f"{observations.name}_mean",
         no_mean=_no_mean(recognised),
+        make_predictors=partial(_predictors, encoder),
     )
+
+
+def _predictors(encoder: PymcEncoder) -> Predictors:
+    frame = encoder.own_rows()
+    return Predictors(frame, np.arange(len(frame)))
 
 
 def _no_mean(recognised: Recognised) -> str:

@@ -126,6 +126,20 @@ class PymcEncoder:
         """Whether a part of the linear predictor of new rows is known."""
         return self.make().has_offset
 
+    @property
+    def needed(self) -> list[str]:
+        """Columns of the data that are read."""
+        names = self._needed()
+        containers = [one for one in self.make().graph.containers if one.name in names]
+        return [column for one in containers for column in one.column_names]
+
+    def own_rows(self) -> pd.DataFrame:
+        """The columns of the model's own rows."""
+        containers = self.make().graph.containers
+        return pd.DataFrame(
+            {name: column for one in containers for name, column in one.own_columns().items()}
+        )
+
     def restricted(
         self, kept: Collection[str], blocks: Sequence[int], smooths: Sequence[Smooth], offset: bool
     ) -> PymcEncoder:

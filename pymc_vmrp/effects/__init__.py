@@ -1,0 +1,1 @@
+"""Heterogeneous effects: predictions, comparisons and slopes, and effects of a treatment by group."""
