@@ -182,6 +182,9 @@ class Door:
         (draws, random seed, options) → what the library's own NUTS returns.
     nuts_call : str
         The library's own call, for messages.
+    unknowns : callable, optional
+        Names of the variables of the library's own result that R-hat and ESS are of, as
+        deterministics are not; without it all.
     options : tuple of str
         Options of :func:`pymc_vmrp.fit` for models of this library alone: flags.
     warn : callable
@@ -197,3 +200,4 @@ class Door:
     options: tuple[str, ...] = ()
     warn: Callable[[ReadModel], None] = lambda model: None
     finish: Callable[[xr.DataTree, Sequence[str]], None] = lambda tree, options: None
+    unknowns: Callable[[], Collection[str] | None] = lambda: None

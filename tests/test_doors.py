@@ -218,6 +218,11 @@ def test_fits_of_the_models_own_library_are_read(door):
         pytest.skip("has no other library")
     draws = vmrp.fit(model, method="nuts", draws=60, tune=60, chains=2, cores=1, random_seed=1,
                      progressbar=False)  # fmt: skip
+    attrs = draws.attrs
+    assert attrs["divergences"] == int(draws["sample_stats"]["diverging"].sum())
+    assert attrs["max_rhat"] > 0.9
+    assert 0 < attrs["min_ess"] < 1000
+    assert attrs["inference_method"] == "nuts"
     table = vmrp.fixef(model, draws)
     own = {"bambi": "x", "pymc": "b"}[name]
     ours = table["mean"].iloc[1]
