@@ -135,6 +135,8 @@ class ReadModel:
         Of results: the formula, the family ...
     mean_name : str
         Under which name predictions hold the mean response.
+    smooths : tuple of Smooth
+        Smooths and random walks of a formula.
     """
 
     glmm: GLMM
@@ -146,6 +148,7 @@ class ReadModel:
     attributes: Mapping[str, str] = field(default_factory=dict)
     mean_name: str = "mu"
     no_mean: str = ""
+    smooths: tuple[Smooth, ...] = ()
 
     @cached_property
     def encoder(self) -> RowEncoder:
@@ -156,11 +159,6 @@ class ReadModel:
         """Raise ModelError where mean responses cannot be had of the GLMM."""
         if self.no_mean:
             raise ModelError(self.no_mean)
-
-    @property
-    def smooths(self) -> tuple[Smooth, ...]:
-        """Smooths and random walks of a formula."""
-        return self.encoder.smooths
 
     @property
     def has_offset(self) -> bool:
