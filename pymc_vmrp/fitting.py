@@ -11,7 +11,7 @@ from pymc_vmrp.inference.method import Method
 from pymc_vmrp.inference.methods import get_method
 from pymc_vmrp.interrupts import held
 from pymc_vmrp.read_model import Door
-from pymc_vmrp.results.diagnostics import judge_chains, sampler_attributes
+from pymc_vmrp.results.diagnostics import chain_diagnostics, sampler_attributes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -100,11 +100,11 @@ def fit(
 
 
 def _judge_nuts(tree: xr.DataTree, door: Door) -> None:
-    """Attributes and warnings of chains, where the library's own sampler made such."""
+    """Add attributes of chains, where the library's own sampler, which warns, made such."""
     import xarray as xr
 
     if not isinstance(tree, xr.DataTree) or "sample_stats" not in tree.children:
         return  # such as pm.sample(return_inferencedata=False)
     if "diverging" in tree["sample_stats"].data_vars:  # it was NUTS
-        judge_chains(tree, "NUTS", sampler_attributes(tree), door.unknowns())
+        tree.attrs |= {**sampler_attributes(tree), **chain_diagnostics(tree, door.unknowns())}
         tree.attrs["inference_method"] = "nuts"

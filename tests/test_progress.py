@@ -68,7 +68,7 @@ def test_a_notebook_keeps_no_bar(is_notebook, monkeypatch):
     drawn.console.is_jupyter = is_notebook
     monkeypatch.setattr(progress, "find_spec", lambda name: object())
     started = []
-    monkeypatch.setattr(Progress, "start", started.append)
+    monkeypatch.setattr(Progress, "start", lambda self: started.append(self))
     with progress._drawn_when_long(drawn, True) as draw:
         draw()
     assert started == [drawn]

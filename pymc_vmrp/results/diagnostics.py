@@ -16,12 +16,7 @@ MOST_RHAT = 1.01
 _LEAST_ESS = 400
 
 
-def judge_chains(
-    tree: xr.DataTree,
-    sampler: str,
-    attributes: Mapping[str, Any],
-    names: Collection[str] | None = None,
-) -> None:
+def judge_chains(tree: xr.DataTree, sampler: str, attributes: Mapping[str, Any]) -> None:
     """Add what chains say of themselves to the attributes of their DataTree, and warn.
 
     Parameters
@@ -31,10 +26,8 @@ def judge_chains(
         What the warning calls the sampler.
     attributes : mapping
         What the sampler says, such as its ``divergences``.
-    names : collection of str, optional
-        As of :func:`chain_diagnostics`.
     """
-    diagnostics = {**attributes, **chain_diagnostics(tree, names)}
+    diagnostics = {**attributes, **chain_diagnostics(tree)}
     tree.attrs |= diagnostics
     warn_of_diagnostics(sampler, diagnostics)
 
