@@ -139,6 +139,7 @@ class Model:
             made.known,
             named if weights is None else {**named, "weights": weights},
             mean_name=chosen.parent,
+            smooths=made.encoder.smooths,
         )
 
     @property
