@@ -10,6 +10,8 @@ from pymc_vmrp.inference.fit import fit_model, with_idata_kwargs
 from pymc_vmrp.inference.method import Method
 from pymc_vmrp.inference.methods import get_method
 from pymc_vmrp.interrupts import held
+from pymc_vmrp.read_model import Door
+from pymc_vmrp.results.diagnostics import chain_diagnostics, sampler_attributes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,7 +54,9 @@ def fit(
         Variables, dims and coords of ``pm.sample()`` or of ``bambi_model.fit()``, so that
         ``pm.sample_posterior_predictive``, ``pm.compute_log_likelihood``, ``bambi_model.predict``
         and ``bambi.interpret`` take it. Besides, ``sample_stats`` has ``lp`` and ``log_q`` for
-        ``arviz.loo_approximate_posterior``, and ``fit`` how the fit went.
+        ``arviz.loo_approximate_posterior``, and ``fit`` how the fit went. Attributes of NUTS are
+        ``divergences``, ``max_rhat``, ``min_ess`` and ``n_steps``, as of
+        :meth:`pymc_vmrp.Model.fit`.
 
     Raises
     ------
@@ -78,7 +82,9 @@ def fit(
     chosen = get_method(method, "method")
     check_count("draws", draws, most=MOST_DRAWS)
     if chosen.name == "nuts" and door.own_nuts is not None:
-        return door.own_nuts(draws, random_seed, dict(options))
+        tree = door.own_nuts(draws, random_seed, dict(options))
+        _judge_nuts(tree, door)
+        return tree
     given = with_idata_kwargs(options)
     of_door = {name: given.pop(name) for name in door.options if name in given}
     for name, value in of_door.items():
@@ -91,3 +97,14 @@ def fit(
         tree = fit_model(read, chosen, draws, random_seed, given, hint)
         door.finish(tree, [name for name, value in of_door.items() if value])
         return tree
+
+
+def _judge_nuts(tree: xr.DataTree, door: Door) -> None:
+    """Add attributes of chains, where the library's own sampler, which warns, made such."""
+    import xarray as xr
+
+    if not isinstance(tree, xr.DataTree) or "sample_stats" not in tree.children:
+        return  # such as pm.sample(return_inferencedata=False)
+    if "diverging" in tree["sample_stats"].data_vars:  # it was NUTS
+        tree.attrs |= {**sampler_attributes(tree), **chain_diagnostics(tree, door.unknowns())}
+        tree.attrs["inference_method"] = "nuts"

@@ -140,6 +140,7 @@ class Model:
             named if weights is None else {**named, "weights": weights},
             mean_name=chosen.parent,
             make_predictors=Always(made.predictors),
+            smooths=made.encoder.smooths,
         )
 
     @property

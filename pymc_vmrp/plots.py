@@ -66,8 +66,9 @@ def _plain_text() -> Iterator[None]:
 
 
 def _draw_comparison(table: pd.DataFrame, labels: tuple[str, str]) -> Figure:
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
+
+    from pymc_vmrp.figures import ShownFigure
 
     by_element = len(table) <= _MOST_ROWS
     rows = list(table.index) if by_element else list(dict.fromkeys(table["variable"]))
@@ -75,7 +76,7 @@ def _draw_comparison(table: pd.DataFrame, labels: tuple[str, str]) -> Figure:
     y = np.array([position[k] for k in (table.index if by_element else table["variable"])])
 
     height = max(4.5, 0.18 * len(rows) + 1.5)
-    figure = Figure(figsize=(13, height), layout="constrained")
+    figure = ShownFigure(figsize=(13, height), layout="constrained")
     means, shift, ratio = figure.subplots(1, 3)
     if by_element:
         _forest(means, table, y, labels)
@@ -157,7 +158,7 @@ def plot_estimates(
 def _draw_estimates(
     estimates: xr.DataTree, reference: pd.Series | None, reference_label: str
 ) -> Figure:
-    from matplotlib.figure import Figure
+    from pymc_vmrp.figures import ShownFigure
 
     posterior = posterior_dataset(estimates, "estimates")
     if "estimate" not in posterior:
@@ -174,7 +175,7 @@ def _draw_estimates(
     names = draws[by].to_numpy()[order]
     y = np.arange(len(names))
 
-    figure = Figure(figsize=(7, max(3.0, 0.17 * len(names) + 1.2)), layout="constrained")
+    figure = ShownFigure(figsize=(7, max(3.0, 0.17 * len(names) + 1.2)), layout="constrained")
     axis = figure.subplots()
     axis.hlines(y, quantiles[0], quantiles[3], color="C0", lw=1)
     axis.hlines(y, quantiles[1], quantiles[2], color="C0", lw=3)

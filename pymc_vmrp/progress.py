@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from pymc_vmrp.text import printable
@@ -135,9 +136,14 @@ def row_progress(
 def _drawn_when_long(progress: Progress, show: bool | None) -> Iterator[Callable[[], None]]:
     """A function that draws the bar, at once if asked for, else when the work turns out long."""
     start = time.monotonic()
+    is_notebook = progress.console.is_jupyter
+    progress.live.transient = is_notebook  # whose outputs are kept
+    # rich would warn that it needs ipywidgets, and draw nothing
+    is_able = not is_notebook or find_spec("ipywidgets") is not None
 
     def draw() -> None:
-        if not progress.live.is_started and (show or time.monotonic() - start > _PATIENCE):
+        is_due = show or time.monotonic() - start > _PATIENCE
+        if is_able and is_due and not progress.live.is_started:
             progress.start()
 
     try:

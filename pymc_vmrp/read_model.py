@@ -157,6 +157,8 @@ class ReadModel:
         Under which name predictions hold the mean response.
     make_predictors : callable, optional
         The columns that the encoder reads, of the model's own data.
+    smooths : tuple of Smooth
+        Smooths and random walks of a formula.
     """
 
     glmm: GLMM
@@ -169,6 +171,7 @@ class ReadModel:
     mean_name: str = "mu"
     no_mean: str = ""
     make_predictors: Callable[[], Predictors] | None = None
+    smooths: tuple[Smooth, ...] = ()
 
     @cached_property
     def encoder(self) -> RowEncoder:
@@ -179,11 +182,6 @@ class ReadModel:
         """Raise ModelError where mean responses cannot be had of the GLMM."""
         if self.no_mean:
             raise ModelError(self.no_mean)
-
-    @property
-    def smooths(self) -> tuple[Smooth, ...]:
-        """Smooths and random walks of a formula."""
-        return self.encoder.smooths
 
     @property
     def has_offset(self) -> bool:
@@ -205,6 +203,9 @@ class Door:
         (draws, random seed, options) → what the library's own NUTS returns.
     nuts_call : str
         The library's own call, for messages.
+    unknowns : callable, optional
+        Names of the variables of the library's own result that R-hat and ESS are of, as
+        deterministics are not; without it all.
     options : tuple of str
         Options of :func:`pymc_vmrp.fit` for models of this library alone: flags.
     warn : callable
@@ -220,3 +221,4 @@ class Door:
     options: tuple[str, ...] = ()
     warn: Callable[[ReadModel], None] = lambda model: None
     finish: Callable[[xr.DataTree, Sequence[str]], None] = lambda tree, options: None
+    unknowns: Callable[[], Collection[str] | None] = lambda: None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -218,6 +220,11 @@ def test_fits_of_the_models_own_library_are_read(door):
         pytest.skip("has no other library")
     draws = vmrp.fit(model, method="nuts", draws=60, tune=60, chains=2, cores=1, random_seed=1,
                      progressbar=False)  # fmt: skip
+    attrs = draws.attrs
+    assert attrs["divergences"] == int(draws["sample_stats"]["diverging"].sum())
+    assert attrs["max_rhat"] > 0.9
+    assert 0 < attrs["min_ess"] < 1000
+    assert attrs["inference_method"] == "nuts"
     table = vmrp.fixef(model, draws)
     own = {"bambi": "x", "pymc": "b"}[name]
     ours = table["mean"].iloc[1]
@@ -226,9 +233,35 @@ def test_fits_of_the_models_own_library_are_read(door):
     assert {"R-hat", "bulk ESS"} <= set(checks)
 
 
-def test_a_model_that_was_read_is_a_model(door):
+def test_a_model_that_was_read_is_a_model(door, monkeypatch):
+    """Every function takes it, and reads nothing again."""
+    name, model, idata = door
+    read = read_model(model)
+    pd.testing.assert_frame_equal(vmrp.fixef(read, idata), vmrp.fixef(model, idata))
+    for of in ("bambi.door.read_bambi", "pymc.door.recognise_model"):
+        monkeypatch.setattr(f"pymc_vmrp.frontends.{of}", None)
+    for function in (vmrp.summary, vmrp.ranef, vmrp.varcorr, vmrp.icc):
+        assert len(function(read, idata))
+    by = "code" if name == "pymc" else "g"
+    vmrp.predict(read, idata, data=CELLS.head(2), inplace=False)
+    vmrp.poststratify(read, idata, CELLS, by=by)
+    vmrp.diagnose(read, idata, mcmc=False, loo=False, restarts=0, random_seed=1)
+    vmrp.prior_predictive(read, 20, random_seed=1)
+    vmrp.calibrate(read, 2, draws=19, random_seed=1, fit_options={"hyperparameters": "mean_field"})
+    vmrp.select({"a": read}, random_seed=1, draws=200)
+    vmrp.fit(read, draws=20, random_seed=1)
+
+
+def test_own_rows_need_no_encoder(door):
     _, model, idata = door
-    pd.testing.assert_frame_equal(vmrp.fixef(read_model(model), idata), vmrp.fixef(model, idata))
+
+    def fail():
+        raise AssertionError("an encoder was made")
+
+    read = replace(read_model(model), make_encoder=fail)
+    every = vmrp.predict(read, idata, inplace=False)["posterior"].to_dataset()
+    same = vmrp.predict(model, idata, inplace=False)["posterior"].to_dataset()
+    assert every.equals(same)
 
 
 def test_levels_that_only_the_survey_of_bambi_has():

@@ -26,6 +26,19 @@ def test_plot_compare_by_element_and_by_variable(trees, tmp_path):
     vmrp.plot_compare(*estimates).savefig(tmp_path / "estimates.png")
 
 
+def test_a_notebook_shows_the_picture_and_pyplot_keeps_none(trees):
+    import pickle
+
+    import matplotlib.pyplot as plt
+
+    model, cells, fits = trees
+    estimates = vmrp.poststratify(model, fits[0], cells, by="state")
+    for figure in (vmrp.plot_compare(*fits), plot_estimates(estimates)):
+        assert figure._repr_png_().startswith(b"\x89PNG")
+        assert pickle.loads(pickle.dumps(figure))._repr_png_().startswith(b"\x89PNG")
+    assert plt.get_fignums() == []
+
+
 def test_plot_compare_of_many_elements_is_by_variable(survey, tmp_path):
     data = survey.assign(many=survey.index % 100)
     model = vmrp.Model("y ~ (1|many)", data)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
+import pytest
+import rich
+from rich.console import Console
+from rich.progress import Progress
+
 from pymc_vmrp import progress
 from pymc_vmrp.progress import row_progress, sweep_progress
 
@@ -38,3 +45,31 @@ def test_rows(capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "Predicting" in out
     assert "5/10 rows" in out
+
+
+@pytest.mark.parametrize("show", [True, None])
+def test_a_notebook_without_ipywidgets_has_no_bar_and_no_warning(show, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    monkeypatch.setattr(rich.get_console(), "is_jupyter", True)
+    monkeypatch.setattr(progress, "find_spec", lambda name: None)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with row_progress(show, 10, "Predicting") as report:
+            report(5)
+            report(10)
+    assert not told
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("is_notebook", [True, False])
+def test_a_notebook_keeps_no_bar(is_notebook, monkeypatch):
+    """Where ipywidgets draws it, it goes when the work is done; a terminal keeps it."""
+    drawn = Progress(console=Console())
+    drawn.console.is_jupyter = is_notebook
+    monkeypatch.setattr(progress, "find_spec", lambda name: object())
+    started = []
+    monkeypatch.setattr(Progress, "start", lambda self: started.append(self))
+    with progress._drawn_when_long(drawn, True) as draw:
+        draw()
+    assert started == [drawn]
+    assert drawn.live.transient == is_notebook

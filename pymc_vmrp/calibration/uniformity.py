@@ -48,13 +48,11 @@ def walk_exceeds(n: int, a: int) -> float:
     """
     if a <= 0:
         return 1.0
-    inside = 0.0
-    for j in range(-(n // (2 * a)) - 1, n // (2 * a) + 2):
-        # S_n = 2K − n with K binomial; both bounds are exclusive
-        low, high = (2 * j - 1) * a, (2 * j + 1) * a
-        first = np.floor((low + n) / 2) + 1
-        last = np.ceil((high + n) / 2) - 1
-        inside += (-1) ** j * (binom.cdf(last, n, 0.5) - binom.cdf(first - 1, n, 0.5))
+    j = np.arange(-(n // (2 * a)) - 1, n // (2 * a) + 2)
+    # S_n = 2K − n with K binomial; both bounds are exclusive
+    first = np.floor(((2 * j - 1) * a + n) / 2) + 1
+    last = np.ceil(((2 * j + 1) * a + n) / 2) - 1
+    inside = float(((-1.0) ** j * (binom.cdf(last, n, 0.5) - binom.cdf(first - 1, n, 0.5))).sum())
     return float(np.clip(1 - inside, 0.0, 1.0))
 
 

@@ -28,7 +28,7 @@ from pymc_vmrp.diagnostics.short_mcmc import short_chains
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError, VmrpError
 from pymc_vmrp.integration.integrate import MOST_DISAGREEMENT, MOST_MISSED
-from pymc_vmrp.results.diagnostics import chain_diagnostics
+from pymc_vmrp.results.diagnostics import chain_diagnostics, sampler_attributes
 from pymc_vmrp.results.importance import (
     estimand_k,
     largest_k,
@@ -264,10 +264,7 @@ def _of_chains(idata: xr.DataTree) -> Mapping[Any, Any]:
     stats = idata["sample_stats"].to_dataset()
     if not {"diverging", "tree_depth", "n_steps"} & set(stats.data_vars):
         return {}  # draws of one approximation, and no chains
-    found = chain_diagnostics(idata)
-    if "diverging" in stats:
-        found["divergences"] = float(stats["diverging"].sum())
-    return found
+    return {**sampler_attributes(idata), **chain_diagnostics(idata)}
 
 
 def _points(attrs: Mapping[Any, Any]) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from pymc_vmrp.inference.method import Method, Request
 from pymc_vmrp.inference.methods import get_method
 from pymc_vmrp.interrupts import finish, held
 from pymc_vmrp.read_model import ReadModel
-from pymc_vmrp.results.diagnostics import chain_diagnostics, warn_of_diagnostics
+from pymc_vmrp.results.diagnostics import judge_chains
 from pymc_vmrp.results.mixture import MixturePosterior
 from pymc_vmrp.results.posterior import VariationalPosterior
 
@@ -80,9 +80,8 @@ def fit_model(
         )
         tree.attrs.update(sampled.attributes)
         if sampled.sampler is not None:
-            diagnostics = {**sampled.attributes, **finish(lambda: chain_diagnostics(tree))}
-            tree.attrs |= diagnostics
-            warn_of_diagnostics(sampled.sampler, diagnostics)
+            sampler = sampled.sampler
+            finish(lambda: judge_chains(tree, sampler, sampled.attributes))
     tree.attrs |= {**model.attributes, "inference_method": chosen.name}
     return tree
 

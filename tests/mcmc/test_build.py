@@ -81,8 +81,8 @@ def model(request, survey):
     survey = survey.assign(
         z=rng.normal(size=n),
         wave=rng.integers(1, 6, n),
-        other=rng.permutation(survey["state"]),
-        next=rng.permutation(survey["age"]),
+        other=rng.permutation(survey["state"].to_numpy()),
+        next=rng.permutation(survey["age"].to_numpy()),
         w=rng.random(n),
         v=1.0,
     )

@@ -105,7 +105,7 @@ def test_a_gaussian_likelihood_is_exactly_normal_given_the_hyperparameters():
 def test_the_gradient_is_that_of_the_density():
     rng = np.random.default_rng(4)
     data = pd.DataFrame({"x": rng.normal(size=60), "g": rng.integers(0, 5, 60).astype(str)})
-    data["h"] = rng.permutation(data["g"])
+    data["h"] = rng.permutation(data["g"].to_numpy())
     data["y"] = rng.integers(0, 2, 60)
     priors = {"x": vmrp.Horseshoe(0.5)}
     _, pm_model = whitened(vmrp.Model("y ~ x + (1 + x|g) + (1|h)", data, priors=priors).glmm)

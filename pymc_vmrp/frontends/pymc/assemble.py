@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from pymc_vmrp.frontends.identify import check_identified, warn_of_far_zeros
 from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate
+from pymc_vmrp.frontends.pymc.labels import block_labels, element_labels, vector_labels
 from pymc_vmrp.frontends.pymc.latents import Latent
 from pymc_vmrp.frontends.pymc.reading import Parts
 from pymc_vmrp.frontends.pymc.refusal import refuse
@@ -173,7 +174,7 @@ def _scale_group(
     return GroupEffects(
         factor=title,
         effects=(Effect("1"),),
-        levels=tuple(f"{name}[{e}]" for name, e in zip(names, block.elements, strict=True)),
+        levels=block_labels(parts, block.latents, block.elements),
         codes=codes,
         values=values,
         prior=prior_of(parts, block.scale),
@@ -185,13 +186,14 @@ def _vector_group(
     parts: Parts, block: VectorBlock, first: IntArray, divisor: FloatArray | None
 ) -> GroupEffects:
     """Entries of one level come together: they are its d effects."""
-    d, name = block.d, parts.latents[block.latent].name
-    matrix = _taken(block.matrix, first, divisor)
-    codes, values = vector_codes(matrix, d, name)
+    latent = parts.latents[block.latent]
+    name = latent.name
+    codes, values = vector_codes(_taken(block.matrix, first, divisor), block.d, name)
+    levels, effects = vector_labels(parts, latent, block.elements)
     return GroupEffects(
         factor=name,
-        effects=tuple(Effect("effect", str(a)) for a in range(d)),
-        levels=tuple(map(str, range(len(block.elements)))),
+        effects=tuple(Effect("effect", label) for label in effects),
+        levels=levels,
         codes=codes,
         values=values,
         prior=block.prior,
@@ -254,7 +256,8 @@ def _common(
         kept.append(own[:, chosen])
         means.append(part.location[chosen])
         sds.append(_sd(parts, part)[chosen])
-        labels = tuple(str(e) for e in part.elements[chosen])
+        every = element_labels(parts, latent)
+        labels = tuple(every[e] for e in part.elements[chosen]) if latent.shape else None
         names.append(CommonTerm(latent.name, labels, start, start + width))
         if latent.kind == "mixture":
             which = tuple(range(at, at + width))

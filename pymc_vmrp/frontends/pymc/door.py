@@ -25,7 +25,12 @@ _BY_PYMC = "predict by pm.sample_posterior_predictive(idata)."
 def pymc_door(model: pm.Model) -> Door:
     """The door of a ``pm.Model``."""
     nuts = partial(_sample_nuts, model)
-    return Door(KIND, partial(_read, model), nuts, "pm.sample()", warn=_warn)
+    unknowns = partial(_free_names, model)
+    return Door(KIND, partial(_read, model), nuts, "pm.sample()", warn=_warn, unknowns=unknowns)
+
+
+def _free_names(model: pm.Model) -> list[str]:
+    return [rv.name for rv in model.free_RVs]
 
 
 def _warn(read: ReadModel) -> None:

@@ -48,6 +48,8 @@ class Latent:
         μ and σ, of shape that broadcasts against x; None where x is not elementwise in z.
     arguments : dict
         Of a mixture: PyMC's name of the distribution, and its parameters.
+    element : str
+        What an element of z is, where it is not one of the variable less its mean.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Latent:
     location: Any = None
     scale: Any = None
     arguments: dict[str, Any] = field(default_factory=dict)
+    element: str = ""
 
     @property
     def size(self) -> int:
@@ -137,7 +140,10 @@ def _multivariate(rv: Any, shape: tuple[int, ...]) -> Latent:
     standard = pt.linalg.solve_triangular(
         pt.broadcast_to(chol, (*shape, shape[-1])), centred, lower=True, b_ndim=1
     )
-    return Latent(rv.name, rv, z, shape, expression, standard, log_scale, kind="multivariate")
+    return Latent(
+        rv.name, rv, z, shape, expression, standard, log_scale,
+        kind="multivariate", element="whitened",
+    )  # fmt: skip
 
 
 def _zero_sum(rv: Any, shape: tuple[int, ...]) -> Latent:
@@ -153,7 +159,7 @@ def _zero_sum(rv: Any, shape: tuple[int, ...]) -> Latent:
         x = pt.moveaxis(pt.dot(pt.moveaxis(x, axis, -1), contrasts.T), -1, axis)
         standard = pt.moveaxis(pt.dot(pt.moveaxis(standard, axis, -1), contrasts), -1, axis)
     log_scale = pt.log(pt.broadcast_to(sigma, inner)).sum()
-    return Latent(rv.name, rv, z, inner, sigma * x, standard, log_scale)
+    return Latent(rv.name, rv, z, inner, sigma * x, standard, log_scale, element="contrast")
 
 
 def zero_sum_contrasts(n: int) -> FloatArray:
@@ -188,7 +194,9 @@ def _random_walk(rv: Any, shape: tuple[int, ...]) -> Latent | None:
         logs.append(pt.log(scale).sum())
     expression = pt.cumsum(pt.concatenate(parts, axis=-1), axis=-1)
     standard = pt.concatenate(back, axis=-1)
-    return Latent(rv.name, rv, z, shape, expression, standard, logs[0] + logs[1])
+    return Latent(
+        rv.name, rv, z, shape, expression, standard, logs[0] + logs[1], element="step"
+    )  # fmt: skip
 
 
 GAUSSIAN_FORMS: dict[type, Callable[[Any, tuple[int, ...]], Latent | None]] = {

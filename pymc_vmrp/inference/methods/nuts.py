@@ -12,6 +12,7 @@ from pymc_vmrp.arguments import MOST_CORES, check_count, check_flag
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.inference.method import Earlier, Method, Request
+from pymc_vmrp.results.diagnostics import sampler_attributes
 from pymc_vmrp.results.idata import read_draws
 from pymc_vmrp.results.sampled import Sampled
 
@@ -84,16 +85,7 @@ def sample(glmm: GLMM, request: Request, options: NutsOptions) -> Sampled:
             **{"compute_convergence_checks": False, **more},  # ours cover every sampler
         )
     stats = tree["sample_stats"].to_dataset()
-    attributes = {
-        "divergences": int(stats["diverging"].sum()),
-        # leapfrog steps of all draws, tuning left out: each is a gradient
-        "n_steps": int(stats["n_steps"].sum()),
-        "coordinates": coordinates,
-        "tune": tune,
-    }
-    seconds = tree["posterior"].attrs.get("sampling_time")
-    if seconds is not None:
-        attributes["sampling_seconds"] = float(seconds)
+    attributes = {**sampler_attributes(tree), "coordinates": coordinates, "tune": tune}
     return Sampled(
         read_draws(glmm, tree, centred_common=True), stats,
         np.random.default_rng(request.random_seed), sampler="NUTS", attributes=attributes,
