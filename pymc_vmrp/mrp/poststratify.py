@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pymc_vmrp.arguments import check_count, check_flag, check_seed, check_text
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
-from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_frame, check_weights
+from pymc_vmrp.frontends.checks import check_columns, check_frame, check_weights
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.mrp.groups import ESTIMATE, Groups, Shares, by_columns, group_cells, weigh_cells
 from pymc_vmrp.prediction.averages import add_means

@@ -11,7 +11,12 @@ import numpy as np
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.frontends.bambi.draws import free_variables
 from pymc_vmrp.frontends.bambi.encoder import bambi_encoder
-from pymc_vmrp.frontends.bambi.read import BambiSpec, read_bambi, warn_of_few_levels_of, warn_of_summed_slopes
+from pymc_vmrp.frontends.bambi.read import (
+    BambiSpec,
+    read_bambi,
+    warn_of_few_levels_of,
+    warn_of_summed_slopes,
+)
 from pymc_vmrp.read_model import Door, Predictors, ReadModel
 from pymc_vmrp.results.reports import GlmmReports
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from pymc_vmrp.arguments import (
     check_text,
 )
 from pymc_vmrp.doors import read_model
-from pymc_vmrp.effects.contrasts import Contrast, arms_of, find_contrasts, is_numeric
-from pymc_vmrp.effects.result import Effects
-from pymc_vmrp.effects.sample import Sample, given_sample, own_sample
-from pymc_vmrp.effects.versions import (
+from pymc_vmrp.interpret.contrasts import Contrast, arms_of, find_contrasts, is_numeric
+from pymc_vmrp.interpret.result import Effects
+from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
+from pymc_vmrp.interpret.versions import (
     Versions,
     make_versions,
     mean_designs,
@@ -185,9 +186,7 @@ def read_sample(
     return own_sample(model, columns, argument)
 
 
-def estimate(
-    question: Question, sample: Sample, by: Sequence[str], stacklevel: int = 1
-) -> Effects:
+def estimate(question: Question, sample: Sample, by: Sequence[str], stacklevel: int = 1) -> Effects:
     """Effects by group, over the rows of a sample."""
     model, treatment = question.model, question.treatment
     groups = group_cells(sample.frame, by)
@@ -209,6 +208,7 @@ def estimate(
             [(means[high] - means[low]) / step for low, high, step in steps]
         )  # fmt: skip
     counts = np.bincount(groups.codes, weights=sample.weights, minlength=groups.size)
+    arms = _arms(sample, treatment, groups)
     return Effects(
         treatment=treatment,
         scale=question.scale,
@@ -216,19 +216,20 @@ def estimate(
         groups=replace(groups, codes=np.arange(groups.size)),
         values=values,
         weights=counts,
-        arms=_arms(sample, treatment, groups, question.contrasts),
+        arms=arms,
         parts=parts,
         common=tuple(term.name for term in model.glmm.common.terms),
         is_linear=question.is_linear,
         chains=question.chains,
-        question=question,
+        lacking=tuple(_lacking(arms, contrast) for contrast in question.contrasts),
+        again=partial(estimate_population, question),
     )
 
 
 def _frames(
     question: Question, sample: Sample
 ) -> tuple[list[pd.DataFrame], list[tuple[int, int, float]]]:
-    """The frames to predict for; of each contrast the places of low and high, and their distance."""
+    """The frames to predict for; the places of low and high of each contrast, and their step."""
     name, frame = question.treatment, sample.frame
     frames: list[pd.DataFrame] = []
     places: dict[Any, int] = {}
@@ -270,9 +271,7 @@ def _parts(
         for t in np.unique(coefficients.owner[change.indices]):
             mine = np.flatnonzero(coefficients.owner == t)
             name = coefficients.terms[t]
-            parts.setdefault(name, np.zeros(shape))[k] = (
-                change[:, mine] @ coefficients.values[mine]
-            )
+            parts.setdefault(name, np.zeros(shape))[k] = change[:, mine] @ coefficients.values[mine]
     if not parts:
         raise DataError(
             f"No term of the model changes with {question.treatment!r} between the values that are "
@@ -281,12 +280,8 @@ def _parts(
     return parts
 
 
-def _arms(
-    sample: Sample, treatment: str, groups: Groups, contrasts: Sequence[Contrast]
-) -> pd.DataFrame:
-    """Rows of each arm in each group; the treatment's values, or whether it varies."""
-    if treatment not in sample.frame.columns:
-        return pd.DataFrame(index=range(groups.size))
+def _arms(sample: Sample, treatment: str, groups: Groups) -> pd.DataFrame:
+    """Rows of each arm in each group; without columns where the treatment is a number."""
     column = sample.frame[treatment]
     arms = arms_of(column)
     if is_numeric(column) and len(arms) > 2:
@@ -295,6 +290,15 @@ def _arms(
     table = np.zeros((groups.size, len(arms)))
     np.add.at(table, (groups.codes, codes), sample.weights)
     return pd.DataFrame(table, columns=arms)
+
+
+def _lacking(arms: pd.DataFrame, contrast: Contrast) -> NDArray[np.bool_]:
+    """Groups without rows of one of the arms that are compared."""
+    empty = np.zeros(len(arms), dtype=bool)
+    for value in () if contrast.is_slope else (contrast.low, contrast.high):
+        if value in arms.columns:
+            empty |= arms[value].to_numpy() == 0
+    return empty
 
 
 # --- checks ------------------------------------------------------------------------------------
@@ -365,4 +369,5 @@ def estimate_population(
     )
     frame = with_value(sample.frame, treatment, question.contrasts[0].low)
     found = estimate(question, replace(sample, frame=frame), columns, stacklevel=3)
-    return replace(found, arms=found.arms.iloc[:, :0])
+    nobody = tuple(np.zeros(found.groups.size, dtype=bool) for _ in found.contrasts)
+    return replace(found, arms=found.arms.iloc[:, :0], lacking=nobody)

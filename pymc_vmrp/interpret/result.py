@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_choice, check_probability
-from pymc_vmrp.effects.variation import finite_sd, level_means, pooled_sd, variance_shares
+from pymc_vmrp.interpret.variation import finite_sd, level_means, pooled_sd, variance_shares
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.mrp.groups import Groups
@@ -21,8 +21,6 @@ from pymc_vmrp.summaries.table import Table
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from pymc_vmrp.effects.estimate import Question
 
 FloatArray = NDArray[np.float64]
 
@@ -54,8 +52,10 @@ class Effects:
     is_linear : bool
         Whether ``values`` are the sum of ``parts``.
     chains : int
-    question : Question
-        Which effect was asked for, of which fit.
+    lacking : tuple of ndarray of bool, each of shape (groups,)
+        For each contrast, groups that lack one of its arms.
+    again : callable
+        (sample's data, weights, by) → the same effects over other rows.
     """
 
     treatment: str
@@ -69,7 +69,8 @@ class Effects:
     common: tuple[str, ...]
     is_linear: bool
     chains: int
-    question: Question = field(compare=False)
+    lacking: tuple[NDArray[np.bool_], ...]
+    again: Callable[..., Effects] = field(compare=False)
 
     def __repr__(self) -> str:
         by = ", ".join(self.groups.names) or "nothing"
@@ -133,7 +134,7 @@ class Effects:
             table["p_positive"] = (self.values[k] > 0).mean(axis=1)
             for arm in self.arms.columns:
                 table[f"n[{arm}]"] = self.arms[arm].to_numpy()
-            table["pooled"] = self._lacks_an_arm(k)
+            table["pooled"] = self.lacking[k]
             table.insert(0, CONTRAST, contrast)
             pieces.append(pd.concat([self.labels(), table], axis=1))
         index = [*self.groups.names, *([CONTRAST] if len(self.contrasts) > 1 else [])]
@@ -192,7 +193,9 @@ class Effects:
         places = {"smallest": 0, "median": (len(order) - 1) // 2, "largest": len(order) - 1}
         chosen = [int(order[at]) for at in places.values()]
         table = _described(values[chosen], ci_prob)
-        at_place = [(ranks[i] == at + 1).mean() for i, at in zip(chosen, places.values(), strict=True)]
+        at_place = [
+            (ranks[i] == at + 1).mean() for i, at in zip(chosen, places.values(), strict=True)
+        ]
         table["p"] = at_place
         labels = self.labels().iloc[chosen].reset_index(drop=True)
         full = pd.concat([pd.Series(list(places), name="which"), labels, table], axis=1)
@@ -241,9 +244,7 @@ class Effects:
         table.loc["all draws", "mean"] = pooled_sd(values, self.group_shares)
         return Table(table)
 
-    def shares(
-        self, contrast: str | None = None, ci_prob: float = CI_PROB
-    ) -> pd.DataFrame:
+    def shares(self, contrast: str | None = None, ci_prob: float = CI_PROB) -> pd.DataFrame:
         """Which part of the variation of effects each term accounts for; they sum to one.
 
         For each draw the share of a term is the covariance of what it adds to the effects with the
@@ -306,9 +307,7 @@ class Effects:
             A column: how many people each cell stands for.
         by : str or sequence of str, optional
         """
-        from pymc_vmrp.effects.estimate import estimate_population
-
-        return estimate_population(self.question, cells, weights, by)
+        return self.again(cells, weights, by)
 
     # --- helpers --------------------------------------------------------------------------------
 
@@ -326,14 +325,6 @@ class Effects:
             return 0
         check_choice("contrast", contrast, self.contrasts)
         return self.contrasts.index(contrast)
-
-    def _lacks_an_arm(self, k: int) -> NDArray[np.bool_]:
-        contrast = self.question.contrasts[k]
-        empty = np.zeros(self.groups.size, dtype=bool)
-        for value in (contrast.low, contrast.high):
-            if not contrast.is_slope and value in self.arms.columns:
-                empty |= self.arms[value].to_numpy() == 0
-        return empty
 
     def _given_shares(self, weights: str | Mapping[Any, float] | None) -> FloatArray:
         if weights is None:
@@ -372,7 +363,9 @@ class Effects:
                 raise DataError(f"{name!r} is no column of by= ({', '.join(names)}).")
             levels = self.groups.levels[names.index(name)]
             if level not in levels:
-                raise DataError(f"{name!r} has no level {level!r}; it has {abbreviate(levels, 10)}.")
+                raise DataError(
+                    f"{name!r} has no level {level!r}; it has {abbreviate(levels, 10)}."
+                )
             chosen &= self.groups.position[names.index(name)] == levels.index(level)
         if not chosen.any():
             raise DataError(f"No group has {_shown(group)}.")

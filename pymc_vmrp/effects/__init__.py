@@ -1,1 +1,0 @@
-"""Heterogeneous effects: predictions, comparisons and slopes, and effects of a treatment by group."""
