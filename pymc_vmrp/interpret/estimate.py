@@ -19,6 +19,9 @@ from pymc_vmrp.arguments import (
     check_text,
 )
 from pymc_vmrp.doors import read_model
+from pymc_vmrp.errors import DataError
+from pymc_vmrp.frontends.checks import abbreviate
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.interpret.contrasts import Contrast, arms_of, find_contrasts, is_numeric
 from pymc_vmrp.interpret.result import Effects
 from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
@@ -29,9 +32,6 @@ from pymc_vmrp.interpret.versions import (
     mean_responses,
     with_value,
 )
-from pymc_vmrp.errors import DataError
-from pymc_vmrp.frontends.checks import abbreviate
-from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.mrp.groups import Groups, by_columns, group_cells
 from pymc_vmrp.prediction.predict import rows_at_a_time
 from pymc_vmrp.read_model import ReadModel

@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_choice, check_probability
-from pymc_vmrp.interpret.variation import finite_sd, level_means, pooled_sd, variance_shares
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
+from pymc_vmrp.interpret.variation import finite_sd, level_means, pooled_sd, variance_shares
 from pymc_vmrp.mrp.groups import Groups
 from pymc_vmrp.results.idata import build_tree
 from pymc_vmrp.summaries.summary import describe
@@ -347,7 +347,7 @@ class Effects:
         return np.asarray(given / given.sum())
 
     def _of(self, group: Any) -> FloatArray:
-        """Weights of the groups that a label, a tuple of labels or a dict names; they sum to one."""
+        """Weights, of sum one, of the groups that a label, a tuple of labels or a dict names."""
         names = self.groups.names
         if not isinstance(group, Mapping):
             parts = group if isinstance(group, tuple) else (group,)

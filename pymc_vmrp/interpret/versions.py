@@ -125,7 +125,7 @@ def with_value(frame: pd.DataFrame, column: str, value: Any) -> pd.DataFrame:
     dtype = frame[column].dtype if column in frame.columns else None
     if np.ndim(value) == 0:
         value = [value] * len(frame)
-    if isinstance(dtype, pd.CategoricalDtype) or dtype == bool:
+    if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
         return frame.assign(**{column: pd.Series(value, index=frame.index, dtype=dtype)})
     return frame.assign(**{column: np.asarray(value)})
 
