@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_count
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.calibration.simulation import CONVERGED, FAILED, LP, Simulated
 from pymc_vmrp.calibration.uniformity import (
     chi_square,
@@ -26,7 +26,6 @@ from pymc_vmrp.results.idata import build_tree
 if TYPE_CHECKING:
     import xarray as xr
 
-FloatArray = NDArray[np.float64]
 
 SIMULATION = "simulation"
 _MOST_BINS = 20

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import ConvergenceWarning, SamplingWarning, VmrpError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
@@ -23,8 +24,6 @@ from pymc_vmrp.glmm.responses import draw_responses, pooled
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.glmm.variables import posterior_variables
 from pymc_vmrp.inference.method import Draw
-
-FloatArray = NDArray[np.float64]
 
 LP = "lp"
 CONVERGED, NOT_CONVERGED, FAILED = "converged", "not converged", "failed"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln, psi
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.priors.covariance import (
     CovariancePrior,
     HuangWand,
@@ -19,8 +19,6 @@ from pymc_vmrp.glmm.priors.covariance import (
 from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
 from pymc_vmrp.glmm.priors.lkj import LKJ
 from pymc_vmrp.glmm.priors.scales import ScalePrior, largest_sigma
-
-FloatArray = NDArray[np.float64]
 
 
 class CovarianceFactor(Protocol):

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.bounds import Bound, Evaluation, PolyaGamma, Quadrature, sites_of
 from pymc_vmrp.cavi.covariance import update_covariance
 from pymc_vmrp.cavi.expectations import expectations, expected_log_likelihood
@@ -27,8 +27,6 @@ from pymc_vmrp.glmm.priors.covariance import InverseWishart
 from pymc_vmrp.glmm.priors.scales import InverseGamma, ScalePrior
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
 
 _COARSE = 1.0  # distance of the first nodes in log φ
 _SPACING = 1.3  # distance of the last nodes in sds

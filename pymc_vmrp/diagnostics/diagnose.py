@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import (
     check_count,
@@ -17,6 +16,7 @@ from pymc_vmrp.arguments import (
     check_progressbar,
     check_seed,
 )
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.diagnostics import estimands as kinds_of
 from pymc_vmrp.diagnostics.estimands import Estimands, Values
 from pymc_vmrp.diagnostics.finding import CARE, FINE, NO_TRUST, NOTE, Finding, overall
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from pymc_vmrp.read_model import ReadModel
 
-FloatArray = NDArray[np.float64]
 
 _WIDTH, _WIDTH_OF = 80, 36
 _ABOUT_ERRORS = (

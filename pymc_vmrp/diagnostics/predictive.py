@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.arrays import FloatArray, IndexArray
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.responses import take_rows
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.prediction.predict import draw_responses, own_known
-
-FloatArray = NDArray[np.float64]
 
 _MOST_ROWS = 20_000
 _MOST_DRAWS = 400
@@ -97,14 +95,14 @@ def _replicate(
     return mean, responses
 
 
-def _factors(glmm: GLMM, cell: NDArray[np.integer]) -> list[tuple[str, NDArray[np.integer]]]:
+def _factors(glmm: GLMM, cell: IndexArray) -> list[tuple[str, IndexArray]]:
     """Level of each row, by grouping factor."""
     found = {g.factor: g.codes[cell] for g in glmm.groups if g.m == 1 and len(g.levels) > 1}
     return list(found.items())
 
 
 def _by_group(
-    codes: NDArray[np.integer], weights: FloatArray, own: FloatArray, others: FloatArray
+    codes: IndexArray, weights: FloatArray, own: FloatArray, others: FloatArray
 ) -> dict[str, float]:
     """Σ of squared deviations of the groups' totals, in sds of the replicated ones."""
     n = len(codes)

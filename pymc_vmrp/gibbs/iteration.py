@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.covariance import inverse
 from pymc_vmrp.cavi.expand import mean_shifts
 from pymc_vmrp.gibbs.coefficients import draw_prior_precisions
@@ -35,8 +35,6 @@ from pymc_vmrp.solvers.dense import DenseSolver
 from pymc_vmrp.solvers.factor import SingularPrecision
 from pymc_vmrp.solvers.gaussian import Solver
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
 
 _WIDTH = 1.0  # of slices in log σ, and in shears in units of the effects' sds
 _PARAMETER_WIDTH = 0.5  # of slices in log φ

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pymc_vmrp.cavi.run import Options, run
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.priors.scales import ScalePrior, largest_sigma, log_density_at
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.blas import one_blas_thread
-
-FloatArray = NDArray[np.float64]
 
 _TOL = 0.05  # of the fit
 _INFLATION = 2.0  # of the sds of β, u and log φ

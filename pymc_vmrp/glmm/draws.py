@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import AnyArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Draws:
             None if self.untouched is None else self.untouched.reshape(chains * draws, -1),
         )
 
-    def take(self, index: NDArray[Any]) -> Draws:
+    def take(self, index: AnyArray) -> Draws:
         """The draws with these positions along the first sample dimension."""
         return Draws(
             self.coefficients[index],

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.priors.covariance import HuangWand, covariance_log_density
 from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
 from pymc_vmrp.glmm.priors.scales import ScalePrior
 from pymc_vmrp.glmm.spec import GLMM, DesignRows
 
-FloatArray = NDArray[np.float64]
 Scales = tuple[FloatArray, FloatArray]
 
 _BLOCK = 2**20  # linear predictors held at a time

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, CommonTerm, GroupEffects
 from pymc_vmrp.glmm.written import (
@@ -21,7 +21,6 @@ from pymc_vmrp.glmm.written import (
     written_covariance,
 )
 
-FloatArray = NDArray[np.float64]
 Variables = dict[str, tuple[tuple[str, ...], FloatArray]]
 
 

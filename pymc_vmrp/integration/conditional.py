@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.bounds import sites_of
 from pymc_vmrp.cavi.covariance import inverse, log_determinant
 from pymc_vmrp.cavi.elbo import evidence_lower_bound
@@ -15,8 +15,6 @@ from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.factor import SingularPrecision
 from pymc_vmrp.solvers.gaussian import Gaussian, Solver
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
 
 _MOST_SWEEPS = 60
 _SMALLEST_STEP = 2.0**-6

@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erf, erfinv
 
+from pymc_vmrp.arrays import BoolArray, FloatArray
 from pymc_vmrp.glmm.priors.covariance import covariance_log_density
 from pymc_vmrp.glmm.priors.lkj import CLOSEST, LKJ, correlation_root, partial_correlations
 from pymc_vmrp.glmm.priors.scales import ScalePrior, largest_sigma, smallest_sigma
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
 from pymc_vmrp.integration.conditional import Theta
-
-FloatArray = NDArray[np.float64]
 
 _SMALLEST = 1e-4  # of sinh ψ
 _LARGEST = 300.0  # of ψ, before sinh overflows
@@ -49,7 +47,7 @@ class HyperCoordinates:
         return sum(_n_coordinates(g.d) for g in self.glmm.groups) + len(self.glmm.free_parameters)
 
     @cached_property
-    def folded(self) -> NDArray[np.bool_]:
+    def folded(self) -> BoolArray:
         """Which coordinates are those of standard deviations: ψ and −ψ mean the same."""
         parts = [np.arange(_n_coordinates(group.d)) < group.d for group in self.glmm.groups]
         return np.concatenate([*parts, np.zeros(len(self.glmm.free_parameters), dtype=bool)])
@@ -81,7 +79,7 @@ class HyperCoordinates:
         return out
 
     @cached_property
-    def ends_below(self) -> NDArray[np.bool_]:
+    def ends_below(self) -> BoolArray:
         """Which coordinates have a smallest value that is no mirror."""
         return np.isfinite(self.lower) & ~(self.folded & (self.lower == 0))
 

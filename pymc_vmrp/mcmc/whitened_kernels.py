@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from pymc_vmrp.arrays import FloatArray, IntArray
 
 
 @numba.njit(cache=True, nogil=True)

@@ -8,9 +8,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import qualified_name
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import DataError, VmrpError
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.draws import Draws
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from pymc_vmrp.results.mixture import MixturePosterior
 
-FloatArray = NDArray[np.float64]
 
 INTERFACE = ("modeling_interface", "modeling_interface_version")
 _COPIES_OF_DRAWS = 2.6  # at the peak of a fit, measured with 200,000 coefficients
@@ -173,7 +172,7 @@ def read_draws(
     )
 
 
-def check_finite_draws(name: str, values: NDArray[Any], argument: str) -> None:
+def check_finite_draws(name: str, values: AnyArray, argument: str) -> None:
     """Raise DataError where draws are NaN, infinite or no numbers."""
     if values.dtype.kind not in "iuf":
         raise DataError(f"{argument}: the draws of {name!r} are not real numbers ({values.dtype}).")
@@ -213,7 +212,7 @@ def posterior_dataset(tree: Any, argument: str = "idata") -> xr.Dataset:
 def data_digest(glmm: GLMM) -> str:
     """A short fingerprint of the design and the response, to tell whose fit a DataTree is."""
     digest = hashlib.blake2b(digest_size=12)
-    parts: list[NDArray[Any]] = [*glmm.response.statistics, glmm.common.columns]
+    parts: list[AnyArray] = [*glmm.response.statistics, glmm.common.columns]
     parts += [] if glmm.response.offset is None else [glmm.response.offset]
     for group in glmm.groups:
         digest.update(f"{group.name} {group.levels}".encode())
@@ -256,7 +255,7 @@ def with_chain(draws: Draws) -> Draws:
     return Draws(draws.coefficients[None], covariances, draws.parameters[None])
 
 
-def _plain_numbers(values: NDArray[Any]) -> NDArray[Any]:
+def _plain_numbers(values: AnyArray) -> AnyArray:
     """Whole numbers as int64, so that files and merges agree on the type."""
     integer = values.dtype.kind in "iub" or bool(np.all(values == np.floor(values)))
     return values.astype(np.int64 if integer else np.float64)

@@ -10,16 +10,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.priors.covariance import covariance_log_density
 from pymc_vmrp.glmm.priors.mixtures import ElementwiseMixture
 from pymc_vmrp.glmm.priors.scales import ScalePrior
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, GroupEffects
 from pymc_vmrp.glmm.variables import Variables, common_dim, effect_variables
-
-FloatArray = NDArray[np.float64]
 
 
 def log_prior_variables(glmm: GLMM, draws: Draws) -> Variables:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_count, check_seed
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.cavi.augment import augment
 from pymc_vmrp.cavi.run import Fit
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.blas import one_blas_thread
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class VariationalPosterior:
         """Posterior sd of each coefficient, shape (p,)."""
         return np.sqrt(self.fit.state.gaussian.variances())
 
-    def covariance(self, index: NDArray[np.int64]) -> FloatArray:
+    def covariance(self, index: IntArray) -> FloatArray:
         """Posterior covariance of some coefficients, shape (k, k)."""
         return self.fit.state.gaussian.marginal_covariance(index)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pymc_vmrp.arguments import (
     MOST_CORES,
@@ -21,6 +21,7 @@ from pymc_vmrp.arguments import (
     check_progressbar,
     check_seed,
 )
+from pymc_vmrp.arrays import FloatArray, IndexArray, IntArray
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import ConvergenceWarning, DataError, VmrpError
 from pymc_vmrp.glmm.prior_draws import improper_terms
@@ -42,7 +43,6 @@ from pymc_vmrp.selection.same_rows import check_same_rows
 if TYPE_CHECKING:
     import xarray as xr
 
-FloatArray = NDArray[np.float64]
 
 CRITERIA = ("loo", "kfold", "elbo")
 REFITS = ("nuts",)
@@ -72,8 +72,8 @@ class _Units:
         What is left out together, whose sums are the pointwise values; None: single rows.
     """
 
-    fold: NDArray[np.int64]
-    group: NDArray[np.integer[Any]] | None
+    fold: IntArray
+    group: IndexArray | None
 
     def sums(self, values: FloatArray) -> FloatArray:
         return values if self.group is None else np.bincount(self.group, values)
@@ -256,9 +256,7 @@ def _units(
     return _Units(grouped_folds(codes, folds, rng), codes)
 
 
-def _levels_of_rows(
-    models: Mapping[str, ReadModel], group: str | ArrayLike
-) -> NDArray[np.integer[Any]]:
+def _levels_of_rows(models: Mapping[str, ReadModel], group: str | ArrayLike) -> IndexArray:
     """Level of each row, numbered from 0 without gaps."""
     if isinstance(group, str):
         for model in models.values():

@@ -26,9 +26,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
+from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.threads import CHUNKS, Chunk, map_chunks, split
 from pymc_vmrp.solvers import collapsed_kernels as kernels
@@ -46,9 +46,6 @@ from pymc_vmrp.solvers.factor import factor_and_invert, singular
 from pymc_vmrp.solvers.gaussian import covariances_by_chunks
 from pymc_vmrp.solvers.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _TOLERANCE, _LOOSE_TOLERANCE = (
     1e-12,
@@ -316,7 +313,7 @@ class CollapsedGaussian:
         self,
         eliminated: Elimination,
         r: IntArray,
-        same: NDArray[np.bool_],
+        same: BoolArray,
         out: FloatArray,
     ) -> None:
         """Covariances of the kept term of many levels with all of ``r``, into their places."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.threads import CHUNKS, Chunk, map_chunks, split, worth_threads
 from pymc_vmrp.solvers.factor import factor, invert
@@ -22,8 +22,6 @@ from pymc_vmrp.solvers.kernels import (
 )
 from pymc_vmrp.solvers.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
 
 _CHUNK_MEMORY = 2**26  # bytes of all chunks' copies of P together
 
@@ -48,12 +46,12 @@ class DenseGaussian:
         """See :class:`Gaussian`."""
         return np.diag(self.covariance).copy()
 
-    def marginal_covariance(self, index: NDArray[np.int64]) -> FloatArray:
+    def marginal_covariance(self, index: IntArray) -> FloatArray:
         """See :class:`Gaussian`."""
         high, low = np.maximum.outer(index, index), np.minimum.outer(index, index)
         return self.covariance[high, low]
 
-    def level_covariances(self, index: NDArray[np.int64]) -> FloatArray:
+    def level_covariances(self, index: IntArray) -> FloatArray:
         """See :class:`Gaussian`."""
         row, column = index[:, :, None], index[:, None, :]
         return self.covariance[np.maximum(row, column), np.minimum(row, column)]
@@ -128,7 +126,7 @@ class DenseSolver:
     name: str = "dense"
 
     @cached_property
-    def slots(self) -> NDArray[np.int64]:
+    def slots(self) -> IntArray:
         """See :func:`product_slots`."""
         return product_slots(self.glmm)
 

@@ -14,9 +14,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.threads import CHUNKS, Chunk, map_chunks, split
 from pymc_vmrp.solvers.block_kernels import (
@@ -35,9 +35,6 @@ from pymc_vmrp.solvers.kernels import add_curvature
 from pymc_vmrp.solvers.layout import Layout
 from pymc_vmrp.solvers.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _CHUNK_MEMORY = 2**27  # bytes of what all chunks add up for the border: two matrices each
 _LARGEST_BY_LOOPS = 128  # coefficients of a block; LAPACK factors larger ones faster
