@@ -161,7 +161,7 @@ class ReadModel:
     @property
     def has_offset(self) -> bool:
         """Whether a part of the linear predictor is known."""
-        return self.observations.offset is not None or self.observations.rows.offset is not None
+        return self.observations.whole_offset is not None
 
 
 @dataclass(frozen=True)

@@ -185,9 +185,7 @@ def _draw_parameters(glmm: GLMM, state: State, rng: np.random.Generator) -> Floa
         return state.parameters
     eta = glmm.response.with_offset(state.eta)
     parameters = state.parameters.copy()
-    for k, parameter in enumerate(glmm.free_parameters):
-        prior = parameter.prior
-        assert isinstance(prior, ScalePrior)
+    for k, prior in enumerate(glmm.parameter_priors):
 
         def log_density(t: float, k: int = k, prior: ScalePrior = prior) -> float:
             phi = parameters.copy()

@@ -132,12 +132,7 @@ class _Chain:
         self.done = 0
         covariances = [covariance[c] for covariance in starts.covariances]
         self.state: State = setup.state(starts.coefficients[c], covariances, starts.parameters[c])
-        n = plan.steps
-        self.draws = Draws(
-            np.empty((n, *starts.coefficients.shape[1:])),
-            tuple(np.empty((n, *x.shape)) for x in covariances),
-            np.empty((n, *starts.parameters.shape[1:])),
-        )
+        self.draws = starts.map(lambda x: np.empty((plan.steps, *x.shape[1:])))
 
     @property
     def kept(self) -> int:
@@ -192,12 +187,10 @@ def _run(chains: list[_Chain], threads: int, callback: Callback | None) -> bool:
 
 
 def _stack(chains: list[_Chain], kept: int) -> Draws:
-    draws = [chain.draws for chain in chains]
+    draws = [chain.draws.take(slice(kept)) for chain in chains]
+    covariances = zip(*(d.covariances for d in draws), strict=True)
     return Draws(
-        np.stack([d.coefficients[:kept] for d in draws]),
-        tuple(
-            np.stack([d.covariances[j][:kept] for d in draws])
-            for j in range(len(draws[0].covariances))
-        ),
-        np.stack([d.parameters[:kept] for d in draws]),
+        np.stack([d.coefficients for d in draws]),
+        tuple(np.stack(of_term) for of_term in covariances),
+        np.stack([d.parameters for d in draws]),
     )

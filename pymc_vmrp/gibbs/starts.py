@@ -40,9 +40,8 @@ def dispersed_starts(glmm: GLMM, chains: int, rng: np.random.Generator) -> Draws
         phi = state.parameters.sample(rng, chains)
         middle = np.exp(np.log(phi).mean(0))
         wider = middle * (phi / middle) ** _INFLATION
-        for k, parameter in enumerate(glmm.free_parameters):
-            assert isinstance(parameter.prior, ScalePrior)
+        for k, prior in enumerate(glmm.parameter_priors):
             for c in range(chains):
-                if np.isfinite(log_density_at(parameter.prior, wider[c, k])):
+                if np.isfinite(log_density_at(prior, wider[c, k])):
                     phi[c, k] = wider[c, k]
     return Draws(mean + _INFLATION * (drawn - mean), tuple(covariances), phi)

@@ -56,7 +56,7 @@ def draw_prior(
     parameters : ndarray, shape (k,)
         The likelihood's free parameters.
     """
-    phi = np.array([draw_scale(p.prior, rng) for p in glmm.free_parameters])  # type: ignore[arg-type]
+    phi = np.array([draw_scale(prior, rng) for prior in glmm.parameter_priors])
     covariances = tuple(draw_covariance(g.prior, g.d, rng) for g in glmm.groups)
     effects = [
         (rng.standard_normal((len(group.levels), group.d)) @ np.linalg.cholesky(covariance).T)

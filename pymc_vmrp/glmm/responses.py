@@ -18,16 +18,13 @@ from pymc_vmrp.glmm.spec import GLMM, GroupEffects, Observations
 
 def take_rows(observations: Observations, index: IndexArray) -> Observations:
     """The observations of some rows, in this order; a row may come several times."""
-    rows = observations.rows
 
     def take(values: AnyArray | None) -> AnyArray | None:
         return None if values is None else values[index]
 
     return Observations(
         observations.name,
-        Rows(
-            rows.y[index], take(rows.trials), take(rows.weights), take(rows.offset), take(rows.sd)
-        ),
+        Rows(**{name: take(values) for name, values in vars(observations.rows).items()}),  # type: ignore[arg-type]
         take(observations.offset),
         observations.cell[index],
         _Taken(observations, index),
@@ -78,8 +75,7 @@ def row_predictors(glmm: GLMM, observations: Observations, coefficients: FloatAr
     """
     parts = [eta for _, eta in linear_predictors(glmm.rows, coefficients.T, None)]
     eta = np.concatenate(parts)[observations.cell]
-    absorbed = observations.rows.offset
-    offset = observations.offset if absorbed is None else absorbed
+    offset = observations.whole_offset
     return eta if offset is None else eta + offset[:, None]
 
 

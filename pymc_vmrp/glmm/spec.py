@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from pymc_vmrp.arrays import AnyArray, FloatArray, IndexArray, IntArray, SmallIntArray
 from pymc_vmrp.glmm.families.family import Family, Rows, Statistics
@@ -74,6 +75,11 @@ class Observations:
     offset: FloatArray | None
     cell: IndexArray
     labels: Callable[[], AnyArray]
+
+    @property
+    def whole_offset(self) -> FloatArray | None:
+        """Known part of each row's η, absorbed or not."""
+        return self.offset if self.rows.offset is None else self.rows.offset
 
     @property
     def index(self) -> AnyArray:
@@ -337,6 +343,12 @@ class DesignRows:
     columns: SmallIntArray
     values: FloatArray
 
+    def sparse(self, p: int) -> csr_array:
+        """The same rows as a sparse matrix with p columns."""
+        n, width = self.columns.shape
+        entries = (self.values.ravel(), self.columns.ravel(), np.arange(n + 1) * width)
+        return csr_array(entries, shape=(n, p))
+
     def dense(self, p: int) -> FloatArray:
         """The same rows as a dense (N, p) matrix, for tests and small problems."""
         out = np.zeros((len(self.columns), p))
@@ -363,6 +375,11 @@ class GLMM:
     def free_parameters(self) -> tuple[FamilyParameter, ...]:
         """The auxiliary parameters of the likelihood that are not fixed."""
         return tuple(p for p in self.parameters if isinstance(p.prior, ScalePrior))
+
+    @cached_property
+    def parameter_priors(self) -> tuple[ScalePrior, ...]:
+        """Priors of the free parameters."""
+        return tuple(p.prior for p in self.parameters if isinstance(p.prior, ScalePrior))
 
     def family_arguments(self, free: Iterable[Any]) -> tuple[Any, ...]:
         """φ as the family's functions take it: the fixed parameters beside the ``free`` ones."""

@@ -8,7 +8,7 @@ uniform z is a standard normal ψ. Parameters of the likelihood are φ = exp ψ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,27 +55,21 @@ class HyperCoordinates:
     @cached_property
     def upper(self) -> FloatArray:
         """Largest ψ that the priors allow, shape (size,)."""
-        out = np.full(self.size, np.inf)
-        for group, scale, part in self._terms():
-            for k, prior in enumerate(_scale_priors(group)):
-                out[part.start + k] = np.arcsinh(largest_sigma(prior) / scale[k])
-        for k, parameter in enumerate(self.glmm.free_parameters, self._first_parameter):
-            assert isinstance(parameter.prior, ScalePrior)
-            largest = largest_sigma(parameter.prior)
-            out[k] = np.log(largest) if largest < np.inf else np.inf
-        return out
+        return self._with_ends(np.full(self.size, np.inf), largest_sigma)
 
     @cached_property
     def lower(self) -> FloatArray:
         """Smallest ψ that the priors allow, shape (size,); where they have no end, 0 or −inf."""
-        out = np.where(self.folded, 0.0, -np.inf)
+        return self._with_ends(np.where(self.folded, 0.0, -np.inf), smallest_sigma)
+
+    def _with_ends(self, out: FloatArray, end: Callable[[ScalePrior], float]) -> FloatArray:
+        """``out`` with ψ of the ends that priors have."""
         for group, scale, part in self._terms():
             for k, prior in enumerate(_scale_priors(group)):
-                out[part.start + k] = np.arcsinh(smallest_sigma(prior) / scale[k])
-        for k, parameter in enumerate(self.glmm.free_parameters, self._first_parameter):
-            assert isinstance(parameter.prior, ScalePrior)
-            smallest = smallest_sigma(parameter.prior)
-            out[k] = np.log(smallest) if smallest > 0 else -np.inf
+                out[part.start + k] = np.arcsinh(end(prior) / scale[k])
+        for k, prior in enumerate(self.glmm.parameter_priors, self._first_parameter):
+            if 0 < end(prior) < np.inf:
+                out[k] = np.log(end(prior))
         return out
 
     @cached_property
@@ -107,10 +101,8 @@ class HyperCoordinates:
         total = np.zeros(psi.shape[:-1])
         for group, scale, part in self._terms():
             total = total + _log_prior(group, psi[..., part], scale)
-        for k, parameter in enumerate(self.glmm.free_parameters, self._first_parameter):
-            assert isinstance(parameter.prior, ScalePrior)
-            at = psi[..., k]
-            total = total + parameter.prior.log_density_sigma(np.exp(at)) + at
+        for k, prior in enumerate(self.glmm.parameter_priors, self._first_parameter):
+            total = total + prior.log_density_sigma(np.exp(psi[..., k])) + psi[..., k]
         return np.asarray(total)
 
     def log_jacobian(self, psi: FloatArray) -> FloatArray:
@@ -132,9 +124,8 @@ class HyperCoordinates:
         for group, scale, part in self._terms():
             if group.d == 1:
                 out[part.start] = _log_prior(group, psi[part].T, scale)
-        for k, parameter in enumerate(self.glmm.free_parameters, self._first_parameter):
-            assert isinstance(parameter.prior, ScalePrior)
-            out[k] = parameter.prior.log_density_sigma(np.exp(psi[k])) + psi[k]
+        for k, prior in enumerate(self.glmm.parameter_priors, self._first_parameter):
+            out[k] = prior.log_density_sigma(np.exp(psi[k])) + psi[k]
         return out
 
     def log_prior_gradient(self, psi: FloatArray) -> FloatArray:

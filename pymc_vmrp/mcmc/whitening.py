@@ -97,8 +97,7 @@ def _places(glmm: GLMM, scaled: IntArray) -> tuple[IntArray, IntArray, IntArray,
     rows, columns, which = [scaled], [scaled], [np.arange(len(scaled))]
     count = len(scaled)
     for j, group in enumerate(glmm.groups):
-        d, block = group.d, glmm.group_slice(j)
-        index = np.arange(block.start, block.stop).reshape(-1, d)
+        d, index = group.d, glmm.group_index(j)
         for a in range(d):
             for b in range(d):
                 rows.append(index[:, a])

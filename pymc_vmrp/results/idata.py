@@ -24,7 +24,7 @@ from pymc_vmrp.glmm.variables import (
     group_variables,
     parameter_variables,
     parameters_from_variables,
-    posterior_variables,
+    posterior_dims,
     sigma_variables,
     written_common_variables,
 )
@@ -77,7 +77,7 @@ def constant_data(glmm: GLMM, observations: Observations) -> xr.Dataset:
     known = {
         "trials": rows.trials if glmm.family.response != "binary" else np.ones(len(rows.y)),
         "weights": rows.weights,
-        "offset": rows.offset if rows.offset is not None else observations.offset,
+        "offset": observations.whole_offset,
         "sd": rows.sd,
     }
     return xr.Dataset(
@@ -92,12 +92,16 @@ def named_dataset(
     """Named draws as a Dataset with the coordinates that they use."""
     import xarray as xr
 
-    used = {dim for dims, _ in named.values() for dim in dims}
-    kept = {dim: labels for dim, labels in every_coord.items() if dim in used}
     return xr.Dataset(
         {name: (("chain", "draw", *dims), value) for name, (dims, value) in named.items()},
-        coords={**sample_coords, **kept},
+        coords={**sample_coords, **_used(named, every_coord)},
     )
+
+
+def _used(named: Variables, every_coord: Mapping[str, Any]) -> dict[str, Any]:
+    """The coordinates that some variable has."""
+    used = {dim for dims, _ in named.values() for dim in dims}
+    return {dim: labels for dim, labels in every_coord.items() if dim in used}
 
 
 def read_draws(
@@ -133,13 +137,7 @@ def read_draws(
             "with (same formula, same rows)."
         )
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
-    own = posterior_variables(
-        glmm,
-        np.zeros((1, 1, glmm.n_coefficients)),
-        tuple(np.broadcast_to(np.eye(g.d), (1, 1, g.d, g.d)) for g in glmm.groups),
-        np.ones((1, 1, len(glmm.free_parameters))),
-    )
-    dims_of = {name: dims for name, (dims, _) in own.items()}
+    dims_of = posterior_dims(glmm)
     labels: Mapping[str, Any] = coords(glmm)
     if layout is not None:
         dims_of, labels = {one.name: one.dims for one in layout.variables}, layout.coords
@@ -249,12 +247,6 @@ def _library_attrs() -> dict[str, str]:
     }
 
 
-def with_chain(draws: Draws) -> Draws:
-    """Draws of shape (draws, ...) as those of one chain, shape (1, draws, ...)."""
-    covariances = tuple(c[None] for c in draws.covariances)
-    return Draws(draws.coefficients[None], covariances, draws.parameters[None])
-
-
 def _plain_numbers(values: AnyArray) -> AnyArray:
     """Whole numbers as int64, so that files and merges agree on the type."""
     integer = values.dtype.kind in "iub" or bool(np.all(values == np.floor(values)))
@@ -324,9 +316,7 @@ def add_fit(
 
     tree["fit"] = xr.DataTree(fit_dataset(posterior))
     for name, named in (("mean", mean), ("sd", sd)):
-        used = {dim for dims, _ in named.values() for dim in dims}
-        kept = {dim: labels for dim, labels in every_coord.items() if dim in used}
-        tree[f"fit/{name}"] = xr.DataTree(xr.Dataset(named, coords=kept))
+        tree[f"fit/{name}"] = xr.DataTree(xr.Dataset(named, coords=_used(named, every_coord)))
     return tree
 
 

@@ -11,7 +11,7 @@ from pymc_vmrp.arguments import check_count, check_seed
 from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.cavi.weights import systematic_counts
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.log_joint import log_joint
+from pymc_vmrp.glmm.log_joint import log_joint_of
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.written import written_covariance
 from pymc_vmrp.integration.conditional import Theta
@@ -182,9 +182,7 @@ class MixturePosterior:
 
     def log_joint(self, draws: Draws) -> FloatArray:
         """Exact log p(y, β, u, Σ, φ) of each draw, shape (draws,)."""
-        return log_joint(
-            self.glmm, draws.coefficients, draws.covariances, parameters=draws.parameters
-        )
+        return log_joint_of(self.glmm, draws)
 
     def trace(self) -> FloatArray:
         """ELBO of each sweep of the mean-field fit, and that of the mixture."""

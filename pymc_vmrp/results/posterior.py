@@ -11,7 +11,7 @@ from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.cavi.augment import augment
 from pymc_vmrp.cavi.run import Fit
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.log_joint import log_joint
+from pymc_vmrp.glmm.log_joint import log_joint_of
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.blas import one_blas_thread
 
@@ -132,9 +132,7 @@ class VariationalPosterior:
 
     def log_joint(self, draws: Draws) -> FloatArray:
         """Exact log p(y, β, u, Σ, φ) of each draw, shape (draws,)."""
-        return log_joint(
-            self.glmm, draws.coefficients, draws.covariances, parameters=draws.parameters
-        )
+        return log_joint_of(self.glmm, draws)
 
     def trace(self) -> FloatArray:
         """ELBO after each accepted sweep."""

@@ -13,6 +13,7 @@ from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.threads import CHUNKS, Chunk, map_chunks, split, worth_threads
 from pymc_vmrp.solvers.factor import factor, invert
+from pymc_vmrp.solvers.gaussian import add_prior
 from pymc_vmrp.solvers.kernels import (
     add_curvature,
     add_weighted_cross_products,
@@ -85,11 +86,10 @@ class DenseGaussian:
 
     def second_moment(self, j: int) -> FloatArray:
         """See :class:`Gaussian`."""
-        block, d = self.solver.glmm.group_slice(j), self.solver.glmm.groups[j].d
-        u = self.mean[block].reshape(-1, d)
+        index = self.solver.glmm.group_index(j)
+        u = self.mean[index]
         total = u.T @ u
-        index = np.arange(block.start, block.stop).reshape(-1, d)
-        for a in range(d):
+        for a in range(index.shape[1]):
             for b in range(a + 1):
                 value = self.covariance[index[:, a], index[:, b]].sum()
                 total[a, b] += value
@@ -202,12 +202,7 @@ class DenseSolver:
         matrix[beta, beta] += prior
         shift[beta] += prior * glmm.common.prior_mean
         for j, precision in enumerate(precisions):
-            d = len(precision)
-            block = glmm.group_slice(j)
-            index = np.arange(block.start, block.stop).reshape(-1, d)
-            for a in range(d):
-                for b in range(a + 1):
-                    matrix[index[:, a], index[:, b]] += precision[a, b]
+            add_prior(matrix, glmm.group_index(j), precision)
         lower = factor(matrix)
         mean = cho_solve((lower, True), shift, check_finite=False)
         return DenseGaussian(

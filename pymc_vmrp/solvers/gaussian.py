@@ -97,6 +97,13 @@ class Solver(Protocol):
         ...
 
 
+def add_prior(matrix: FloatArray, index: IntArray, precision: FloatArray) -> None:
+    """Add Σ⁻¹ of every level to the lower triangle of P; ``index`` of shape (L, d) places them."""
+    for a in range(len(precision)):
+        for b in range(a + 1):
+            matrix[index[:, a], index[:, b]] += precision[a, b]
+
+
 def covariances_by_chunks(gaussian: Gaussian, index: IntArray) -> FloatArray:
     """``gaussian.level_covariances(index)`` from its marginal covariances."""
     levels, d = index.shape

@@ -71,8 +71,7 @@ def expected_counts(model: ReadModel, draws: Draws) -> FloatArray:
     """
     glmm = model.glmm
     observations = model.observations
-    offset = observations.rows.offset
-    offset = observations.offset if offset is None else offset
+    offset = observations.whole_offset
     weights = None if offset is None else np.exp(offset)
     exposure = np.bincount(observations.cell, weights, minlength=glmm.n_cells)
     beta = draws.coefficients[:, : glmm.common.size].T
