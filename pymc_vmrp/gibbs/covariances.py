@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from pymc_vmrp.arrays import FloatArray
-from pymc_vmrp.cavi.covariance import inverse, inverse_wishart_draws
+from pymc_vmrp.cavi.inverse_wishart import inverse, inverse_wishart_draws
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.gibbs.slices import slice_sample
 from pymc_vmrp.glmm.priors.covariance import CovariancePrior, HuangWand, InverseWishart

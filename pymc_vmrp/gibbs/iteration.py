@@ -21,8 +21,8 @@ from functools import cached_property
 import numpy as np
 
 from pymc_vmrp.arrays import FloatArray
-from pymc_vmrp.cavi.covariance import inverse
 from pymc_vmrp.cavi.expand import mean_shifts
+from pymc_vmrp.cavi.inverse_wishart import inverse
 from pymc_vmrp.gibbs.coefficients import draw_prior_precisions
 from pymc_vmrp.gibbs.covariances import draw_covariance
 from pymc_vmrp.gibbs.kernels import move_predictors, path_direction

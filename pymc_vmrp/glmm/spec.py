@@ -351,9 +351,7 @@ class DesignRows:
 
     def dense(self, p: int) -> FloatArray:
         """The same rows as a dense (N, p) matrix, for tests and small problems."""
-        out = np.zeros((len(self.columns), p))
-        np.add.at(out, (np.arange(len(out))[:, None], self.columns), self.values)
-        return out
+        return np.asarray(self.sparse(p).toarray())
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,8 @@ class PartitionedGaussian:
             second = np.zeros((len(glmm.groups), width, width))
             curvature = np.zeros((size, size))
             block_moments(
-                first, last, solver.blocks, arrow.inverses, arrow.crosses, own_mean, border_mean, border_covariance,
+                first, last, solver.blocks, arrow.inverses, arrow.crosses,
+                own_mean, border_mean, border_covariance,
                 self.products.own, self.products.cross, *solver.slots,
                 own_variance, row_variance, second, curvature,
             )  # fmt: skip
