@@ -207,7 +207,7 @@ class CollapsedGaussian:
         return np.asarray(constant - 0.5 * total)
 
     @property
-    def _row_arrays(self) -> Any:
+    def _row_arrays(self) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any, Any]:
         """What finds the covariances of a row's coefficients."""
         layout, pairs = self.solver.layout, self.solver.pairs
         none = np.full((1, self.solver.glmm.rows.columns.shape[1]), -1)

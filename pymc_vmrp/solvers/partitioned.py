@@ -64,11 +64,11 @@ class PartitionedSolver:
     def blocks(self) -> Blocks:
         """What the compiled loops read of the partition and its rows."""
         layout, rows = self.layout, self.layout.rows
-        matrix, cross = layout.sizes**2, layout.sizes * layout.touched_sizes
+        entries = layout.sizes**2, layout.sizes * layout.touched_sizes
+        matrices, crosses = (np.concatenate([[0], np.cumsum(each)]) for each in entries)
         return Blocks(
             layout.starts, layout.terms, layout.effects, layout.touched, layout.touched_starts,
-            *(np.concatenate([[0], np.cumsum(each)]) for each in (matrix, cross)),
-            rows.order, rows.starts, rows.own, rows.own_values, rows.border, rows.border_values,
+            matrices, crosses, rows.order, rows.starts, rows.own, rows.own_values, rows.border, rows.border_values,
         )  # fmt: skip
 
     @cached_property
