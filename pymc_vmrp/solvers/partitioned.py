@@ -68,7 +68,8 @@ class PartitionedSolver:
         matrices, crosses = (np.concatenate([[0], np.cumsum(each)]) for each in entries)
         return Blocks(
             layout.starts, layout.terms, layout.effects, layout.touched, layout.touched_starts,
-            matrices, crosses, rows.order, rows.starts, rows.own, rows.own_values, rows.border, rows.border_values,
+            matrices, crosses,
+            rows.order, rows.starts, rows.own, rows.own_values, rows.border, rows.border_values,
         )  # fmt: skip
 
     @cached_property
