@@ -11,14 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import ModelError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM, CommonTerm, Observations
-
-FloatArray = NDArray[np.float64]
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +95,7 @@ class RowEncoder(Protocol):
 class KnownArgument(Protocol):
     """Trials or known sds of responses, which new responses are drawn with."""
 
-    def read(self, data: pd.DataFrame, what: str) -> NDArray[Any]:
+    def read(self, data: pd.DataFrame, what: str) -> AnyArray:
         """Those of new rows."""
 
 
@@ -163,7 +159,7 @@ class ReadModel:
     @property
     def has_offset(self) -> bool:
         """Whether a part of the linear predictor is known."""
-        return self.observations.offset is not None or self.observations.rows.offset is not None
+        return self.observations.whole_offset is not None
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pymc_vmrp.arguments import check_count, check_flag, check_seed, check_text
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_frame, check_weights
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from pymc_vmrp.read_model import ReadModel
 
-FloatArray = NDArray[np.float64]
 
 _LARGE_UNIT = 2.0**64  # of population, where sums of weights overflow
 
@@ -143,7 +142,7 @@ def _add_means(
     chunk: Chunk,
     coefficients: FloatArray,
     weights: FloatArray,
-    groups: NDArray[np.int64],
+    groups: IntArray,
     totals: FloatArray,
 ) -> None:
     """Add the weighted mean response of each row to ``totals[groups[i]]``, for every draw."""
