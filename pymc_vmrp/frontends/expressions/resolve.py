@@ -79,7 +79,7 @@ class FormulaCall(Call):  # type: ignore[misc]
         """The columns of new rows."""
         value = self.values(data)
         if self.kind == "categoric":
-            labels = _labels(value)
+            labels = unboxed(value)
             new = [level for level in pd.unique(labels) if level not in self.levels]
             if new:
                 raise DataError(
@@ -112,7 +112,8 @@ def _kind_in_words(value: Any) -> str:
     return type(value).__name__ if dtype is None else f"values of type {dtype}"
 
 
-def _labels(value: Any) -> Any:
+def unboxed(value: Any) -> Any:
+    """The labels that C() and its like put into a box with their coding; other values as is."""
     return value.data if isinstance(value, CategoricalBox) else value
 
 

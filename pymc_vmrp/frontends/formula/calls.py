@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.expressions.names import Environment, Names, bind
-from pymc_vmrp.frontends.expressions.resolve import FormulaCall
+from pymc_vmrp.frontends.expressions.resolve import FormulaCall, unboxed
 from pymc_vmrp.frontends.formula.parse import ParsedFormula, predictor_terms
 
 
@@ -89,8 +89,7 @@ def call_values(value: Any, n: int) -> NDArray[Any]:
     if isinstance(value, Offset):
         value.set_size(n)
         return np.asarray(value.eval(), dtype=float).reshape(n)
-    value = value.data if type(value).__name__ == "CategoricalBox" else value
-    array = np.asarray(value)
+    array = np.asarray(unboxed(value))
     return array.astype(float) if array.dtype.kind in "buif" else array.astype(object)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
+from pymc_vmrp.frontends.formula.calls import check_finite, formulae_errors
 
 FloatArray = NDArray[np.float64]
 
@@ -52,6 +53,20 @@ def two_dimensional(values: Any, n: int | None) -> NDArray[Any]:
     if n is not None and len(array) != n:
         raise DataError(f"A term evaluates to {len(array)} rows where the data have {n}.")
     return array
+
+
+def new_columns(expressions: Sequence[Any], frame: pd.DataFrame, what: str) -> FloatArray:
+    """Columns of evaluated expressions in new rows."""
+    pieces = [np.empty((len(frame), 0))]
+    for expression in expressions:
+        if isinstance(expression, Intercept):
+            pieces.append(np.ones((len(frame), 1)))
+            continue
+        check_known_levels(expression, frame, what)
+        with formulae_errors(expression.name, what):
+            pieces.append(two_dimensional(expression.eval_new_data(frame), len(frame)))
+        check_finite(pieces[-1], expression.name, what)
+    return np.column_stack(pieces).astype(float)
 
 
 def column_labels(term: Term, width: int) -> tuple[str, ...] | None:

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from formulae.terms.call import Call
 from formulae.terms.terms import Intercept, Term
-from formulae.terms.terms import Model as TermSet
 from formulae.terms.variable import Variable
 from numpy.typing import NDArray
 
@@ -30,9 +29,9 @@ from pymc_vmrp.frontends.formula.calls import (
 )
 from pymc_vmrp.frontends.formula.coding import code_terms
 from pymc_vmrp.frontends.formula.columns import (
-    check_known_levels,
     column_labels,
     gather,
+    new_columns,
     two_dimensional,
 )
 from pymc_vmrp.frontends.formula.effects import Block, encode_blocks, fit_blocks, unseen_levels
@@ -44,8 +43,6 @@ from pymc_vmrp.frontends.formula.smooths import (
     fit_smooths,
     linear_name,
     linear_terms,
-    smooth_codes,
-    smooth_values,
 )
 from pymc_vmrp.frontends.tidy import is_labelled, kind_of, tidy_column
 from pymc_vmrp.glmm.cells import Cells, collapse
@@ -172,7 +169,7 @@ class Encoder:
 
         Levels whose keys are in ``unseen`` (one sequence per block) get the codes after the known.
         """
-        common = self._common_columns(frame, what)
+        common = new_columns(self.terms, frame, what)
         # the blocks of smooths come last, and have no levels to be unseen
         codes, values = encode_blocks(self.blocks, frame, unseen[: len(self.blocks)])
         smooths = [smooth.evaluate(frame, what) for smooth in self.smooths]
@@ -188,15 +185,6 @@ class Encoder:
                 total += call_values(call.values(frame), len(frame))
         check_finite(total, "offset", what)
         return total
-
-    def _common_columns(self, frame: pd.DataFrame, what: str) -> FloatArray:
-        pieces = [np.empty((len(frame), 0))]
-        for term in self.terms:
-            check_known_levels(term, frame, what)
-            with formulae_errors(term.name, what):
-                pieces.append(two_dimensional(term.eval_new_data(frame), len(frame)))
-            check_finite(pieces[-1], term.name, what)
-        return np.column_stack(pieces).astype(float)
 
 
 @dataclass(frozen=True)
@@ -261,7 +249,8 @@ def fit_encoder(
     coded = {name: codes.take(cells.first) for name, codes in coded.items() if name in roles.coded}
     cell_frame = _cell_frame(frame, cells, coded, roles)
 
-    terms, intercept = _evaluate_common(parsed.common, cell_frame, names)
+    every = code_terms(parsed.common.common_terms, cell_frame, names)
+    terms = [term for term in every if isinstance(term, Term)]
     common_terms = _common_terms(terms)
     common = gather(terms, cells.size)
     check_factor_names(parsed.bars)
@@ -278,7 +267,7 @@ def fit_encoder(
     encoder = Encoder(
         terms=tuple(terms),
         common_terms=common_terms,
-        intercept=intercept,
+        intercept=len(terms) < len(every),
         blocks=tuple(blocks),
         smooths=smooths,
         needed=needed,
@@ -297,10 +286,13 @@ def _encoded_rows(
     smooths: Sequence[SmoothRows],
     offset: FloatArray | None,
 ) -> EncodedRows:
+    """Every row touches every effect of a smooth: their codes take one row of memory."""
     if smooths:
         common = np.column_stack([common, *(smooth.common for smooth in smooths)])
+    blocks = [block for smooth in smooths for block in smooth.values]
+    every = [np.broadcast_to(np.arange(b.shape[1], dtype=np.int32), b.shape) for b in blocks]
     return EncodedRows(
-        common, (*codes, *smooth_codes(smooths)), (*values, *smooth_values(smooths)), offset
+        common, (*codes, *every), (*values, *(b[:, :, None] for b in blocks)), offset
     )
 
 
@@ -427,15 +419,6 @@ def _columns_of(term: Term, data: pd.DataFrame, names: Names) -> list[str]:
         elif isinstance(component.name, str):
             columns.add(component.name)
     return sorted(columns)
-
-
-# --- common terms ----------------------------------------------------------------------------
-
-
-def _evaluate_common(common: TermSet, frame: pd.DataFrame, names: Names) -> tuple[list[Term], bool]:
-    intercept = any(isinstance(term, Intercept) for term in common.common_terms)
-    terms = code_terms(common.common_terms, frame, names)
-    return [term for term in terms if isinstance(term, Term)], intercept
 
 
 def _common_terms(terms: Sequence[Term]) -> tuple[CommonTerm, ...]:

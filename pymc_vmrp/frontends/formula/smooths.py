@@ -17,7 +17,7 @@ from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, check_name
 from pymc_vmrp.frontends.formula.bases import SMALLEST, Basis, fit_basis, random_walk
 from pymc_vmrp.frontends.formula.calls import check_finite, formulae_errors
-from pymc_vmrp.frontends.formula.factors import Factor, encode_factor, fit_factor, unseen_keys
+from pymc_vmrp.frontends.formula.factors import Factor, fit_factor
 from pymc_vmrp.frontends.formula.special import SmoothCall
 from pymc_vmrp.frontends.tidy import kind_of
 from pymc_vmrp.glmm.codes import Codes
@@ -271,13 +271,13 @@ def _steps(forward: FloatArray, codes: NDArray[Any]) -> SmoothRows:
 
 def _known_levels(factor: Factor, frame: pd.DataFrame, name: str, what: str) -> NDArray[Any]:
     """Code of each row's level; one that the model never saw is an error."""
-    new = unseen_keys(factor, frame)
+    new = factor.unseen(frame)
     if new:
         raise DataError(
             f"{factor.name!r} of {what} has levels that {name} never saw: {abbreviate(new)} (it "
             f"knows {abbreviate(factor.levels)}). Merge them into known levels."
         )
-    return encode_factor(factor, frame, ())
+    return factor.encode(frame, ())
 
 
 def fit_smooths(
@@ -306,14 +306,3 @@ def linear_terms(smooths: Sequence[Smooth], start: int) -> tuple[CommonTerm, ...
         out.append(CommonTerm(linear_name(smooth.name), labels, start, stop))
         start = stop
     return tuple(out)
-
-
-def smooth_codes(rows: Sequence[SmoothRows]) -> tuple[IntArray, ...]:
-    """Codes of all blocks: every row touches every effect, which takes one row of memory."""
-    shapes = [values.shape for part in rows for values in part.values]
-    return tuple(np.broadcast_to(np.arange(n, dtype=np.int32), (rows, n)) for rows, n in shapes)
-
-
-def smooth_values(rows: Sequence[SmoothRows]) -> tuple[FloatArray, ...]:
-    """Values of all blocks, shape (N, L, 1) each."""
-    return tuple(values[:, :, None] for part in rows for values in part.values)
