@@ -114,27 +114,42 @@ def is_real(dtype: object) -> bool:
     )
 
 
+def finite_numbers(
+    column: pd.Series, what: str, kind: str = "numbers", verb: str = "has"
+) -> np.ndarray:
+    """A column as floats; ``what`` errors call it, ``kind`` what it must be, ``verb`` its have."""
+    column = plain_numbers(column)
+    if not is_real(column.dtype):
+        raise DataError(f"{what} must be {kind}, not {column.dtype}.")
+    if column.isna().any():
+        raise DataError(f"{what} {verb} missing values.")
+    values = column.to_numpy(dtype=float)
+    if not np.isfinite(values).all():
+        raise DataError(f"{what} {verb} infinite values.")
+    return values
+
+
+def refuse_missing(column: pd.Series, what: str) -> None:
+    """Raise DataError where a column of new rows has missing values."""
+    missing = int(column.isna().sum())
+    if missing:
+        raise DataError(
+            f"{what} has missing values in {column.name!r} ({missing} rows): fill them in or leave "
+            "those rows out."
+        )
+
+
 def check_weights(weights: pd.Series, what: str) -> np.ndarray:
     """Weights as floats: finite, not negative, not all zero."""
-    name = weights.name
-    weights = plain_numbers(weights)
-    if not is_real(weights.dtype):
-        raise DataError(
-            f"The weights column {name!r} of {what} must be numeric (real numbers), "
-            f"not {weights.dtype}."
-        )
-    if weights.isna().any():
-        raise DataError(f"The weights column {name!r} of {what} has missing values.")
-    values = weights.to_numpy(dtype=float)
-    if not np.isfinite(values).all():
-        raise DataError(f"The weights column {name!r} of {what} has infinite values.")
+    what = f"The weights column {weights.name!r} of {what}"
+    values = finite_numbers(weights, what, "numeric (real numbers)")
     if (values < 0).any():
         raise DataError(
-            f"The weights column {name!r} of {what} has negative values "
-            f"({int((values < 0).sum())} rows): weights are population counts."
+            f"{what} has negative values ({int((values < 0).sum())} rows): weights are population "
+            "counts."
         )
     if not (values > 0).any():
-        raise DataError(f"The weights column {name!r} of {what} is zero in every row.")
+        raise DataError(f"{what} is zero in every row.")
     return values
 
 

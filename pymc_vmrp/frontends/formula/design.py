@@ -18,7 +18,7 @@ from formulae.terms.variable import Variable
 from numpy.typing import NDArray
 
 from pymc_vmrp.errors import DataError
-from pymc_vmrp.frontends.checks import check_columns, check_name
+from pymc_vmrp.frontends.checks import check_columns, check_name, refuse_missing
 from pymc_vmrp.frontends.expressions.names import Names
 from pymc_vmrp.frontends.formula.calls import (
     call_values,
@@ -143,11 +143,7 @@ class Encoder:
         check_columns(data, self.needed, what, self.needed)
         frame = {}
         for name in self.needed:
-            if data[name].isna().any():
-                raise DataError(
-                    f"{what} has missing values in {name!r} ({int(data[name].isna().sum())} rows): "
-                    "fill them in or leave those rows out."
-                )
+            refuse_missing(data[name], what)
             column = tidy_column(data[name], what)
             if kind_of(column) != self.kinds[name]:
                 raise DataError(

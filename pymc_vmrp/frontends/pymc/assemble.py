@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pymc_vmrp.frontends.identify import check_identified, warn_of_far_zeros
+from pymc_vmrp.frontends.pooling import cell_keys, pool_rows
 from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate
 from pymc_vmrp.frontends.pymc.latents import Latent
 from pymc_vmrp.frontends.pymc.reading import Parts
@@ -22,7 +23,6 @@ from pymc_vmrp.frontends.pymc.view import Likelihood
 from pymc_vmrp.frontends.unbounded import check_bounded
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
-from pymc_vmrp.glmm.families.family import Rows
 from pymc_vmrp.glmm.memberships import order_members
 from pymc_vmrp.glmm.priors.mixtures import Cauchy, Laplace, ScaleMixture, StudentT
 from pymc_vmrp.glmm.spec import (
@@ -33,7 +33,6 @@ from pymc_vmrp.glmm.spec import (
     GroupEffects,
     Mixture,
     Observations,
-    Response,
 )
 
 FloatArray = NDArray[np.float64]
@@ -84,28 +83,21 @@ def assemble(parts: Parts, terms: Terms, likelihood: Likelihood) -> Assembled:
     if rows.offset is not None:
         offset = offset + rows.offset
     known = offset if offset.any() else None
-    rows = Rows(rows.y, rows.trials, None, known if family.absorbs_offset else None, rows.sd)
-    kept = None if family.absorbs_offset else known
-    cells = _cells(parts, terms, likelihood, kept)
+    cells = _cells(parts, terms, likelihood, None if family.absorbs_offset else known)
+    response, observations = pool_rows(
+        parts.observed.name, family, replace(rows, offset=None), known, cells,
+        partial(np.arange, len(rows.y)),
+    )  # fmt: skip
     first = element[cells.first]
     divisor = None if likelihood.divisor is None else likelihood.divisor[cells.first]
     groups = [_scale_group(parts, block, first, divisor) for block in terms.blocks]
     groups += [_vector_group(parts, block, first, divisor) for block in terms.vectors]
     common, places = _common(parts, terms, first, divisor)
-    response = Response(
-        name=parts.observed.name,
-        statistics=family.pool(rows, cells),
-        log_base=float(family.constants(rows).sum()),
-        offset=None if kept is None else kept[cells.first],
-    )
     check_identified(common, family, response.statistics)
     warn_of_far_zeros(tuple(groups), cells.counts().astype(float))
     glmm = GLMM(family, response, common, tuple(groups), likelihood.parameters)
-    check_bounded(glmm, rows, rows.offset if family.absorbs_offset else known, cells)
-    every = partial(np.arange, len(rows.y))
-    return Assembled(
-        glmm, places, Observations(parts.observed.name, rows, kept, cells.index, every)
-    )
+    check_bounded(glmm, observations.rows, known, cells)
+    return Assembled(glmm, places, observations)
 
 
 def _cells(parts: Parts, terms: Terms, likelihood: Likelihood, offset: FloatArray | None) -> Cells:
@@ -117,15 +109,9 @@ def _cells(parts: Parts, terms: Terms, likelihood: Likelihood, offset: FloatArra
         return Cells(every, every)
     elements = collapse(_design_columns(parts, terms), len(terms.offset))
     index = elements.index[likelihood.element]
-    columns: list[pd.Series | Codes] = [encode_column(pd.Series(index.astype(np.int64)))]
-    for values in (offset, likelihood.divisor):
-        if values is not None:
-            columns.append(pd.Series(values))
-    if not family.pools:
-        columns.append(pd.Series(rows.y))
-        if rows.trials is not None:
-            columns.append(pd.Series(rows.trials))
-    return collapse(columns, n)
+    keys = (offset, likelihood.divisor, *cell_keys(family, rows.y, rows.trials))
+    columns = [pd.Series(values) for values in keys if values is not None]
+    return collapse([encode_column(pd.Series(index.astype(np.int64))), *columns], n)
 
 
 def _design_columns(parts: Parts, terms: Terms) -> list[pd.Series | Codes]:
@@ -275,16 +261,8 @@ def _common(
 
 
 def _sd(parts: Parts, part: CommonPart) -> FloatArray:
-    kind = parts.latents[part.latent].kind
-    return (
-        np.full(len(part.scale), {"flat": np.inf, "mixture": np.nan}[kind])
-        if kind
-        in (
-            "flat",
-            "mixture",
-        )
-        else np.asarray(part.scale)
-    )
+    unknown = {"flat": np.inf, "mixture": np.nan}.get(parts.latents[part.latent].kind)
+    return np.asarray(part.scale) if unknown is None else np.full(len(part.scale), unknown)
 
 
 def _find_intercept(

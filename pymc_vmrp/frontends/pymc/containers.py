@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Constant
-from pytensor.graph.traversal import ancestors
 
 from pymc_vmrp.errors import DataError
-from pymc_vmrp.frontends.checks import check_columns, plain_numbers
+from pymc_vmrp.frontends.checks import check_columns, plain_numbers, refuse_missing
+from pymc_vmrp.frontends.pymc.graph import arrays_of
 from pymc_vmrp.frontends.pymc.reading import Parts
 
 
@@ -81,11 +80,7 @@ class Container:
         return columns[0] if self.values.ndim == 1 else np.stack(columns, 1 - self.axis)
 
     def _column(self, column: pd.Series, name: str, what: str) -> NDArray[Any]:
-        if column.isna().any():
-            raise DataError(
-                f"{what} has missing values in {name!r} ({int(column.isna().sum())} rows): fill "
-                "them in or leave those rows out."
-            )
+        refuse_missing(column, what)
         column = plain_numbers(column)
         if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
             more = ": a pm.Model knows levels by their position, 0, 1, ..." if self.is_whole else ""
@@ -118,20 +113,16 @@ def find_containers(parts: Parts, outputs: Sequence[Any]) -> list[Container]:
     shared = {v.name: v for v in model.named_vars.values() if isinstance(v, SharedVariable)}
     row_dim = (model.named_vars_to_dims.get(parts.observed.name) or (None,))[0]
     found = []
-    for constant in ancestors(list(outputs)):
-        name = constant.name
-        if not isinstance(constant, Constant) or name is None or name not in shared:
+    for constant in arrays_of(outputs):
+        name, data = constant.name, constant.data
+        if name is None or name not in shared:
             continue
-        data = np.asarray(constant.data)
         dims = model.named_vars_to_dims.get(name) or (None,) * data.ndim
         if row_dim in dims and row_dim is not None:
             axis, certain = dims.index(row_dim), True
         else:
-            free = [
-                a
-                for a in range(data.ndim)
-                if data.shape[a] == rows and (dims[a] is None or row_dim is None)
-            ]
+            alike = (a for a, n in enumerate(data.shape) if n == rows)
+            free = [a for a in alike if dims[a] is None or row_dim is None]
             if not free:
                 continue
             axis, certain = free[0], False

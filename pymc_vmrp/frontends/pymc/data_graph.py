@@ -13,7 +13,6 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pytensor.graph.basic import Constant
 from pytensor.graph.traversal import ancestors, io_toposort
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.subtensor import AdvancedSubtensor
@@ -21,7 +20,7 @@ from pytensor.tensor.type import TensorType
 
 from pymc_vmrp.errors import DataError, ModelError
 from pymc_vmrp.frontends.pymc.containers import Container, find_containers, has_data
-from pymc_vmrp.frontends.pymc.graph import depends_on, multipliers, numeric, substitute
+from pymc_vmrp.frontends.pymc.graph import arrays_of, depends_on, multipliers, numeric, substitute
 from pymc_vmrp.frontends.pymc.likelihood import MEANS, element_of_rows
 from pymc_vmrp.frontends.pymc.reading import Parts, Point
 from pymc_vmrp.frontends.pymc.recognise import Recognised
@@ -215,13 +214,9 @@ class DataGraph:
                 grid = (rows // step) % length if is_grid else rng.permutation(rows) % length
                 step *= length
                 if value.ndim == 2:  # several memberships
-                    grid = np.stack(
-                        [
-                            grid,
-                            *(rng.permutation(grid) for _ in range(value.shape[1 - one.axis] - 1)),
-                        ],
-                        1 - one.axis,
-                    )
+                    width = value.shape[1 - one.axis]
+                    others = [rng.permutation(grid) for _ in range(width - 1)]
+                    grid = np.stack([grid, *others], 1 - one.axis)
                 value = grid.astype(value.dtype)
             elif not one.is_whole:
                 value = rng.uniform(0.5, 1.5, value.shape).astype(value.dtype)
@@ -376,11 +371,9 @@ def _blame(
     n = len(parts.y)
     known = {one.constant for one in containers} | {parts.data}
     told = []
-    for constant in ancestors(list(parameters)):
-        data = getattr(constant, "data", None)
-        if constant in known or not isinstance(constant, Constant):
-            continue
-        if isinstance(data, np.ndarray) and n in data.shape and data.size > 1:
+    for constant in arrays_of(parameters):
+        data = constant.data
+        if constant not in known and n in data.shape and data.size > 1:
             users = [repr(one.name) for one in parts.latents if constant in multipliers(one.z, eta)]
             use = f"that {' and '.join(users)} meet" if users else "of the linear predictor"
             kind = "positions" if data.dtype.kind in "iu" else "numbers"

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pytensor import config  # type: ignore[attr-defined]
 
 from pymc_vmrp.errors import DataError, ModelError
 from pymc_vmrp.frontends.formula.design import EncodedRows
@@ -223,12 +222,8 @@ def pymc_encoder(recognised: Recognised) -> PymcEncoder:
     return PymcEncoder(Once(recognised))
 
 
+@quiet()
 def _make(recognised: Recognised) -> NewData:
-    with config.change_flags(traceback__limit=0), quiet():
-        return _made(recognised)
-
-
-def _made(recognised: Recognised) -> NewData:
     graph = make_data_graph(recognised)
     data = graph.made_up()
     further = find_further(graph, data)

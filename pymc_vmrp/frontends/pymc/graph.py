@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.maker import function
+from pytensor.graph.basic import Constant
 from pytensor.graph.traversal import ancestors, io_toposort
 from pytensor.scalar.basic import Add, Cast, Sub
 from pytensor.tensor.basic import Alloc, MakeVector, cast
@@ -141,6 +142,12 @@ def _rebuild(
 def evaluate(outputs: Sequence[Any]) -> list[NDArray[Any]]:
     """Values of variables that depend on constants alone."""
     return [np.asarray(value) for value in numeric([], outputs)()]
+
+
+def arrays_of(outputs: Sequence[Any]) -> list[Any]:
+    """Constants that hold arrays among the ancestors of variables."""
+    constants = (v for v in ancestors(list(outputs)) if isinstance(v, Constant))
+    return [v for v in constants if isinstance(getattr(v, "data", None), np.ndarray)]
 
 
 def is_random(variable: Any) -> bool:

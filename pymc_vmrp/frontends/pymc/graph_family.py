@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
 from pytensor.compile.maker import function
 from pytensor.gradient import grad
-from pytensor.graph.basic import Constant
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 
-from pymc_vmrp.frontends.pymc.graph import in_double, named_input, numeric, substitute
+from pymc_vmrp.frontends.pymc.graph import arrays_of, in_double, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.numpy_mode import numpy_mode
 from pymc_vmrp.frontends.pymc.reading import print_name
 from pymc_vmrp.frontends.pymc.refusal import refuse
@@ -201,10 +200,8 @@ class _Graph:
 def _data_of_rows(log_density: Any, shape: tuple[int, ...], rows: Any) -> dict[Any, Any]:
     """Constants that have an entry for each response, taken at some of them."""
     out = {}
-    for constant in ancestors([log_density]):
-        data = getattr(constant, "data", None)
-        if not isinstance(constant, Constant) or not isinstance(data, np.ndarray):
-            continue
+    for constant in arrays_of([log_density]):
+        data = constant.data
         if data.size == 1 and data.ndim and len(shape) > 1:
             out[constant] = pt.constant(data.reshape(()))
         if data.ndim > len(shape) > 1 or data.size < 2:

@@ -107,22 +107,12 @@ def _flat(rv: Any, shape: tuple[int, ...]) -> Latent:
     return _elementwise(rv, shape, pt.constant(0.0), pt.constant(1.0), kind="flat")
 
 
-def _student(rv: Any, shape: tuple[int, ...]) -> Latent:
-    nu, mu, sigma = rv.owner.op.dist_params(rv.owner)
-    arguments = {"distribution": "StudentT", "nu": nu, "mu": mu, "sigma": sigma}
-    return _elementwise(rv, shape, mu, sigma, kind="mixture", arguments=arguments)
-
-
-def _cauchy(rv: Any, shape: tuple[int, ...]) -> Latent:
-    alpha, beta = rv.owner.op.dist_params(rv.owner)
-    arguments = {"distribution": "Cauchy", "alpha": alpha, "beta": beta}
-    return _elementwise(rv, shape, alpha, beta, kind="mixture", arguments=arguments)
-
-
-def _laplace(rv: Any, shape: tuple[int, ...]) -> Latent:
-    mu, b = rv.owner.op.dist_params(rv.owner)
-    arguments = {"distribution": "Laplace", "mu": mu, "b": b}
-    return _elementwise(rv, shape, mu, b, kind="mixture", arguments=arguments)
+def _mixture(rv: Any, shape: tuple[int, ...]) -> Latent:
+    """Its location and its scale are PyMC's last two parameters."""
+    distribution, names = _MIXTURES[type(rv.owner.op)]
+    parameters = rv.owner.op.dist_params(rv.owner)
+    arguments = {"distribution": distribution, **dict(zip(names, parameters, strict=True))}
+    return _elementwise(rv, shape, *parameters[-2:], kind="mixture", arguments=arguments)
 
 
 def _multivariate(rv: Any, shape: tuple[int, ...]) -> Latent:
@@ -191,12 +181,15 @@ def _random_walk(rv: Any, shape: tuple[int, ...]) -> Latent | None:
     return Latent(rv.name, rv, z, shape, expression, standard, logs[0] + logs[1])
 
 
+_MIXTURES = {
+    StudentTRV: ("StudentT", ("nu", "mu", "sigma")),
+    CauchyRV: ("Cauchy", ("alpha", "beta")),
+    LaplaceRV: ("Laplace", ("mu", "b")),
+}
 GAUSSIAN_FORMS: dict[type, Callable[[Any, tuple[int, ...]], Latent | None]] = {
     NormalRV: _normal,
     FlatRV: _flat,
-    StudentTRV: _student,
-    CauchyRV: _cauchy,
-    LaplaceRV: _laplace,
+    **dict.fromkeys(_MIXTURES, _mixture),
     MvNormalRV: _multivariate,
     ZeroSumNormalRV: _zero_sum,
     RandomWalkRV: _random_walk,

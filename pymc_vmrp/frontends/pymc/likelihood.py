@@ -7,6 +7,7 @@ variable's distribution are evaluated at random η and compared with what the fa
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,15 @@ from pymc_vmrp.errors import ModelError
 from pymc_vmrp.frontends.pymc.graph import is_random, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.graph_family import graph_likelihood
 from pymc_vmrp.frontends.pymc.predictor import Predictor
-from pymc_vmrp.frontends.pymc.reading import Parts
+from pymc_vmrp.frontends.pymc.reading import Parts, Theta
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import Scale, Trials, prior_of, recognise
 from pymc_vmrp.frontends.pymc.view import FreeParameter, Likelihood, View
 from pymc_vmrp.glmm.families import get_family
-from pymc_vmrp.glmm.families.family import Rows
+from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.spec import FamilyParameter
 
 FloatArray = NDArray[np.float64]
-Theta = tuple[FloatArray, ...]
 
 _SMALL = 1e-7  # relative difference of two parameters that are the same
 
@@ -106,18 +106,14 @@ def _view(parts: Parts, predictor: Predictor, trials: Trials) -> View | None:
     if element is None:
         return None
     op = observed.owner.op
-    inner: Callable[..., list[Any]] | None = None
-    if type(op) in FAMILY_MATCHES:
-        inner = numeric([eta, *theta], op.dist_params(observed.owner))
+    parameters = op.dist_params(observed.owner) if type(op) in FAMILY_MATCHES else []
+    inner = numeric([eta, *theta], parameters)
 
     def arguments(value: FloatArray, at: Theta) -> list[FloatArray]:
-        assert inner is not None
         with np.errstate(all="ignore"):
             found = [np.asarray(p, dtype=float) for p in inner(value, *at)]
-        out = []
-        for p in found:
-            out.append(p.ravel() if p.size == 1 else np.broadcast_to(p, parts.y.shape).ravel())
-        return out
+        shape = parts.y.shape
+        return [(p if p.size == 1 else np.broadcast_to(p, shape)).ravel() for p in found]
 
     return View(parts, trials, eta, observed, element, arguments)
 
@@ -168,24 +164,42 @@ def _same(left: Any, right: Any) -> bool:
     return bool(np.allclose(left, right, rtol=_SMALL, atol=_SMALL))
 
 
-def _bernoulli(view: View) -> Likelihood | None:
-    return _of_share(view, "bernoulli", lambda args: None)
-
-
-def _binomial(view: View) -> Likelihood | None:
-    return _of_share(view, "binomial", lambda args: args[0])
-
-
 def _of_share(
-    view: View, name: str, read_trials: Callable[[list[FloatArray]], FloatArray | None]
+    view: View, name: str, read_trials: Callable[[list[FloatArray]], FloatArray] | None
 ) -> Likelihood | None:
-    trials = read_trials(view.arguments(view.random_eta(2), view.trials.base))
+    """A binary response, or counted successes, with whichever link it has."""
     for link in ("logit", "probit", "cloglog"):
         family = get_family(name, link)
-        if all(_same(_mean(view, eta), family.inverse_link(view.rows(eta))) for eta in view.etas()):
-            n = None if trials is None else np.broadcast_to(trials, len(view.y)).astype(np.int64)
-            return Likelihood(family, Rows(view.y.astype(np.int64, copy=False), n), view.element)
+        if _has_inverse_link(view, family):
+            return Likelihood(family, Rows(_counts(view), _trials(view, read_trials)), view.element)
     return None
+
+
+def _beta_binomial(view: View) -> Likelihood | None:
+    kappa = _parameter(view, "beta_binomial", 0, lambda args: args[1] + args[2])
+    if kappa is None or not _has_inverse_link(view, get_family("beta_binomial")):
+        return None
+    rows = Rows(_counts(view), _trials(view, lambda args: args[0]))
+    return _with(view, "beta_binomial", rows, [kappa])
+
+
+def _counts(view: View) -> NDArray[np.int64]:
+    return view.y.astype(np.int64, copy=False)
+
+
+def _trials(
+    view: View, read: Callable[[list[FloatArray]], FloatArray] | None
+) -> NDArray[np.int64] | None:
+    """Trials of each row, read from the distribution's parameters."""
+    if read is None:
+        return None
+    found = read(view.arguments(view.random_eta(2), view.trials.base))
+    return np.broadcast_to(found, len(view.y)).astype(np.int64)
+
+
+def _has_inverse_link(view: View, family: Family) -> bool:
+    """Whether the mean, or the share of it in trials, is what the family's link says."""
+    return all(_same(_mean(view, eta), family.inverse_link(view.rows(eta))) for eta in view.etas())
 
 
 def _mean(view: View, eta: FloatArray) -> FloatArray:
@@ -193,24 +207,15 @@ def _mean(view: View, eta: FloatArray) -> FloatArray:
     return of(view.arguments(eta, view.trials.base))
 
 
-def _log_ratio(view: View) -> FloatArray | None:
-    """Log of mean/e^η of each row where it does not depend on η; None where it does."""
-
-    def ratio(eta: FloatArray) -> FloatArray:
-        with np.errstate(all="ignore"):
-            return np.log(_mean(view, eta)) - view.rows(eta)
-
-    return _if_constant(view, ratio)
-
-
-def _if_constant(view: View, function: Callable[[FloatArray], FloatArray]) -> FloatArray | None:
-    """A function's value where it is the same for all η, and finite; else None."""
+def _offset(view: View, link: str) -> FloatArray | None:
+    """What is added to η in the argument of a mean; None where that depends on η."""
     first: FloatArray | None = None
     for eta in view.etas():
-        value = function(eta)
-        if first is None:
-            first = value
-        if not np.isfinite(value).all() or not _same(first, value):
+        with np.errstate(all="ignore"):
+            mean = _mean(view, eta)
+            added = (np.log(mean) if link == "log" else mean) - view.rows(eta)
+        first = added if first is None else first
+        if not np.isfinite(added).all() or not _same(first, added):
             return None
     return first
 
@@ -219,69 +224,27 @@ def _known(offset: FloatArray) -> FloatArray | None:
     return None if np.abs(offset).max(initial=0.0) < _SMALL else offset
 
 
-def _poisson(view: View) -> Likelihood | None:
-    offset = _log_ratio(view)
-    if offset is None:
+def _of_mean(
+    view: View, name: str, *parameters: Callable[[list[FloatArray]], FloatArray]
+) -> Likelihood | None:
+    """A response whose mean is η or e^η; ``parameters`` reads those of the family from PyMC's."""
+    family = get_family(name)
+    offset = _offset(view, family.link)
+    found = [_parameter(view, name, at, read) for at, read in enumerate(parameters)]
+    made = [one for one in found if one is not None]
+    if offset is None or len(made) < len(found):
         return None
-    rows = Rows(view.y.astype(np.int64, copy=False), offset=_known(offset))
-    return Likelihood(get_family("poisson"), rows, view.element)
-
-
-def _negative_binomial(view: View) -> Likelihood | None:
-    offset = _log_ratio(view)
-    alpha = _parameter(view, "negativebinomial", 0, lambda args: args[0])
-    if offset is None or alpha is None:
-        return None
-    rows = Rows(view.y.astype(np.int64, copy=False), offset=_known(offset))
-    return _with(view, "negativebinomial", rows, [alpha])
-
-
-def _gamma(view: View) -> Likelihood | None:
-    offset = _log_ratio(view)
-    alpha = _parameter(view, "gamma", 0, lambda args: args[0])
-    if offset is None or alpha is None:
-        return None
-    return _with(
-        view, "gamma", Rows(view.y.astype(float, copy=False), offset=_known(offset)), [alpha]
-    )
-
-
-def _beta_binomial(view: View) -> Likelihood | None:
-    family = get_family("beta_binomial")
-    kappa = _parameter(view, "beta_binomial", 0, lambda args: args[1] + args[2])
-    for eta in view.etas():
-        if kappa is None or not _same(_mean(view, eta), family.inverse_link(view.rows(eta))):
-            return None
-    assert kappa is not None
-    n = view.arguments(view.random_eta(2), view.trials.base)[0]
-    trials = np.broadcast_to(n, len(view.y)).astype(np.int64)
-    return _with(view, "beta_binomial", Rows(view.y.astype(np.int64, copy=False), trials), [kappa])
-
-
-def _shift(view: View) -> FloatArray | None:
-    """What is added to η in the argument of a location."""
-    return _if_constant(view, lambda eta: _mean(view, eta) - view.rows(eta))
-
-
-def _student(view: View) -> Likelihood | None:
-    offset = _shift(view)
-    sigma = _parameter(view, "t", 0, lambda args: args[2])
-    nu = _parameter(view, "t", 1, lambda args: args[0])
-    if offset is None or sigma is None or nu is None:
-        return None
-    return _with(
-        view, "t", Rows(view.y.astype(float, copy=False), offset=_known(offset)), [sigma, nu]
-    )
+    y = _counts(view) if family.response == "count" else view.y.astype(float, copy=False)
+    return _with(view, name, Rows(y, offset=_known(offset)), made)
 
 
 def _normal(view: View) -> Likelihood | None:
-    offset = _shift(view)
-    if offset is None:
+    """As the others, but sds may be known, or known multiples of one σ."""
+    offset = _offset(view, "identity")
+    sds = None if offset is None else _of_hypers(view, lambda args: args[1])
+    if offset is None or sds is None:
         return None
     y = view.y.astype(float, copy=False)
-    sds = _of_hypers(view, lambda args: args[1])
-    if sds is None:
-        return None
     scale, values = sds
     if scale is None:  # known
         family = get_family("gaussian")
@@ -294,10 +257,7 @@ def _normal(view: View) -> Likelihood | None:
     divisor = np.asarray(values)
     made = _made(view, "gaussian", 0, scale, 1.0)
     rows = Rows(y / divisor, offset=_known(offset / divisor))
-    found = _with(view, "gaussian", rows, [made], float(np.std(y / divisor)))
-    return Likelihood(
-        found.family, rows, view.element, found.parameters, found.free, divisor=divisor
-    )
+    return replace(_with(view, "gaussian", rows, [made]), divisor=divisor)
 
 
 _Made = tuple[FamilyParameter, FreeParameter | None]
@@ -344,12 +304,10 @@ def _made(view: View, family: str, at: int, scale: Scale | None, factor: float) 
     return FamilyParameter(parameter.name, prior, parameter.span), free
 
 
-def _with(
-    view: View, name: str, rows: Rows, made: list[_Made], sd: float | None = None
-) -> Likelihood:
+def _with(view: View, name: str, rows: Rows, made: list[_Made]) -> Likelihood:
     """The family, with the spans of its parameters on the scale of the response."""
     family = get_family(name)
-    log_sd = np.log(max(float(np.std(rows.y)) if sd is None else sd, 1e-12))
+    log_sd = np.log(max(float(np.std(rows.y)), 1e-12))
     parameters = []
     for (parameter, _), of_family in zip(made, family.parameters, strict=True):
         low, high = parameter.span
@@ -373,12 +331,12 @@ MEANS: dict[type, Callable[[list[Any]], Any]] = {
     basic.NormalRV: lambda args: args[0],
 }
 FAMILY_MATCHES: dict[type, Callable[[View], Likelihood | None]] = {
-    basic.BernoulliRV: _bernoulli,
-    basic.BinomialRV: _binomial,
-    basic.PoissonRV: _poisson,
-    basic.NegBinomialRV: _negative_binomial,
-    basic.GammaRV: _gamma,
+    basic.BernoulliRV: lambda view: _of_share(view, "bernoulli", None),
+    basic.BinomialRV: lambda view: _of_share(view, "binomial", lambda args: args[0]),
+    basic.PoissonRV: lambda view: _of_mean(view, "poisson"),
+    basic.NegBinomialRV: lambda view: _of_mean(view, "negativebinomial", lambda args: args[0]),
+    basic.GammaRV: lambda view: _of_mean(view, "gamma", lambda args: args[0]),
     basic.BetaBinomialRV: _beta_binomial,
-    basic.StudentTRV: _student,
+    basic.StudentTRV: lambda view: _of_mean(view, "t", lambda args: args[2], lambda args: args[0]),
     basic.NormalRV: _normal,
 }

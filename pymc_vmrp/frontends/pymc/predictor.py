@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pytensor.graph.traversal import ancestors, io_toposort
 
 from pymc_vmrp.frontends.pymc.graph import depends_on, is_random, numeric
-from pymc_vmrp.frontends.pymc.reading import Parts, Point, print_name
+from pymc_vmrp.frontends.pymc.probe import Columns, probe_columns
+from pymc_vmrp.frontends.pymc.reading import Parts, Point, Theta, print_name
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.rows import at_distinct_rows
 
@@ -52,6 +53,41 @@ class Predictor:
     shape: tuple[int, ...]
     index: NDArray[np.integer[Any]]
     offset: FloatArray
+
+
+@dataclass(frozen=True)
+class OfLatent:
+    """η less its value at z = 0, as a function of one latent; all others are zero.
+
+    Attributes
+    ----------
+    parts : Parts
+    evaluate : callable
+        :class:`Point` → η, flat.
+    offset : ndarray
+        ``evaluate`` at z = 0.
+    latent : int
+    """
+
+    parts: Parts
+    evaluate: Callable[[Point], FloatArray]
+    offset: FloatArray
+    latent: int
+
+    def __call__(self, z: FloatArray, theta: Theta) -> FloatArray:
+        """At values of the latent and of the hyperparameters."""
+        full = list(self.parts.zeros())
+        full[self.latent] = z.reshape(full[self.latent].shape)
+        return self.evaluate(Point(tuple(full), theta)) - self.offset
+
+    def columns(self, rng: np.random.Generator) -> Columns | None:
+        """Its columns; None where they are too large to be taken apart."""
+        base, size = self.parts.base(), self.parts.latents[self.latent].size
+        return probe_columns(lambda z: self(z, base), size, rng)
+
+    def scales(self, columns: Columns) -> Callable[[Theta], FloatArray]:
+        """Values of the elements' columns as a function of the hyperparameters."""
+        return lambda theta: columns.scales(lambda z: self(z, theta))
 
 
 def find_predictors(parts: Parts) -> list[Predictor]:

@@ -15,15 +15,21 @@ from numpy.typing import NDArray
 from pymc.distributions.multivariate import LKJCorrRV, ZeroSumNormalRV, _LKJCholeskyCovRV
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Constant
 from pytensor.graph.replace import vectorize_graph
-from pytensor.graph.traversal import ancestors
 
-from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate, named_input, numeric, substitute
+from pymc_vmrp.frontends.pymc.graph import (
+    arrays_of,
+    depends_on,
+    evaluate,
+    named_input,
+    numeric,
+    substitute,
+)
 from pymc_vmrp.frontends.pymc.latents import Latent, as_latent
 from pymc_vmrp.frontends.pymc.refusal import refuse
 
 FloatArray = NDArray[np.float64]
+Theta = tuple[FloatArray, ...]  # values of the hyperparameters
 
 # PyMC's names of its variables behind covariance matrices, and what they hold
 LKJ_FORMS = {
@@ -74,7 +80,7 @@ class Point:
     """Values of every input: z of each latent, and the value of each hyperparameter."""
 
     z: tuple[FloatArray, ...]
-    theta: tuple[FloatArray, ...]
+    theta: Theta
 
     @property
     def arguments(self) -> tuple[FloatArray, ...]:
@@ -135,7 +141,7 @@ class Parts:
     def _constrain(self) -> Callable[..., list[Any]]:
         return numeric([h.free for h in self.hypers], [h.constrained for h in self.hypers])
 
-    def theta(self, free: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+    def theta(self, free: Sequence[FloatArray]) -> Theta:
         """Values of the hyperparameters from unconstrained ones."""
         return tuple(np.asarray(v, dtype=float) for v in self._constrain(*free))
 
@@ -153,11 +159,11 @@ class Parts:
         """Z = 0 of every latent."""
         return tuple(np.zeros(one.shape) for one in self.latents)
 
-    def base(self) -> tuple[FloatArray, ...]:
+    def base(self) -> Theta:
         """Hyperparameters at the middle of their supports: mostly 1."""
         return self.theta([np.zeros(h.free_shape) for h in self.hypers])
 
-    def random_theta(self, rng: np.random.Generator, scale: float = 0.4) -> tuple[FloatArray, ...]:
+    def random_theta(self, rng: np.random.Generator, scale: float = 0.4) -> Theta:
         """Hyperparameters at random around ``base``."""
         return self.theta([scale * rng.standard_normal(h.free_shape) for h in self.hypers])
 
@@ -234,8 +240,7 @@ def _frozen(model: pm.Model) -> pm.Model:
     frozen = _copied(model)
     data = {v.name: v for v in model.named_vars.values() if isinstance(v, SharedVariable)}
     outputs = [*frozen.basic_RVs, *frozen.deterministics]
-    constants: list[Any] = [v for v in ancestors(outputs) if isinstance(v, Constant)]
-    for constant in constants:
+    for constant in arrays_of(outputs):
         shared = data.get(constant.name)
         if shared is not None and constant.data.nbytes > _LARGE:
             constant.data = shared.get_value(borrow=True)

@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 import pytensor.tensor as pt
 from numpy.typing import NDArray
-from pytensor.graph.basic import Constant
-from pytensor.graph.traversal import ancestors
 
-from pymc_vmrp.frontends.pymc.graph import substitute
+from pymc_vmrp.frontends.pymc.graph import arrays_of, substitute
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
 
@@ -54,12 +52,10 @@ def at_distinct_rows(node: Any, rows: int) -> tuple[Any, Cells] | None:
 def _row_constants(node: Any, rows: int) -> dict[Any, int]:
     """Constants with one axis of as many elements as there are rows."""
     out = {}
-    for variable in ancestors([node]):
-        data = getattr(variable, "data", None)
-        if isinstance(variable, Constant) and isinstance(data, np.ndarray):
-            axes = [axis for axis, n in enumerate(data.shape) if n == rows]
-            if len(axes) == 1:
-                out[variable] = axes[0]
+    for constant in arrays_of([node]):
+        axes = [axis for axis, n in enumerate(constant.data.shape) if n == rows]
+        if len(axes) == 1:
+            out[constant] = axes[0]
     return out
 
 

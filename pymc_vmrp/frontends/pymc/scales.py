@@ -21,7 +21,7 @@ from pytensor.tensor.random import basic
 
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.frontends.pymc.graph import evaluate, named_input, numeric, substitute
-from pymc_vmrp.frontends.pymc.reading import Hyper, Parts
+from pymc_vmrp.frontends.pymc.reading import Hyper, Parts, Theta
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.glmm.priors.scales import (
     Exponential,
@@ -106,9 +106,9 @@ class Trials:
         Several trials for each element.
     """
 
-    base: tuple[FloatArray, ...]
+    base: Theta
     elements: tuple[tuple[int, int], ...]
-    theta: tuple[tuple[tuple[FloatArray, ...], ...], ...]
+    theta: tuple[tuple[Theta, ...], ...]
 
 
 def make_trials(parts: Parts) -> Trials:
@@ -306,45 +306,25 @@ def _named_prior(rv: Any, shape: tuple[int, ...], scale: Scale, factor: float) -
         return None
 
 
-def _half_normal(on: str, c: float, loc: float, sigma: float) -> ScalePrior | None:
-    return HalfNormal(c * sigma) if on == "sd" and loc == 0 else None
-
-
-def _half_cauchy(on: str, c: float, beta: float) -> ScalePrior | None:
-    return HalfCauchy(c * beta) if on == "sd" else None
-
-
-def _half_student(on: str, c: float, nu: float, sigma: float) -> ScalePrior | None:
-    return HalfStudentT(nu, c * sigma) if on == "sd" else None
-
-
-def _exponential(on: str, c: float, mean: float) -> ScalePrior | None:
-    return Exponential(1 / (c * mean)) if on == "sd" else None
-
-
-def _lognormal(on: str, c: float, mu: float, sigma: float) -> ScalePrior | None:
-    return LogNormal(mu + math.log(c), sigma) if on == "sd" else None
-
-
-def _gamma(on: str, c: float, alpha: float, mean: float) -> ScalePrior | None:
-    return Gamma(alpha, 1 / (mean * (c if on == "sd" else c**2)), on)
-
-
-def _inverse_gamma(on: str, c: float, alpha: float, beta: float) -> ScalePrior | None:
-    return InverseGamma(alpha, beta * (c if on == "sd" else c**2), on)
-
-
-def _uniform(on: str, c: float, lower: float, upper: float) -> ScalePrior | None:
-    return Uniform(upper * (c if on == "sd" else c**2), on) if lower == 0 else None
-
-
+# ours from what σ or σ² is a prior of, the factor c of σ, and the parameters of PyMC's distribution
 NAMED_PRIORS: dict[type, Callable[..., ScalePrior | None]] = {
-    basic.HalfNormalRV: _half_normal,
-    HalfCauchyRV: _half_cauchy,
-    HalfStudentTRV: _half_student,
-    basic.ExponentialRV: _exponential,
-    basic.LogNormalRV: _lognormal,
-    basic.GammaRV: _gamma,
-    basic.InvGammaRV: _inverse_gamma,
-    basic.UniformRV: _uniform,
+    basic.HalfNormalRV: lambda on, c, loc, sigma: (
+        HalfNormal(c * sigma) if on == "sd" and loc == 0 else None
+    ),
+    HalfCauchyRV: lambda on, c, beta: HalfCauchy(c * beta) if on == "sd" else None,
+    HalfStudentTRV: lambda on, c, nu, sigma: HalfStudentT(nu, c * sigma) if on == "sd" else None,
+    basic.ExponentialRV: lambda on, c, mean: Exponential(1 / (c * mean)) if on == "sd" else None,
+    basic.LogNormalRV: lambda on, c, mu, sigma: (
+        LogNormal(mu + math.log(c), sigma) if on == "sd" else None
+    ),
+    basic.GammaRV: lambda on, c, alpha, mean: Gamma(alpha, 1 / (mean * _of(on, c)), on),
+    basic.InvGammaRV: lambda on, c, alpha, beta: InverseGamma(alpha, beta * _of(on, c), on),
+    basic.UniformRV: lambda on, c, lower, upper: (
+        Uniform(upper * _of(on, c), on) if lower == 0 else None
+    ),
 }
+
+
+def _of(on: str, c: float) -> float:
+    """The factor of what the prior is on, where that of σ is c."""
+    return c if on == "sd" else c**2

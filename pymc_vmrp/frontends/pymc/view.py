@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_vmrp.frontends.pymc.reading import Parts
+from pymc_vmrp.frontends.pymc.reading import Parts, Theta
 from pymc_vmrp.frontends.pymc.scales import Scale, Trials
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.spec import FamilyParameter
 
 FloatArray = NDArray[np.float64]
-Theta = tuple[FloatArray, ...]
 
 _FAR = (6.0, 8.0), (12.0, 16.0)  # of η, where a link that is clipped would show
 
