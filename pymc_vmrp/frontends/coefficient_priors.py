@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.glmm.priors.covariance import CoefficientPrior, Flat, Normal
 from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
 from pymc_vmrp.glmm.spec import Mixture
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

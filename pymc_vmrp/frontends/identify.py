@@ -11,13 +11,12 @@ from scipy.linalg import qr
 from scipy.optimize import linprog
 from scipy.special import expit
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError, PriorWarning
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.cells import collapse
 from pymc_vmrp.glmm.families.family import Family, Statistics
 from pymc_vmrp.glmm.spec import CommonEffects, Effect, GroupEffects, same_levels
-
-FloatArray = NDArray[np.float64]
 
 _NEWTON_STEPS = 12
 _LARGEST_PREDICTOR = 15.0  # beyond it, probabilities lose their digits

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_text
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_frame, storable_labels
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from pymc_vmrp.read_model import ReadModel
-
-FloatArray = NDArray[np.float64]
 
 
 def smooth_effects(model: Any, idata: xr.DataTree, term: str, data: pd.DataFrame) -> xr.DataTree:

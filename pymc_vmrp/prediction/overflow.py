@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.prediction.rows import OFFSET, Chunk, Coefficients
 from pymc_vmrp.read_model import RowEncoder
-
-FloatArray = NDArray[np.float64]
 
 _REMEDY = (
     "Correct the column if its values are wrong (another unit, a code for missing values); far "

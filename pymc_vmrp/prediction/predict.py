@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_flag, check_progressbar, check_seed, names_of
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_frame
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from pymc_vmrp.read_model import ReadModel
 
-FloatArray = NDArray[np.float64]
 
 KINDS = ("response_params", "response")
 ROW_DIM = "__obs__"
@@ -232,7 +231,7 @@ class Predicted:
 
     mean: FloatArray
     contributions: dict[str, FloatArray]
-    responses: NDArray[Any] | None
+    responses: AnyArray | None
     overflow: str | None = None
 
 
@@ -240,7 +239,7 @@ def predict_rows(
     model: ReadModel,
     rows: Rows,
     draws: Draws,
-    known: NDArray[Any] | None,
+    known: AnyArray | None,
     request: Request,
     size: int,
     rng: np.random.Generator,
@@ -321,10 +320,10 @@ def _linear_predictor(
 def draw_responses(
     glmm: GLMM,
     eta: FloatArray,
-    known: NDArray[Any] | None,
+    known: AnyArray | None,
     phi: Parameters,
     rng: np.random.Generator,
-) -> NDArray[Any]:
+) -> AnyArray:
     """New responses, shape (rows, draws); ``known`` are trials or sds, shape (rows, 1).
 
     Raises
@@ -348,7 +347,7 @@ def draw_responses(
         ) from error
 
 
-def own_known(glmm: GLMM, observations: Observations) -> NDArray[Any] | None:
+def own_known(glmm: GLMM, observations: Observations) -> AnyArray | None:
     """Trials or known sds of the model's own rows."""
     rows = observations.rows
     return rows.trials if glmm.family.response == "proportion" else rows.sd
@@ -358,7 +357,7 @@ def own_known(glmm: GLMM, observations: Observations) -> NDArray[Any] | None:
 
 
 def _store(
-    model: ReadModel, idata: xr.DataTree, predicted: Predicted, labels: NDArray[Any], inplace: bool
+    model: ReadModel, idata: xr.DataTree, predicted: Predicted, labels: AnyArray, inplace: bool
 ) -> xr.DataTree | None:
     """Add predictions to ``idata``, or to a copy that shares its arrays."""
     import xarray as xr
@@ -370,7 +369,7 @@ def _store(
     sample = {name: posterior[name].to_numpy() for name in ("chain", "draw")}
     dims = ("chain", "draw", ROW_DIM)
 
-    def dataset(arrays: dict[str, NDArray[Any]]) -> xr.Dataset:
+    def dataset(arrays: dict[str, AnyArray]) -> xr.Dataset:
         named = {name: (dims, values.reshape(shape)) for name, values in arrays.items()}
         return xr.Dataset(named, coords={**sample, ROW_DIM: labels})
 

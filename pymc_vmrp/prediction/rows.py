@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray, IndexArray, IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, storable_labels
 from pymc_vmrp.frontends.formula.factors import level_name
@@ -25,8 +25,6 @@ from pymc_vmrp.glmm.spec import design_rows as code_rows
 from pymc_vmrp.glmm.variables import effect_variables
 from pymc_vmrp.glmm.written import written_coefficients, written_columns, written_values
 from pymc_vmrp.read_model import RowEncoder
-
-FloatArray = NDArray[np.float64]
 
 INTERCEPT = "Intercept"
 OFFSET = "offset"
@@ -49,7 +47,7 @@ class Chunk:
 
     part: slice
     design: DesignRows
-    index: NDArray[np.integer[Any]] | None
+    index: IndexArray | None
     offset: FloatArray | None
 
     def linear_predictor(self, coefficients: Coefficients) -> FloatArray:
@@ -76,7 +74,7 @@ class Coefficients:
     values: FloatArray
     starts: tuple[int, ...]
     terms: tuple[str, ...]
-    owner: NDArray[np.int64]
+    owner: IntArray
 
     def of(self, design: DesignRows, terms: Collection[str]) -> DesignRows:
         """The part of design rows that belongs to these terms."""
@@ -103,7 +101,7 @@ class Rows(Protocol):
         """How many there are."""
 
     @property
-    def labels(self) -> NDArray[Any]:
+    def labels(self) -> AnyArray:
         """Their labels in a DataTree."""
 
     def coefficients(self, draws: Draws, rng: np.random.Generator) -> Coefficients:
@@ -141,7 +139,7 @@ class OwnRows:
         return len(self.observations.cell)
 
     @property
-    def labels(self) -> NDArray[Any]:
+    def labels(self) -> AnyArray:
         """The data frame's own index."""
         return self.observations.index
 
@@ -213,7 +211,7 @@ class NewRows:
         return len(self.frame)
 
     @property
-    def labels(self) -> NDArray[Any]:
+    def labels(self) -> AnyArray:
         """The data frame's own index."""
         return storable_labels(self.frame.index)
 
@@ -346,7 +344,7 @@ def _coefficients(
     common = glmm.common
     written = written_coefficients(glmm, draws.coefficients)
     names: list[str] = []
-    owner: list[NDArray[np.int64]] = []
+    owner: list[IntArray] = []
     pieces: list[FloatArray] = []
 
     def add(name: str, values: FloatArray) -> None:

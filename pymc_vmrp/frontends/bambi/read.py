@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import DataError, FormulaError, PriorError, warn
 from pymc_vmrp.frontends.bambi_priors import coefficient_prior, effect_priors
 from pymc_vmrp.frontends.checks import check_weights
@@ -46,8 +46,6 @@ from pymc_vmrp.glmm.spec import (
     Observations,
 )
 from pymc_vmrp.results.layout import Layout, Levels, Reported
-
-FloatArray = NDArray[np.float64]
 
 # Bambi's classes of families, and our names of them
 BAMBI_FAMILIES = {
@@ -236,7 +234,7 @@ def _only_component(model: Any) -> Any:
 
 def _response(
     model: Any, family: Family
-) -> tuple[str, NDArray[Any], NDArray[Any] | None, FloatArray | None]:
+) -> tuple[str, AnyArray, AnyArray | None, FloatArray | None]:
     """Name, y, trials and weights of each row."""
     term = model.response_term
     name = str(term.alias or term.name)
@@ -280,7 +278,7 @@ def _offset(component: Any) -> FloatArray | None:
     return np.sum(values, axis=0) if values else None
 
 
-def _check_finite(name: str, values: NDArray[Any]) -> None:
+def _check_finite(name: str, values: AnyArray) -> None:
     """Bambi's automatic priors of infinite columns are NaN: the column is what is wrong."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError(
@@ -297,7 +295,7 @@ class _Term:
     """A common term: Bambi's object, and its columns, shape (rows, width), a view."""
 
     term: Any
-    columns: NDArray[Any]
+    columns: AnyArray
 
 
 @dataclass(frozen=True)
@@ -328,7 +326,7 @@ class _Bar:
     codes: CodeArray
     levels: Levels
     names: tuple[str, ...]
-    columns: NDArray[Any] | None
+    columns: AnyArray | None
     labels: tuple[str, ...] | None
     priors: tuple[ScalePrior, ...]
 
@@ -374,12 +372,12 @@ def _read_bar(term: Any) -> _Bar:
 
 
 def _coded_columns(
-    terms: Sequence[_Term], bars: Sequence[_Bar], keys: Sequence[NDArray[Any]]
+    terms: Sequence[_Term], bars: Sequence[_Bar], keys: Sequence[AnyArray]
 ) -> list[Codes]:
     """Everything in which the rows of a cell agree; what terms share is coded once."""
-    numbers: dict[tuple[str, int], NDArray[Any]] = {}
+    numbers: dict[tuple[str, int], AnyArray] = {}
     factors: dict[str, Codes] = {}
-    again: list[NDArray[Any]] = []
+    again: list[AnyArray] = []
     for name, columns in [
         *((term.term.term.name, term.columns) for term in terms),
         *((bar.expression, bar.columns) for bar in bars if bar.columns is not None),

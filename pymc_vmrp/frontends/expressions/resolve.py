@@ -23,8 +23,8 @@ from formulae.terms.call_resolver import (
 )
 from formulae.terms.terms import Intercept, Term
 from formulae.transforms import Offset, Proportion
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.frontends.expressions.evaluate import evaluate
@@ -40,13 +40,11 @@ class FormulaCall(Call):  # type: ignore[misc]
     def __hash__(self) -> int:
         return hash(structure(self.call))
 
-    def values(self, data: pd.DataFrame, weights: NDArray[np.float64] | None = None) -> Any:
+    def values(self, data: pd.DataFrame, weights: FloatArray | None = None) -> Any:
         """What the call evaluates to; transformations that learn do so the first time."""
         return evaluate(self.call, data, self.env, weights)
 
-    def set_type(
-        self, data: pd.DataFrame, names: Names, weights: NDArray[np.float64] | None = None
-    ) -> None:
+    def set_type(self, data: pd.DataFrame, names: Names, weights: FloatArray | None = None) -> None:
         """Evaluate the call and see what kind of values it has."""
         self.env = names
         self.set_value(self.values(data, weights), len(data))

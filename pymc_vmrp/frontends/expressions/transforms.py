@@ -11,11 +11,9 @@ import numpy as np
 import pandas as pd
 from formulae.transforms import BSpline as FormulaeBSpline
 from formulae.transforms import Offset
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError, FormulaError
-
-FloatArray = NDArray[np.float64]
 
 MOST_DEGREES = 50  # of a polynomial: beyond, rounding is all there is
 MOST_FUNCTIONS = 1000  # of a basis

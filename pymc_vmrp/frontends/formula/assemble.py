@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, SmallIntArray
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.checks import (
     abbreviate,
@@ -79,8 +79,6 @@ from pymc_vmrp.glmm.spec import (
     Observations,
 )
 from pymc_vmrp.glmm.variables import coords, posterior_names, repeated_name
-
-FloatArray = NDArray[np.float64]
 
 DEFAULT_SMOOTH_A = 1.0  # the same of smooths: of their typical distance from their linear part
 _EXTREME = 1e100  # of the sd of a predictor
@@ -178,7 +176,7 @@ def assemble(
 
 def _group_effects(
     block: Block,
-    codes: NDArray[np.int32],
+    codes: SmallIntArray,
     values: FloatArray,
     counts: FloatArray,
     priors: dict[str, Any],

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from formulae.terms.call import Call
 from formulae.terms.terms import Intercept
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import FloatArray
 
 _REFINEMENTS = 3  # of least squares by normal equations
 _NOTHING_LEFT = 1e-9  # sd of a centred column relative to its own: rounding alone

@@ -9,13 +9,11 @@ import numpy as np
 import pandas as pd
 from formulae.terms.terms import Intercept, Term
 from formulae.terms.variable import Variable
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.frontends.formula.calls import check_finite, formulae_errors
-
-FloatArray = NDArray[np.float64]
 
 
 def gather(expressions: Sequence[Any], n: int) -> FloatArray:
@@ -45,7 +43,7 @@ def _let_go(term: Term) -> None:
         component._intermediate_data = None
 
 
-def two_dimensional(values: Any, n: int | None) -> NDArray[Any]:
+def two_dimensional(values: Any, n: int | None) -> AnyArray:
     """Values as a matrix; an error where it does not have n rows."""
     array = np.asarray(values)
     if array.ndim == 1:

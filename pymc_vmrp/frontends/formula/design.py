@@ -15,8 +15,8 @@ import pandas as pd
 from formulae.terms.call import Call
 from formulae.terms.terms import Intercept, Term
 from formulae.terms.variable import Variable
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray, IntArray, SmallIntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_columns, check_name, refuse_missing
 from pymc_vmrp.frontends.expressions.names import Names
@@ -50,9 +50,6 @@ from pymc_vmrp.glmm.codes import Codes, encode_column
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import CommonTerm
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int32]
-
 
 @dataclass(frozen=True)
 class EncodedRows:
@@ -62,7 +59,7 @@ class EncodedRows:
     """
 
     common: FloatArray
-    codes: tuple[IntArray, ...]
+    codes: tuple[SmallIntArray, ...]
     values: tuple[FloatArray, ...]
     offset: FloatArray | None
     intercept: FloatArray | None = None  # what it is multiplied by; None is 1
@@ -207,9 +204,9 @@ def fit_encoder(
     parsed: ParsedFormula,
     data: pd.DataFrame,
     names: Names,
-    keys: Sequence[NDArray[Any]] = (),
+    keys: Sequence[AnyArray] = (),
     absorbs_offset: bool = False,
-    weights: NDArray[Any] | None = None,
+    weights: AnyArray | None = None,
 ) -> Learned:
     """Learn the design from the data.
 
@@ -277,7 +274,7 @@ def fit_encoder(
 
 def _encoded_rows(
     common: FloatArray,
-    codes: Sequence[IntArray],
+    codes: Sequence[SmallIntArray],
     values: Sequence[FloatArray],
     smooths: Sequence[SmoothRows],
     offset: FloatArray | None,
@@ -381,7 +378,7 @@ def _cell_frame(
     return pd.DataFrame(columns, index=pd.RangeIndex(cells.size), copy=False)
 
 
-def _take(column: pd.Series, rows: NDArray[np.int64]) -> Any:
+def _take(column: pd.Series, rows: IntArray) -> Any:
     taken = column.array.take(rows)
     # rows that hold −0.0 and 0.0 share a cell, whichever of them comes first
     return taken + 0.0 if pd.api.types.is_float_dtype(column.dtype) else taken

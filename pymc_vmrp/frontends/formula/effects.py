@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from formulae.terms.terms import Intercept, Term
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, SmallIntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_name
 from pymc_vmrp.frontends.expressions.names import Names
@@ -29,9 +28,6 @@ from pymc_vmrp.frontends.formula.special import MemberTerm
 from pymc_vmrp.glmm.codes import Codes
 from pymc_vmrp.glmm.spec import Effect
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int32]
-
 
 @dataclass(frozen=True)
 class Block:
@@ -44,11 +40,11 @@ class Block:
 
 def fit_blocks(
     bars: Sequence[Bar], frame: pd.DataFrame, coded: Mapping[str, Codes], names: Names
-) -> tuple[list[Block], list[IntArray], list[FloatArray]]:
+) -> tuple[list[Block], list[SmallIntArray], list[FloatArray]]:
     """Learn the blocks from one row per cell; codes and values of each as well."""
-    fitted: dict[str, tuple[Factor, IntArray]] = {}
+    fitted: dict[str, tuple[Factor, SmallIntArray]] = {}
     blocks: list[Block] = []
-    codes: list[IntArray] = []
+    codes: list[SmallIntArray] = []
     values: list[FloatArray] = []
     for bar in bars:
         name = bar.factor.name
@@ -79,9 +75,9 @@ def unseen_levels(blocks: Sequence[Block], frame: pd.DataFrame) -> list[tuple[st
 
 def encode_blocks(
     blocks: Sequence[Block], frame: pd.DataFrame, unseen: Sequence[Sequence[str]]
-) -> tuple[list[IntArray], list[FloatArray]]:
+) -> tuple[list[SmallIntArray], list[FloatArray]]:
     """Codes and values of each block on new rows; ``unseen`` levels come after the known."""
-    coded: dict[str, IntArray] = {}
+    coded: dict[str, SmallIntArray] = {}
     codes, values = [], []
     for block, new_levels in zip(blocks, unseen, strict=True):
         columns = new_columns(block.expressions, frame, "the new data")

@@ -11,14 +11,12 @@ import pandas as pd
 from formulae.terms.call import Call
 from formulae.terms.terms import Term
 from formulae.terms.variable import Variable
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, BoolArray, IntArray, SmallIntArray
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.expressions.resolve import unboxed
 from pymc_vmrp.frontends.formula.parse import Bar
 from pymc_vmrp.glmm.codes import Codes, code_dtype, encode_column, encode_integers
-
-IntArray = NDArray[np.int32]
 
 KEY_SEPARATOR = "\x1f"  # labels may hold colons, and "a:b" + "c" is not "a" + "b:c"
 
@@ -44,7 +42,7 @@ class Factor:
     name: str
     term: Term
     component_levels: tuple[pd.Index, ...]
-    known: NDArray[np.int64]
+    known: IntArray
     levels: tuple[str, ...]
 
     def parts(self) -> dict[str, list[Any]]:
@@ -68,7 +66,7 @@ class Factor:
         new = ~np.isin(_combine(codes, self.component_levels), self.known)
         return tuple(sorted(set(_keys(values, new))))
 
-    def encode(self, frame: pd.DataFrame, unseen: Sequence[str]) -> IntArray:
+    def encode(self, frame: pd.DataFrame, unseen: Sequence[str]) -> SmallIntArray:
         """Code of each row's level; levels whose keys are in ``unseen`` come after the known."""
         values, codes = self._codes(frame)
         combined = _combine(codes, self.component_levels)
@@ -78,7 +76,7 @@ class Factor:
             position[new] = len(self.levels) + pd.Index(unseen).get_indexer(_keys(values, new))
         return position.astype(np.int32)
 
-    def _codes(self, frame: pd.DataFrame) -> tuple[list[pd.Series], list[NDArray[Any]]]:
+    def _codes(self, frame: pd.DataFrame) -> tuple[list[pd.Series], list[AnyArray]]:
         """Components of new rows, and their codes: −1 for a value that the factor never saw."""
         values = [_component_values(component, frame) for component in self.term.components]
         pairs = zip(self.component_levels, values, strict=True)
@@ -98,7 +96,7 @@ def check_factor_names(bars: Sequence[Bar]) -> None:
 
 def fit_factor(
     term: Term, frame: pd.DataFrame, coded: Mapping[str, Codes]
-) -> tuple[Factor, IntArray]:
+) -> tuple[Factor, SmallIntArray]:
     """Learn the levels of a factor, whose calls were evaluated before, from one row per cell.
 
     Parameters
@@ -173,13 +171,13 @@ def _component_codes(
         ) from None
 
 
-def _match(levels: pd.Index, values: pd.Series) -> NDArray[Any]:
+def _match(levels: pd.Index, values: pd.Series) -> AnyArray:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return levels.get_indexer(values.cat.categories)[values.array.codes]
     return levels.get_indexer(pd.Index(values))
 
 
-def _combine(codes: Sequence[NDArray[Any]], levels: Sequence[pd.Index]) -> NDArray[Any]:
+def _combine(codes: Sequence[AnyArray], levels: Sequence[pd.Index]) -> AnyArray:
     """One code per combination of component codes, −1 where any component is unknown."""
     size = np.prod([float(len(level)) for level in levels])
     if size > 2.0**62:
@@ -196,7 +194,7 @@ def _combine(codes: Sequence[NDArray[Any]], levels: Sequence[pd.Index]) -> NDArr
     return combined
 
 
-def _keys(values: Sequence[pd.Series], where: NDArray[np.bool_]) -> list[str]:
+def _keys(values: Sequence[pd.Series], where: BoolArray) -> list[str]:
     parts = [[str(v) for v in value[where].tolist()] for value in values]
     return [KEY_SEPARATOR.join(part) for part in zip(*parts, strict=True)]
 

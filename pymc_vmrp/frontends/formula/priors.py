@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError, PriorError
 from pymc_vmrp.frontends.bambi_priors import coefficient_prior, is_bambi_prior, scale_prior
 from pymc_vmrp.frontends.formula.design import Encoder
@@ -24,8 +24,6 @@ from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart, check_imprope
 from pymc_vmrp.glmm.priors.lkj import LKJ
 from pymc_vmrp.glmm.priors.support import check_covariance_prior
 from pymc_vmrp.glmm.spec import CommonTerm
-
-FloatArray = NDArray[np.float64]
 
 DEFAULT_A = 5.0  # of the Huang–Wand prior, times the scale of the response
 DEFAULT_SCALE = 2.5  # of a coefficient's prior per sd of its predictor, as rstanarm and Bambi

@@ -13,8 +13,8 @@ from formulae.terms.call import Call
 from formulae.terms.call_utils import CallVarsExtractor
 from formulae.terms.terms import Term
 from formulae.utils import flatten_list
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, BoolArray, FloatArray
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.checks import (
     abbreviate,
@@ -29,8 +29,6 @@ from pymc_vmrp.frontends.formula.calls import formulae_errors
 from pymc_vmrp.frontends.tidy import tidy_column
 from pymc_vmrp.glmm.codes import encode_column, look_up
 from pymc_vmrp.glmm.families.family import Family
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,12 @@ class ResponseRows:
     """
 
     name: str
-    y: NDArray[Any]
-    trials: NDArray[Any] | None
+    y: AnyArray
+    trials: AnyArray | None
     event: str
     sd: FloatArray | None = None
 
-    def take(self, rows: NDArray[np.bool_]) -> ResponseRows:
+    def take(self, rows: BoolArray) -> ResponseRows:
         """The response of some rows."""
         return replace(
             self,
@@ -316,7 +314,7 @@ def _read_two_levels(name: str, values: pd.Series) -> ResponseRows:
     return _binary_rows(name, (values == levels[0]).to_numpy(dtype=bool), str(levels[0]))
 
 
-def _binary_rows(name: str, event: NDArray[np.bool_], level: str) -> ResponseRows:
+def _binary_rows(name: str, event: BoolArray, level: str) -> ResponseRows:
     # int8 and not bool: what computes with it may subtract
     return ResponseRows(name, event.astype(np.int8), None, f"P({name} = {level})")
 

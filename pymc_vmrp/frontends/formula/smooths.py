@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from formulae.terms.variable import Variable
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, check_name
 from pymc_vmrp.frontends.formula.bases import SMALLEST, Basis, fit_basis, random_walk
@@ -22,9 +22,6 @@ from pymc_vmrp.frontends.formula.special import SmoothCall
 from pymc_vmrp.frontends.tidy import kind_of
 from pymc_vmrp.glmm.codes import Codes
 from pymc_vmrp.glmm.spec import CommonTerm, Report
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -264,12 +261,12 @@ def _evaluate_walk(
     return _steps(forward, _known_levels(factor, frame, name, what))
 
 
-def _steps(forward: FloatArray, codes: NDArray[Any]) -> SmoothRows:
+def _steps(forward: FloatArray, codes: AnyArray) -> SmoothRows:
     """The steps of a random walk that lead to each row's level."""
     return SmoothRows(np.empty((len(codes), 0)), (forward[codes],))
 
 
-def _known_levels(factor: Factor, frame: pd.DataFrame, name: str, what: str) -> NDArray[Any]:
+def _known_levels(factor: Factor, frame: pd.DataFrame, name: str, what: str) -> AnyArray:
     """Code of each row's level; one that the model never saw is an error."""
     new = factor.unseen(frame)
     if new:

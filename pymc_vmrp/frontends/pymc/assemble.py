@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.arrays import FloatArray, IndexArray, SmallIntArray
 from pymc_vmrp.frontends.identify import check_identified, warn_of_far_zeros
 from pymc_vmrp.frontends.pooling import cell_keys, pool_rows
 from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate
@@ -35,9 +34,6 @@ from pymc_vmrp.glmm.spec import (
     Observations,
 )
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.integer[Any]]
-
 _MOST_VALUES = 3e8  # of the design as fixed-width rows
 _MIXTURES = {"StudentT": StudentT, "Cauchy": Cauchy, "Laplace": Laplace}
 
@@ -47,7 +43,7 @@ class CommonPlace:
     """Where the elements of a common part are in β: β = factor·(location + scale·z)."""
 
     part: CommonPart
-    index: IntArray
+    index: IndexArray
     factor: FloatArray
 
 
@@ -129,7 +125,7 @@ def _design_columns(parts: Parts, terms: Terms) -> list[pd.Series | Codes]:
     return out
 
 
-def fixed_width(matrix: csr_array, name: str) -> tuple[NDArray[np.int32], FloatArray]:
+def fixed_width(matrix: csr_array, name: str) -> tuple[SmallIntArray, FloatArray]:
     """A sparse matrix as (N, m) columns and values, rows of fewer entries filled with zeros."""
     n = matrix.shape[0]
     counts = np.diff(matrix.indptr)
@@ -145,13 +141,13 @@ def fixed_width(matrix: csr_array, name: str) -> tuple[NDArray[np.int32], FloatA
     return codes, values[:, :, 0] + 0.0
 
 
-def _taken(matrix: csr_array, first: IntArray, divisor: FloatArray | None) -> csr_array:
+def _taken(matrix: csr_array, first: IndexArray, divisor: FloatArray | None) -> csr_array:
     taken = csr_array(matrix[first])
     return taken if divisor is None else csr_array(taken.multiply(1 / divisor[:, None]))
 
 
 def _scale_group(
-    parts: Parts, block: ScaleBlock, first: IntArray, divisor: FloatArray | None
+    parts: Parts, block: ScaleBlock, first: IndexArray, divisor: FloatArray | None
 ) -> GroupEffects:
     names = [parts.latents[j].name for j in block.latents]
     codes, values = scale_codes(_taken(block.matrix, first, divisor), parts.observed.name)
@@ -168,7 +164,7 @@ def _scale_group(
 
 
 def _vector_group(
-    parts: Parts, block: VectorBlock, first: IntArray, divisor: FloatArray | None
+    parts: Parts, block: VectorBlock, first: IndexArray, divisor: FloatArray | None
 ) -> GroupEffects:
     """Entries of one level come together: they are its d effects."""
     d, name = block.d, parts.latents[block.latent].name
@@ -185,13 +181,13 @@ def _vector_group(
     )
 
 
-def scale_codes(matrix: csr_array, name: str) -> tuple[NDArray[np.int32], FloatArray]:
+def scale_codes(matrix: csr_array, name: str) -> tuple[SmallIntArray, FloatArray]:
     """Levels of a block of single effects that each row has, and what they are multiplied by."""
     codes, values = fixed_width(matrix, name)
     return (codes[:, 0], values) if codes.shape[1] == 1 else (codes, values[:, :, None])
 
 
-def vector_codes(matrix: csr_array, d: int, name: str) -> tuple[NDArray[np.int32], FloatArray]:
+def vector_codes(matrix: csr_array, d: int, name: str) -> tuple[SmallIntArray, FloatArray]:
     """The same of a block of ``d`` effects, whose columns come level by level."""
     levels = matrix.shape[1] // d
     entries = matrix.tocoo()
@@ -212,7 +208,7 @@ def vector_codes(matrix: csr_array, d: int, name: str) -> tuple[NDArray[np.int32
 
 
 def _common(
-    parts: Parts, terms: Terms, first: IntArray, divisor: FloatArray | None
+    parts: Parts, terms: Terms, first: IndexArray, divisor: FloatArray | None
 ) -> tuple[CommonEffects, tuple[CommonPlace, ...]]:
     columns = [_taken(part.matrix, first, divisor).toarray() for part in terms.common]
     intercept = _find_intercept(parts, terms.common, columns)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pytensor.compile.sharedvalue import SharedVariable
 
+from pymc_vmrp.arrays import AnyArray, IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_columns, plain_numbers, refuse_missing
 from pymc_vmrp.frontends.pymc.graph import arrays_of
@@ -41,7 +41,7 @@ class Container:
     certain: bool
 
     @property
-    def values(self) -> NDArray[Any]:
+    def values(self) -> AnyArray:
         """The model's own."""
         return np.asarray(self.constant.data)
 
@@ -50,7 +50,7 @@ class Container:
         """Whether it holds integers, such as an index."""
         return self.values.dtype.kind in "iub"
 
-    def taken(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+    def taken(self, rows: IntArray) -> AnyArray:
         """Some of the model's own rows."""
         return np.take(self.values, rows, self.axis)
 
@@ -66,7 +66,7 @@ class Container:
         use_numbers = not set(labelled) <= set(data.columns) and set(numbered) <= set(data.columns)
         return numbered if use_numbers else labelled
 
-    def read(self, data: pd.DataFrame, what: str) -> NDArray[Any]:
+    def read(self, data: pd.DataFrame, what: str) -> AnyArray:
         """Its values in new rows.
 
         Raises
@@ -79,7 +79,7 @@ class Container:
         columns = [self._column(data[name], name, what) for name in names]
         return columns[0] if self.values.ndim == 1 else np.stack(columns, 1 - self.axis)
 
-    def _column(self, column: pd.Series, name: str, what: str) -> NDArray[Any]:
+    def _column(self, column: pd.Series, name: str, what: str) -> AnyArray:
         refuse_missing(column, what)
         column = plain_numbers(column)
         if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):

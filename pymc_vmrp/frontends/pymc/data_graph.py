@@ -12,12 +12,12 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pytensor.graph.traversal import ancestors, io_toposort
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.subtensor import AdvancedSubtensor
 from pytensor.tensor.type import TensorType
 
+from pymc_vmrp.arrays import AnyArray, FloatArray, IntArray
 from pymc_vmrp.errors import DataError, ModelError
 from pymc_vmrp.frontends.pymc.containers import Container, find_containers, has_data
 from pymc_vmrp.frontends.pymc.graph import arrays_of, depends_on, multipliers, numeric, substitute
@@ -25,8 +25,7 @@ from pymc_vmrp.frontends.pymc.likelihood import MEANS, element_of_rows
 from pymc_vmrp.frontends.pymc.reading import Parts, Point
 from pymc_vmrp.frontends.pymc.recognise import Recognised
 
-FloatArray = NDArray[np.float64]
-Values = Mapping[str, NDArray[Any]]
+Values = Mapping[str, AnyArray]
 
 NO_NEW_ROWS = "New rows of this pm.Model cannot be predicted: "
 _REMEDY = (
@@ -117,7 +116,7 @@ class DataGraph:
         n = size_of(self.containers, data)
         return self.needed[-2] if self.known(data).size in (1, n) else None
 
-    def rows(self, eta: FloatArray, data: Values, n: int) -> tuple[NDArray[Any], FloatArray]:
+    def rows(self, eta: FloatArray, data: Values, n: int) -> tuple[AnyArray, FloatArray]:
         """Which element of η each row depends on, and what is added to it.
 
         Raises
@@ -183,11 +182,11 @@ class DataGraph:
             for one in self.containers
         }
 
-    def own(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    def own(self, rows: IntArray) -> dict[str, AnyArray]:
         """Data of some of the model's own rows."""
         return {one.name: one.taken(rows) for one in self.containers}
 
-    def made_up(self) -> dict[str, NDArray[Any]]:
+    def made_up(self) -> dict[str, AnyArray]:
         """Data of other rows than the model's, as far as possible with every level.
 
         Numbers are positive; whole ones that are no index are the model's own.
@@ -227,7 +226,7 @@ class DataGraph:
         taken = {one.name: one.taken(rows % len(self.parts.y)) for one in self.containers}
         return {name: v if name in lengths else taken[name] for name, v in out.items()}
 
-    def _ordered(self, data: Values) -> list[NDArray[Any]]:
+    def _ordered(self, data: Values) -> list[AnyArray]:
         return [data[one.name] for one in self.containers]
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.errors import ModelError
 from pymc_vmrp.frontends.pymc.data_graph import DataGraph, Values
 from pymc_vmrp.frontends.pymc.predictor import OfLatent
@@ -18,7 +18,6 @@ from pymc_vmrp.frontends.pymc.reading import Point, Theta
 from pymc_vmrp.frontends.pymc.scales import Scale, make_trials, recognise
 from pymc_vmrp.glmm.draws import Draws
 
-FloatArray = NDArray[np.float64]
 INTERCEPT = "Intercept"
 
 
@@ -42,8 +41,8 @@ class Further:
 
     term: str
     latent: int
-    elements: NDArray[np.int64]
-    position: NDArray[np.int64]
+    elements: IntArray
+    position: IntArray
     block: int | None
     divisor: float
 

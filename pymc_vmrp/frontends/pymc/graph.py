@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.maker import function
 from pytensor.graph.basic import Constant
@@ -18,9 +17,8 @@ from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.type import TensorType
 
+from pymc_vmrp.arrays import AnyArray
 from pymc_vmrp.frontends.pymc.numpy_mode import numpy_mode
-
-FloatArray = NDArray[np.float64]
 
 
 def named_input(name: str, shape: Sequence[int | None]) -> Any:
@@ -139,7 +137,7 @@ def _rebuild(
     return [memo[variable] for variable in outputs]
 
 
-def evaluate(outputs: Sequence[Any]) -> list[NDArray[Any]]:
+def evaluate(outputs: Sequence[Any]) -> list[AnyArray]:
     """Values of variables that depend on constants alone."""
     return [np.asarray(value) for value in numeric([], outputs)()]
 

@@ -15,13 +15,13 @@ from typing import Any, Never
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
 from pytensor.compile.maker import function
 from pytensor.gradient import grad
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 
+from pymc_vmrp.arrays import AnyArray, FloatArray, IntArray
 from pymc_vmrp.frontends.pymc.graph import arrays_of, in_double, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.numpy_mode import numpy_mode
 from pymc_vmrp.frontends.pymc.reading import print_name
@@ -34,8 +34,6 @@ from pymc_vmrp.glmm.families.family import Family, Parameters, Rows, Statistics
 from pymc_vmrp.glmm.priors.lkj import median
 from pymc_vmrp.glmm.priors.scales import largest_sigma
 from pymc_vmrp.glmm.spec import FamilyParameter
-
-FloatArray = NDArray[np.float64]
 
 _LOOKED_AT = 24  # rows whose derivatives are looked at, twice
 _LEAST = -1e8  # of ℓ
@@ -276,7 +274,7 @@ def _usable(graph: _Graph) -> _Graph:
     return graph
 
 
-def _spread(y: NDArray[Any]) -> NDArray[np.int64]:
+def _spread(y: AnyArray) -> IntArray:
     """Some rows: evenly spaced, at random, and those of the smallest and the largest response."""
     even = np.linspace(0, len(y) - 1, min(_LOOKED_AT, len(y))).astype(np.int64)
     chance = np.random.default_rng(7).integers(0, len(y), _LOOKED_AT)

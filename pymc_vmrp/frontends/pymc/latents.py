@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 from pymc.distributions.continuous import FlatRV
 from pymc.distributions.multivariate import ZeroSumNormalRV
 from pymc.distributions.timeseries import RandomWalkRV
 from pytensor.tensor.random.basic import CauchyRV, LaplaceRV, MvNormalRV, NormalRV, StudentTRV
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.frontends.pymc.graph import named_input
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
 from pytensor.tensor.random import basic
 
+from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
 from pymc_vmrp.errors import ModelError
 from pymc_vmrp.frontends.pymc.graph import is_random, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.graph_family import graph_likelihood
@@ -27,8 +27,6 @@ from pymc_vmrp.frontends.pymc.view import FreeParameter, Likelihood, View
 from pymc_vmrp.glmm.families import get_family
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.spec import FamilyParameter
-
-FloatArray = NDArray[np.float64]
 
 _SMALL = 1e-7  # relative difference of two parameters that are the same
 
@@ -120,7 +118,7 @@ def _view(parts: Parts, predictor: Predictor, trials: Trials) -> View | None:
 
 def element_of_rows(
     function: Callable[[FloatArray], FloatArray], shape: tuple[int, ...], rows: int
-) -> NDArray[np.int64] | None:
+) -> IntArray | None:
     """Which element of its argument each row of a function depends on; None where on several.
 
     Element for element where that is so; else the binary digits of the number of the element are
@@ -138,7 +136,7 @@ def element_of_rows(
     start = rng.uniform(-0.5, 0.5, shape)
     at_start = function(start)
 
-    def moves(members: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def moves(members: BoolArray) -> BoolArray:
         return function(start + 0.37 * members.reshape(shape)) != at_start
 
     # rows that say nothing of η, such as a binomial one without trials, may be said to have any
@@ -183,13 +181,11 @@ def _beta_binomial(view: View) -> Likelihood | None:
     return _with(view, "beta_binomial", rows, [kappa])
 
 
-def _counts(view: View) -> NDArray[np.int64]:
+def _counts(view: View) -> IntArray:
     return view.y.astype(np.int64, copy=False)
 
 
-def _trials(
-    view: View, read: Callable[[list[FloatArray]], FloatArray] | None
-) -> NDArray[np.int64] | None:
+def _trials(view: View, read: Callable[[list[FloatArray]], FloatArray] | None) -> IntArray | None:
     """Trials of each row, read from the distribution's parameters."""
     if read is None:
         return None

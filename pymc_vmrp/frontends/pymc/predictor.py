@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 from pytensor.graph.traversal import ancestors, io_toposort
 
+from pymc_vmrp.arrays import FloatArray, IndexArray
 from pymc_vmrp.frontends.pymc.graph import depends_on, is_random, numeric
 from pymc_vmrp.frontends.pymc.probe import Columns, probe_columns
 from pymc_vmrp.frontends.pymc.reading import Parts, Point, Theta, print_name
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.rows import at_distinct_rows
-
-FloatArray = NDArray[np.float64]
 
 _SMALL = 1e-9  # relative, of differences that are rounding
 
@@ -51,7 +49,7 @@ class Predictor:
     observed: Any
     evaluate: Callable[[Point], FloatArray]
     shape: tuple[int, ...]
-    index: NDArray[np.integer[Any]]
+    index: IndexArray
     offset: FloatArray
 
 
@@ -187,7 +185,7 @@ def _descendants(order: dict[Any, int], sources: Sequence[Any]) -> set[Any]:
 
 def _at_rows(
     parts: Parts, node: Any, shape: tuple[int, ...], rng: np.random.Generator
-) -> tuple[Callable[[Point], FloatArray], NDArray[np.integer[Any]]]:
+) -> tuple[Callable[[Point], FloatArray], IndexArray]:
     """A node as a function at its distinct rows, where it is that; else at all."""
     full = _function(parts, node)
     reduced = at_distinct_rows(node, shape[0]) if len(shape) == 1 else None

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pymc as pm
-from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
 from scipy.sparse import csr_array
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import ModelError
 from pymc_vmrp.frontends.pymc.graph import in_double, numeric, substitute
 from pymc_vmrp.frontends.pymc.reading import Parts, Point
@@ -17,8 +17,6 @@ from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.translate import Translation
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
-
-FloatArray = NDArray[np.float64]
 
 _POINTS = 6
 _TOLERANCE = 1e-8  # relative

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 from pymc.distributions.multivariate import LKJCorrRV, ZeroSumNormalRV, _LKJCholeskyCovRV
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.replace import vectorize_graph
 
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.frontends.pymc.graph import (
     arrays_of,
     depends_on,
@@ -28,7 +28,6 @@ from pymc_vmrp.frontends.pymc.graph import (
 from pymc_vmrp.frontends.pymc.latents import Latent, as_latent
 from pymc_vmrp.frontends.pymc.refusal import refuse
 
-FloatArray = NDArray[np.float64]
 Theta = tuple[FloatArray, ...]  # values of the hyperparameters
 
 # PyMC's names of its variables behind covariance matrices, and what they hold
@@ -112,7 +111,7 @@ class Parts:
     frozen: pm.Model
     observed: Any
     data: Any
-    y: NDArray[Any]
+    y: AnyArray
     latents: tuple[Latent, ...]
     hypers: tuple[Hyper, ...]
     potentials: tuple[tuple[int, Any], ...] = ()

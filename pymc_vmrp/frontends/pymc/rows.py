@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray
 from pymc_vmrp.frontends.pymc.graph import arrays_of, substitute
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
@@ -63,7 +63,7 @@ def _columns(axes: dict[Any, int], rows: int) -> list[pd.Series | Codes] | None:
     """All columns of the rows' data as codes; None where they repeat too little, or are many."""
     out: list[pd.Series | Codes] = []
     for constant, axis in axes.items():
-        table: NDArray[Any] = np.moveaxis(constant.data, axis, 0).reshape(rows, -1)
+        table: AnyArray = np.moveaxis(constant.data, axis, 0).reshape(rows, -1)
         if table.shape[1] + len(out) > _MOST_COLUMNS:
             return None
         for column in table.T:

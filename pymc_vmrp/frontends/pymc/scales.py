@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-from numpy.typing import NDArray
 from pymc.distributions.continuous import HalfCauchyRV, HalfStudentTRV
 from pytensor.graph.replace import vectorize_graph
 from pytensor.tensor.random import basic
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.frontends.pymc.graph import evaluate, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.reading import Hyper, Parts, Theta
@@ -35,8 +35,6 @@ from pymc_vmrp.glmm.priors.scales import (
     ScalePrior,
     Uniform,
 )
-
-FloatArray = NDArray[np.float64]
 
 # of a free hyperparameter, at which functions of it are looked at; far ones for limits such as
 # maximum(σ, 0.001), by which a function is another one there

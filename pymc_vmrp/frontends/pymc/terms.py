@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
+from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
 from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate, multipliers
 from pymc_vmrp.frontends.pymc.latents import Latent
 from pymc_vmrp.frontends.pymc.predictor import OfLatent, Predictor
@@ -22,9 +22,6 @@ from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import Scale, Trials, prior_of, prior_of_element, recognise
 from pymc_vmrp.glmm.priors.lkj import LKJ
 from pymc_vmrp.glmm.priors.scales import ScalePrior
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -191,7 +188,7 @@ def _changes_with(function: OfLatent, h: int, trials: Trials, rng: np.random.Gen
     return not np.allclose(here, there, rtol=1e-9, atol=1e-9 * np.abs(here).max(initial=0.0))
 
 
-def _check_untouched(latent: Latent, touched: NDArray[np.bool_]) -> None:
+def _check_untouched(latent: Latent, touched: BoolArray) -> None:
     kind = {"flat": "flat", "mixture": "not Gaussian"}.get(latent.kind)
     if kind is not None and not touched.all():
         raise refuse(latent.name, f"is {kind}, and no row depends on some of its elements")

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray, IndexArray
 from pymc_vmrp.frontends.pymc.reading import Parts, Theta
 from pymc_vmrp.frontends.pymc.scales import Scale, Trials
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.spec import FamilyParameter
-
-FloatArray = NDArray[np.float64]
 
 _FAR = (6.0, 8.0), (12.0, 16.0)  # of η, where a link that is clipped would show
 
@@ -48,7 +46,7 @@ class Likelihood:
 
     family: Family
     rows: Rows
-    element: NDArray[np.integer[Any]]
+    element: IndexArray
     parameters: tuple[FamilyParameter, ...] = ()
     free: tuple[FreeParameter, ...] = ()
     divisor: FloatArray | None = None
@@ -75,11 +73,11 @@ class View:
     trials: Trials
     eta: Any
     observed: Any
-    element: NDArray[np.integer[Any]]
+    element: IndexArray
     arguments: Callable[[FloatArray, Theta], list[FloatArray]]
 
     @property
-    def y(self) -> NDArray[Any]:
+    def y(self) -> AnyArray:
         """The response, flat."""
         return self.parts.y.ravel()
 
