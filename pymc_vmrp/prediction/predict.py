@@ -23,7 +23,6 @@ from pymc_vmrp.prediction.rows import (
     OFFSET,
     Chunk,
     Coefficients,
-    NewRows,
     OwnRows,
     Rows,
     group_terms,
@@ -126,7 +125,11 @@ progressbar
     has_offset = model.has_offset if data is None else model.encoder.has_offset
     kept = _kept_terms(model, exclude, include_group_specific, has_offset)
     request = Request(kept, bool(terms), kind == "response")
-    _check_names(request)
+    if request.contributions and LINEAR_PREDICTOR in request.kept:  # it would be overwritten
+        raise DataError(
+            f"terms=True stores the sum as {LINEAR_PREDICTOR!r}, but the model has a term of that "
+            "name: rename the column and fit again, or exclude it."
+        )
     draws = model.reports.draws(idata)
     chains, n_draws = draws.coefficients.shape[:2]
     frame = None if data is None else check_frame(data, "data")
@@ -139,12 +142,10 @@ progressbar
         if not sample_new_groups:
             refuse_unseen(rows)
     check_memory(request, rows.size, chains * n_draws, draws.coefficients.shape[-1])
-    known = None
-    if request.responses and frame is None:
-        known = own_known(model.glmm, model.observations)
-    elif request.responses and model.known is not None:
+    known = own_known(glmm, model.observations) if request.responses else None
+    if request.responses and frame is not None and model.known is not None:
         known = model.known.read(frame, "data")
-    elif request.responses and own_known(model.glmm, model.observations) is not None:
+    elif known is not None and frame is not None:
         raise DataError(
             f"New responses of {model.observations.name!r} need the trials or sds of new rows, "
             f"which {model.kind} does not say: kind='response_params' gives their means."
@@ -195,15 +196,6 @@ def _kept_terms(
 def _squeezed(name: str) -> str:
     """A name without spaces, so that ``1 + x | g`` is ``1+x|g``."""
     return "".join(name.split())
-
-
-def _check_names(request: Request) -> None:
-    """Refuse what would overwrite a contribution."""
-    if request.contributions and LINEAR_PREDICTOR in request.kept:
-        raise DataError(
-            f"terms=True stores the sum as {LINEAR_PREDICTOR!r}, but the model has a term of that "
-            "name: rename the column and fit again, or exclude it."
-        )
 
 
 def check_memory(request: Request, n_rows: int, n: int, n_coefficients: int) -> None:
@@ -265,7 +257,7 @@ def predict_rows(
                 mean = family.inverse_link(eta)
             out.mean[:, part] = mean.T
             if out.overflow is None and not np.isfinite(mean).all():
-                text = _explain(model, rows, chunk, coefficients, mean)
+                text = explain_overflow(rows, chunk, coefficients, mean)
                 if out.responses is not None:
                     raise DataError(f"New responses cannot be drawn: {text}")
                 out = replace(out, overflow=f"predict: {text}")
@@ -278,22 +270,6 @@ def predict_rows(
     return out
 
 
-def _explain(
-    model: ReadModel, rows: Rows, chunk: Chunk, coefficients: Coefficients, mean: FloatArray
-) -> str:
-    frame, what = (rows.frame, rows.what) if isinstance(rows, NewRows) else (None, "the data")
-    return explain_overflow(
-        chunk,
-        coefficients,
-        mean,
-        None if frame is None else model.encoder,
-        rows.labels,
-        frame,
-        model.glmm.family.link,
-        what,
-    )
-
-
 def _linear_predictor(
     chunk: Chunk,
     coefficients: Coefficients,
@@ -302,8 +278,7 @@ def _linear_predictor(
 ) -> FloatArray:
     """η of a chunk, shape (rows, draws); contributions are filled in where they are wanted."""
     if not contributions:
-        eta = coefficients.linear_predictor(chunk, kept)
-        return eta if chunk.offset is None else eta + chunk.offset[:, None]
+        return chunk.linear_predictor(coefficients, kept)
     n_draws = coefficients.values.shape[1]
     total = np.zeros((chunk.part.stop - chunk.part.start, n_draws))
     for name in kept:
@@ -363,8 +338,7 @@ def _store(
     import xarray as xr
 
     posterior = posterior_dataset(idata)
-    stale = [name for name, value in posterior.data_vars.items() if ROW_DIM in value.dims]
-    posterior = posterior.drop_vars([*stale, *([ROW_DIM] if ROW_DIM in posterior.coords else [])])
+    posterior = posterior.drop_dims(ROW_DIM, errors="ignore")  # of an earlier prediction
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], len(labels))
     sample = {name: posterior[name].to_numpy() for name in ("chain", "draw")}
     dims = ("chain", "draw", ROW_DIM)
@@ -373,12 +347,11 @@ def _store(
         named = {name: (dims, values.reshape(shape)) for name, values in arrays.items()}
         return xr.Dataset(named, coords={**sample, ROW_DIM: labels})
 
-    groups = {"posterior": posterior.merge(dataset({model.mean_name: predicted.mean}))}
-    if predicted.contributions:
-        groups["terms"] = build_tree({"new": dataset(predicted.contributions)})["new"].to_dataset()
+    new = {"terms": dataset(predicted.contributions)} if predicted.contributions else {}
     if predicted.responses is not None:
-        responses = dataset({model.observations.name: predicted.responses})
-        groups["posterior_predictive"] = build_tree({"new": responses})["new"].to_dataset()
+        new["posterior_predictive"] = dataset({model.observations.name: predicted.responses})
+    groups = {name: group.to_dataset() for name, group in build_tree(new).children.items()}
+    groups["posterior"] = posterior.merge(dataset({model.mean_name: predicted.mean}))
     target = idata if inplace else idata.copy(deep=False)
     if "terms" in target.children:  # of other rows, perhaps
         del target["terms"]

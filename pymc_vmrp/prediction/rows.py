@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -50,9 +49,11 @@ class Chunk:
     index: IndexArray | None
     offset: FloatArray | None
 
-    def linear_predictor(self, coefficients: Coefficients) -> FloatArray:
-        """η of the rows, shape (rows, draws), with all terms and the offset."""
-        eta = coefficients.linear_predictor(self, coefficients.terms)
+    def linear_predictor(
+        self, coefficients: Coefficients, terms: Collection[str] | None = None
+    ) -> FloatArray:
+        """η of the rows, shape (rows, draws), of these terms (None: all) and the offset."""
+        eta = coefficients.linear_predictor(self, coefficients.terms if terms is None else terms)
         return eta if self.offset is None else eta + self.offset[:, None]
 
 
@@ -76,39 +77,17 @@ class Coefficients:
     terms: tuple[str, ...]
     owner: IntArray
 
-    def of(self, design: DesignRows, terms: Collection[str]) -> DesignRows:
-        """The part of design rows that belongs to these terms."""
+    def linear_predictor(self, chunk: Chunk, terms: Collection[str]) -> FloatArray:
+        """What these terms contribute to η of a chunk, shape (rows, draws), offsets left out."""
+        design = chunk.design
         wanted = np.array([name in terms for name in self.terms])
         # every row has the same blocks and effects in the same places
         places = wanted[self.owner[design.columns[0]]]
-        if places.all():
-            return design
-        return DesignRows(design.columns[:, places], design.values[:, places])
-
-    def linear_predictor(self, chunk: Chunk, terms: Collection[str]) -> FloatArray:
-        """What these terms contribute to η of a chunk, shape (rows, draws), offsets left out."""
-        design = self.of(chunk.design, terms)
+        if not places.all():
+            design = DesignRows(design.columns[:, places], design.values[:, places])
         parts = [eta for _, eta in linear_predictors(design, self.values, None)]
         eta = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return eta if chunk.index is None else eta[chunk.index]
-
-
-class Rows(Protocol):
-    """Rows to predict for."""
-
-    @property
-    def size(self) -> int:
-        """How many there are."""
-
-    @property
-    def labels(self) -> AnyArray:
-        """Their labels in a DataTree."""
-
-    def coefficients(self, draws: Draws, rng: np.random.Generator) -> Coefficients:
-        """The coefficients their design refers to; ``draws`` have one sample dimension."""
-
-    def chunks(self, coefficients: Coefficients, size: int) -> Iterator[Chunk]:
-        """The rows, at most ``size`` at a time."""
 
 
 def group_terms(glmm: GLMM, group: GroupEffects) -> list[str]:
@@ -132,6 +111,7 @@ class OwnRows:
     glmm: GLMM
     observations: Observations
     offset: bool = True
+    what: str = "the data"  # for messages
 
     @property
     def size(self) -> int:
@@ -159,12 +139,8 @@ class OwnRows:
             raw = written_columns(self.glmm, common.columns[cells])
             values[:, : common.size] = _with_intercept(common, raw)
             self._write_groups(values)
-            yield Chunk(
-                part,
-                DesignRows(rows.columns[cells], values),
-                index,
-                None if offset is None or not self.offset else offset[part],
-            )
+            own = None if offset is None or not self.offset else offset[part]
+            yield Chunk(part, DesignRows(rows.columns[cells], values), index, own)
 
     def _write_groups(self, values: FloatArray) -> None:
         """Put what the formula writes in place of the centred values of blocks."""
@@ -241,6 +217,9 @@ class NewRows:
                 coefficients.starts,
             )
             yield Chunk(part, design, None, encoded.offset)
+
+
+Rows = OwnRows | NewRows
 
 
 def new_rows(
@@ -367,11 +346,9 @@ def _coefficients(
         if new:
             drawn = draw_new_levels(draws.covariances[j], len(new), rng)
             effects = np.concatenate([effects, _written_levels(group, drawn)])
-        first = len(names)
-        of_effect = np.repeat(
-            np.arange(first, first + len(effect_variables(glmm, group))),
-            [v.stop - v.start for v in effect_variables(glmm, group)],
-        )
+        variables = effect_variables(glmm, group)
+        widths = [variable.stop - variable.start for variable in variables]
+        of_effect = np.repeat(len(names) + np.arange(len(variables)), widths)
         owner.append(np.tile(of_effect, len(effects) // group.d))
         names += group_terms(glmm, group)
         pieces.append(effects)
