@@ -66,7 +66,8 @@ def read_tables(
     frame = _merge(read_table(survey), added, "the survey")
     cell_frame = None if cells is None else _merge(read_table(cells), added, "cells")
     names = {*frame.columns, *([] if cell_frame is None else cell_frame.columns)}
-    check_columns(pd.DataFrame(columns=sorted(names)), typed, "the data", _reason(typed))
+    reasons = dict.fromkeys(typed, "--level-order")
+    check_columns(pd.DataFrame(columns=sorted(names)), typed, "the data", reasons)
     frame = _ordered(frame, typed, "the survey")
     unordered = {n: levels for n, levels in (saved or {}).items() if not _has_order(frame, n)}
     tables = Tables(_ordered(frame, unordered, "the survey"), None)
@@ -97,10 +98,6 @@ def _levels(column: pd.Series) -> pd.Index:
 
 def _is_text(levels: pd.Index) -> bool:
     return pd.api.types.infer_dtype(levels, skipna=True) in ("string", "empty")
-
-
-def _reason(typed: Orders) -> dict[str, str]:
-    return dict.fromkeys(typed, "--level-order")
 
 
 def _read_order(text: str) -> tuple[str, list[str]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from pymc_vmrp.errors import DataError, FormulaError
+from pymc_vmrp.errors import DataError, FormulaError, warn
 
 MOST_ROWS = 1e15  # that weights may stand for: floats count whole numbers up to 9e15
 _RESERVED = ("Intercept", "chain", "draw", "step", "__obs__")  # names in the DataTree
@@ -86,11 +85,9 @@ def drop_or_refuse_missing(
             "those rows out."
         )
     kept = data.loc[data[list(missing)].notna().all(axis=1)]
-    warnings.warn(
+    warn(
         f"dropped {len(data) - len(kept)} of {len(data)} rows of {what} with missing values in "
-        f"{counts}.",
-        UserWarning,
-        stacklevel=2,
+        f"{counts}."
     )
     if len(kept) == 0:
         raise DataError(f"{what} has no row without missing values (missing in {counts}).")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import pandas as pd
 from pymc_vmrp.arguments import check_flag, check_progressbar, check_seed, names_of
 from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.doors import read_model
-from pymc_vmrp.errors import DataError
+from pymc_vmrp.errors import DataError, warn
 from pymc_vmrp.frontends.checks import check_frame
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.families.family import Parameters
@@ -155,7 +154,7 @@ progressbar
         progressbar,
     )  # fmt: skip
     if predicted.overflow is not None:
-        warnings.warn(predicted.overflow, UserWarning, stacklevel=3)
+        warn(predicted.overflow)
     return _store(model, idata, predicted, rows.labels, inplace)
 
 

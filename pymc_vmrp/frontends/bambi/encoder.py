@@ -14,8 +14,8 @@ from formulae.terms.variable import Variable
 from pymc_vmrp.arrays import AnyArray
 from pymc_vmrp.errors import ModelError
 from pymc_vmrp.frontends.bambi.read import BambiSpec
-from pymc_vmrp.frontends.formula.design import Encoder
 from pymc_vmrp.frontends.formula.effects import Block
+from pymc_vmrp.frontends.formula.encoder import Encoder
 from pymc_vmrp.frontends.formula.factors import Factor, fit_factor
 from pymc_vmrp.frontends.tidy import kind_of, tidy_column
 from pymc_vmrp.glmm.codes import encode_column

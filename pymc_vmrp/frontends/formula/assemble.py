@@ -34,14 +34,9 @@ from pymc_vmrp.frontends.formula.centring import (
     column_parts,
     column_scales,
 )
-from pymc_vmrp.frontends.formula.design import (
-    EncodedRows,
-    Encoder,
-    fit_encoder,
-    needed_columns,
-    response_columns,
-)
+from pymc_vmrp.frontends.formula.design import fit_encoder, needed_columns, response_columns
 from pymc_vmrp.frontends.formula.effects import Block
+from pymc_vmrp.frontends.formula.encoder import EncodedRows, Encoder
 from pymc_vmrp.frontends.formula.parse import ParsedFormula
 from pymc_vmrp.frontends.formula.priors import (
     DEFAULT_SCALE,

@@ -10,8 +10,8 @@ import numpy as np
 from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError, PriorError
 from pymc_vmrp.frontends.bambi_priors import coefficient_prior, is_bambi_prior, scale_prior
-from pymc_vmrp.frontends.formula.design import Encoder
 from pymc_vmrp.frontends.formula.effects import Block
+from pymc_vmrp.frontends.formula.encoder import Encoder
 from pymc_vmrp.glmm.priors.covariance import (
     CoefficientPrior,
     CovariancePrior,

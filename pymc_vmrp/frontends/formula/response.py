@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +14,7 @@ from formulae.terms.terms import Term
 from formulae.utils import flatten_list
 
 from pymc_vmrp.arrays import AnyArray, BoolArray, FloatArray
-from pymc_vmrp.errors import DataError, FormulaError
+from pymc_vmrp.errors import DataError, FormulaError, warn
 from pymc_vmrp.frontends.checks import (
     abbreviate,
     check_columns,
@@ -305,11 +304,9 @@ def _read_two_levels(name: str, values: pd.Series) -> ResponseRows:
             f"The response {name!r} must have two levels, but has {len(levels)}: "
             f"{abbreviate(levels)}. Write {name}['level'] to model one level against the rest."
         )
-    warnings.warn(
+    warn(
         f"modelling P({name} = {levels[0]!r}), the first of its two levels, as Bambi does; write "
-        f"{name}['{levels[1]}'] in the formula to model the other.",
-        UserWarning,
-        stacklevel=2,
+        f"{name}['{levels[1]}'] in the formula to model the other."
     )
     return _binary_rows(name, (values == levels[0]).to_numpy(dtype=bool), str(levels[0]))
 

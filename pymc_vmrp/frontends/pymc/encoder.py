@@ -16,7 +16,7 @@ import pandas as pd
 
 from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import DataError, ModelError
-from pymc_vmrp.frontends.formula.design import EncodedRows
+from pymc_vmrp.frontends.formula.encoder import EncodedRows
 from pymc_vmrp.frontends.pymc.assemble import scale_codes, vector_codes
 from pymc_vmrp.frontends.pymc.data_graph import (
     NO_NEW_ROWS,

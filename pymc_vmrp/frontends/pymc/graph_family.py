@@ -29,7 +29,6 @@ from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import Scale, evaluate_ends, prior_of
 from pymc_vmrp.frontends.pymc.smoothness import best_step, differences, has_kinks
 from pymc_vmrp.frontends.pymc.view import FreeParameter, Likelihood, View
-from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import Family, Parameters, Rows, Statistics
 from pymc_vmrp.glmm.priors.lkj import median
 from pymc_vmrp.glmm.priors.scales import largest_sigma
@@ -57,16 +56,13 @@ def graph_likelihood(view: View) -> Likelihood:
     graph = _usable(_Graph(view, tuple(scales), largest))
     parameters = []
     for i, prior in enumerate(priors):
-        middle = np.log(median(prior))
-        high = min(middle + _SPAN, np.log(largest_sigma(prior)) - 1e-3)
-        parameters.append(FamilyParameter(f"phi{i}", prior, (middle - _SPAN, high)))
+        centre = np.log(median(prior))
+        high = min(centre + _SPAN, np.log(largest_sigma(prior)) - 1e-3)
+        parameters.append(FamilyParameter(f"phi{i}", prior, (centre - _SPAN, high)))
     free = tuple(FreeParameter(scale, 1.0) for scale in scales)
-    family = _family(print_name(view.observed), graph, len(view.y), _middle(parameters))
+    middle = tuple(float(np.exp(np.mean(parameter.span))) for parameter in parameters)
+    family = _family(print_name(view.observed), graph, len(view.y), middle)
     return Likelihood(family, Rows(view.y), view.element, tuple(parameters), free)
-
-
-def _middle(parameters: list[FamilyParameter]) -> tuple[float, ...]:
-    return tuple(float(np.exp(np.mean(parameter.span))) for parameter in parameters)
 
 
 def _free(view: View) -> list[Scale]:
@@ -121,14 +117,9 @@ class _Graph:
         some = pt.dvector("some")  # η of these rows
         log_density = pm.logp(view.observed, parts.data)
         by_row = _data_of_rows(log_density, parts.y.shape, rows)
-        (replaced,) = in_double(
-            substitute(
-                [log_density],
-                {**by_row, view.eta: some},
-                any_shape=True,
-                flat=parts.y.ndim > 1,
-            )
-        )
+        own = {**by_row, view.eta: some}
+        flat = parts.y.ndim > 1
+        (replaced,) = in_double(substitute([log_density], own, any_shape=True, flat=flat))
         many = pt.dmatrix("many")
         used = sorted({scale.hyper for scale in self.scales})
         values = [parts.hypers[h].value for h in used]
@@ -303,7 +294,7 @@ def _family(name: str, graph: _Graph, rows: int, middle: tuple[float, ...]) -> F
         inverse_link=_absent,
         log_likelihood=lambda eta, statistics, phi: graph.density(eta, statistics[0], phi),
         derivatives=lambda eta, statistics, phi: graph.derivatives(eta, statistics[0], phi),
-        pool=lambda _, cells: (_first(cells),),
+        pool=lambda _, cells: (cells.first.astype(float),),
         start=start,
         likelihood=_absent,
         draw=_absent,
@@ -320,10 +311,6 @@ def _nearest_mode(grid: FloatArray, values: FloatArray) -> int:
         if values[best] <= values[at]:
             return at
         at = best
-
-
-def _first(cells: Cells) -> FloatArray:
-    return cells.first.astype(float)
 
 
 def _absent(*_: Any) -> Never:

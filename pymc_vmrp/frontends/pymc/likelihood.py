@@ -11,19 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pymc as pm
-from pymc.logprob.utils import ParameterValueError
 from pytensor.tensor.random import basic
 
-from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.errors import ModelError
-from pymc_vmrp.frontends.pymc.graph import is_random, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.graph_family import graph_likelihood
 from pymc_vmrp.frontends.pymc.predictor import Predictor
 from pymc_vmrp.frontends.pymc.reading import Parts, Theta
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import Scale, Trials, prior_of, recognise
-from pymc_vmrp.frontends.pymc.view import FreeParameter, Likelihood, View
+from pymc_vmrp.frontends.pymc.view import FreeParameter, Likelihood, View, make_view
 from pymc_vmrp.glmm.families import get_family
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.spec import FamilyParameter
@@ -45,7 +42,7 @@ def find_likelihood(
     refusal: ModelError | None = None
     for predictor in predictors:
         try:
-            view = _view(parts, predictor, trials)
+            view = make_view(parts, predictor, trials)
             if view is None:
                 continue
             views.append((predictor, view))
@@ -67,95 +64,6 @@ def find_likelihood(
         parts.observed.name,
         "has rows that depend on several elements of the linear predictor, or is multivariate",
     )
-
-
-def _view(parts: Parts, predictor: Predictor, trials: Trials) -> View | None:
-    """The likelihood as a function of a predictor; None where rows depend on several elements.
-
-    Raises
-    ------
-    ModelError
-        Where it cannot be evaluated.
-    """
-    shape = predictor.shape
-    eta = named_input("eta", shape)
-    (observed,) = substitute([predictor.observed], {predictor.node: eta})
-    log_density = pm.logp(observed, parts.data)
-    theta = [hyper.value for hyper in parts.hypers]
-    name = parts.observed.name
-    if is_random(log_density):
-        raise refuse(name, "depends on a random variable that is not part of the model")
-    if log_density.type.ndim != parts.y.ndim:
-        return None
-    of_rows = numeric([eta, *theta], [log_density])
-
-    def rows(value: FloatArray) -> FloatArray:
-        try:
-            with np.errstate(all="ignore"):
-                found = of_rows(value, *trials.base)[0]
-        except ParameterValueError:  # this is no value that the node may have
-            found = np.array(np.nan)
-        return np.broadcast_to(found, parts.y.shape).ravel()
-
-    if any(np.isnan(rows(np.full(shape, everywhere))).all() for everywhere in (-0.5, 1.5)):
-        raise refuse(name, "has parameters outside of their support for ordinary values of the "
-                     "linear predictor: a link function is missing")  # fmt: skip
-    element = element_of_rows(rows, shape, parts.y.size)
-    if element is None:
-        return None
-    op = observed.owner.op
-    parameters = op.dist_params(observed.owner) if type(op) in FAMILY_MATCHES else []
-    inner = numeric([eta, *theta], parameters)
-
-    def arguments(value: FloatArray, at: Theta) -> list[FloatArray]:
-        with np.errstate(all="ignore"):
-            found = [np.asarray(p, dtype=float) for p in inner(value, *at)]
-        shape = parts.y.shape
-        return [(p if p.size == 1 else np.broadcast_to(p, shape)).ravel() for p in found]
-
-    return View(parts, trials, eta, observed, element, arguments)
-
-
-def element_of_rows(
-    function: Callable[[FloatArray], FloatArray], shape: tuple[int, ...], rows: int
-) -> IntArray | None:
-    """Which element of its argument each row of a function depends on; None where on several.
-
-    Element for element where that is so; else the binary digits of the number of the element are
-    found one by one, by moving all elements whose number has that digit.
-
-    Parameters
-    ----------
-    function : callable
-        An array of ``shape`` → rows.
-    shape : tuple of int
-    rows : int
-    """
-    size = int(np.prod(shape))
-    rng = np.random.default_rng(1)
-    start = rng.uniform(-0.5, 0.5, shape)
-    at_start = function(start)
-
-    def moves(members: BoolArray) -> BoolArray:
-        return function(start + 0.37 * members.reshape(shape)) != at_start
-
-    # rows that say nothing of η, such as a binomial one without trials, may be said to have any
-    silent = ~moves(np.ones(size, dtype=bool))
-    half = rng.random(size) < 0.5
-    if size == rows and ((moves(half) == half) | silent).all():
-        return np.arange(rows)
-    element = np.zeros(rows, dtype=np.int64)
-    numbers = np.arange(size)
-    for digit in range(max(size - 1, 0).bit_length()):
-        element += moves((numbers >> digit) % 2 == 1).astype(np.int64) << digit
-    if (element >= size).any():
-        return None
-    if not ((moves(half) == half[element]) | silent).all():
-        return None
-    return element
-
-
-# --- the package's families ------------------------------------------------------------------
 
 
 def _same(left: Any, right: Any) -> bool:
@@ -195,12 +103,7 @@ def _trials(view: View, read: Callable[[list[FloatArray]], FloatArray] | None) -
 
 def _has_inverse_link(view: View, family: Family) -> bool:
     """Whether the mean, or the share of it in trials, is what the family's link says."""
-    return all(_same(_mean(view, eta), family.inverse_link(view.rows(eta))) for eta in view.etas())
-
-
-def _mean(view: View, eta: FloatArray) -> FloatArray:
-    of = MEANS[type(view.observed.owner.op)]
-    return of(view.arguments(eta, view.trials.base))
+    return all(_same(view.mean(eta), family.inverse_link(view.rows(eta))) for eta in view.etas())
 
 
 def _offset(view: View, link: str) -> FloatArray | None:
@@ -208,7 +111,7 @@ def _offset(view: View, link: str) -> FloatArray | None:
     first: FloatArray | None = None
     for eta in view.etas():
         with np.errstate(all="ignore"):
-            mean = _mean(view, eta)
+            mean = view.mean(eta)
             added = (np.log(mean) if link == "log" else mean) - view.rows(eta)
         first = added if first is None else first
         if not np.isfinite(added).all() or not _same(first, added):
@@ -315,17 +218,6 @@ def _with(view: View, name: str, rows: Rows, made: list[_Made]) -> Likelihood:
     return Likelihood(family, rows, view.element, tuple(parameters), free)
 
 
-# mean response, or the share of it in trials, from the parameters of PyMC's distribution
-MEANS: dict[type, Callable[[list[Any]], Any]] = {
-    basic.BernoulliRV: lambda args: args[0],
-    basic.BinomialRV: lambda args: args[1],
-    basic.PoissonRV: lambda args: args[0],
-    basic.NegBinomialRV: lambda args: args[0] * (1 - args[1]) / args[1],
-    basic.GammaRV: lambda args: args[0] * args[1],
-    basic.BetaBinomialRV: lambda args: args[1] / (args[1] + args[2]),
-    basic.StudentTRV: lambda args: args[1],
-    basic.NormalRV: lambda args: args[0],
-}
 FAMILY_MATCHES: dict[type, Callable[[View], Likelihood | None]] = {
     basic.BernoulliRV: lambda view: _of_share(view, "bernoulli", None),
     basic.BinomialRV: lambda view: _of_share(view, "binomial", lambda args: args[0]),

@@ -193,7 +193,8 @@ def read(model: pm.Model, as_hypers: Collection[str] = ()) -> Parts:
         if latent is None:
             hypers.append(_hyper(frozen, rv, shape))
             continue
-        if frozen.rvs_to_transforms[rv] is not None and not _is_zero_sum(rv):
+        is_zero_sum = isinstance(rv.owner.op, ZeroSumNormalRV)
+        if frozen.rvs_to_transforms[rv] is not None and not is_zero_sum:
             raise refuse(rv.name, "has a transform, which makes it other than Gaussian")
         latents.append(latent)
     if 0 in shapes[-1]:
@@ -285,10 +286,6 @@ def _check_names(names: Sequence[str]) -> None:
     for name in names:
         if name in taken:
             raise refuse(name, "has the name of a dimension in ArviZ: give it another one")
-
-
-def _is_zero_sum(rv: Any) -> bool:
-    return isinstance(rv.owner.op, ZeroSumNormalRV)
 
 
 def shapes_of(rvs: Sequence[Any]) -> list[tuple[int, ...]]:
