@@ -50,16 +50,10 @@ class Target:
         """See :func:`pymc_vmrp.poststratify`."""
         from pymc_vmrp.mrp.poststratify import poststratify
 
-        more = {"sample_new_groups": True} if self.new_groups else {}
         return poststratify(
-            model,
-            tree,
-            cells,
-            weights=self.weights,
-            by=list(self.by),
-            random_seed=self.seed,
-            **more,
-        )
+            model, tree, cells, weights=self.weights, by=list(self.by),
+            sample_new_groups=self.new_groups or None, random_seed=self.seed,
+        )  # fmt: skip
 
 
 def check_cells(model: Model, cells: pd.DataFrame, target: Target) -> None:

@@ -11,14 +11,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from pymc_vmrp.cli.console import (
-    INTERRUPTED,
-    NOT_CONVERGED,
-    console,
-    print_table,
-    say,
-    say_error,
-)
+from pymc_vmrp.cli.console import INTERRUPTED, NOT_CONVERGED, console, print_table, say, say_error
 from pymc_vmrp.cli.estimates import Target, check_cells, estimate
 from pymc_vmrp.cli.inputs import Tables
 from pymc_vmrp.cli.model import Specification

@@ -30,11 +30,7 @@ from pymc_vmrp.frontends.bambi.terms import (
 from pymc_vmrp.frontends.checks import check_weights
 from pymc_vmrp.frontends.family_parameters import family_parameters, response_scale
 from pymc_vmrp.frontends.formula.response import check_values
-from pymc_vmrp.frontends.identify import (
-    check_identified,
-    warn_of_far_zeros,
-    warn_of_single_answers,
-)
+from pymc_vmrp.frontends.identify import check_identified, warn_of_far_zeros, warn_of_single_answers
 from pymc_vmrp.frontends.pooling import cell_keys, check_offset, pool_rows
 from pymc_vmrp.frontends.unbounded import check_bounded
 from pymc_vmrp.glmm.cells import collapse
@@ -198,8 +194,7 @@ def _response(
                 "bambi_model.fit()."
             )
         weights = check_weights(pd.Series(data[:, 1], name=name), "the model")
-        y = data[:, 0]
-        trials = None
+        y, trials = data[:, 0], None
     elif family.response == "proportion":
         return name, data[:, 0], data[:, 1], None
     else:

@@ -15,12 +15,7 @@ import pandas as pd
 from formulae.categorical import CategoricalBox
 from formulae.resolver import Resolver
 from formulae.terms.call import Call
-from formulae.terms.call_resolver import (
-    CallResolver,
-    LazyCall,
-    LazyOperator,
-    LazyVariable,
-)
+from formulae.terms.call_resolver import CallResolver, LazyCall, LazyOperator, LazyVariable
 from formulae.terms.terms import Intercept, Term
 from formulae.transforms import Offset, Proportion
 

@@ -35,33 +35,30 @@ class Center:
         self.mean: float | None = None
 
     def __call__(self, x: Any) -> Any:
-        """Learn the mean the first time."""
+        """Learn the first time."""
         if self.mean is None:
-            self.mean = float(np.average(np.asarray(x, dtype=float), weights=self.weights))
+            self._learn(np.asarray(x, dtype=float))
             self.weights = None
         return x - self.mean
 
+    def _learn(self, x: FloatArray) -> None:
+        self.mean = float(np.average(x, weights=self.weights))
 
-class Scale:
+
+class Scale(Center):
     """``scale(x)``: x less its mean, over its standard deviation."""
 
-    __stateful_transform__ = True
-    weights: FloatArray | None = None
-
-    def __init__(self) -> None:
-        self.mean: float | None = None
-        self.sd = 1.0
+    sd = 1.0
 
     def __call__(self, x: Any) -> Any:
-        """Learn mean and standard deviation the first time."""
-        if self.mean is None:
-            values = np.asarray(x, dtype=float)
-            self.mean = float(np.average(values, weights=self.weights))
-            self.sd = float(np.sqrt(np.average((values - self.mean) ** 2, weights=self.weights)))
-            self.weights = None
-            if self.sd == 0:
-                raise DataError("its argument is the same in every row")
-        return (x - self.mean) / self.sd
+        """Learn the first time."""
+        return super().__call__(x) / self.sd
+
+    def _learn(self, x: FloatArray) -> None:
+        super()._learn(x)
+        self.sd = float(np.sqrt(np.average((x - self.mean) ** 2, weights=self.weights)))
+        if self.sd == 0:
+            raise DataError("its argument is the same in every row")
 
 
 class Poly:

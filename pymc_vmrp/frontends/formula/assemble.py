@@ -55,24 +55,13 @@ from pymc_vmrp.frontends.formula.response import (
     response_arguments,
     response_nodes,
 )
-from pymc_vmrp.frontends.identify import (
-    check_identified,
-    warn_of_far_zeros,
-    warn_of_single_answers,
-)
+from pymc_vmrp.frontends.identify import check_identified, warn_of_far_zeros, warn_of_single_answers
 from pymc_vmrp.frontends.pooling import cell_keys, check_offset, pool_rows
 from pymc_vmrp.frontends.unbounded import check_bounded
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.priors.covariance import HuangWand, Normal
 from pymc_vmrp.glmm.priors.units import in_units
-from pymc_vmrp.glmm.spec import (
-    GLMM,
-    CommonEffects,
-    CommonTerm,
-    Effect,
-    GroupEffects,
-    Observations,
-)
+from pymc_vmrp.glmm.spec import GLMM, CommonEffects, CommonTerm, Effect, GroupEffects, Observations
 from pymc_vmrp.glmm.variables import coords, posterior_names, repeated_name
 
 DEFAULT_SMOOTH_A = 1.0  # the same of smooths: of their typical distance from their linear part

@@ -19,24 +19,14 @@ from pymc_vmrp.arrays import AnyArray, FloatArray, IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_columns, check_name
 from pymc_vmrp.frontends.expressions.names import Names
-from pymc_vmrp.frontends.formula.calls import (
-    check_rowwise,
-    evaluate_calls,
-)
+from pymc_vmrp.frontends.formula.calls import check_rowwise, evaluate_calls
 from pymc_vmrp.frontends.formula.coding import code_terms
-from pymc_vmrp.frontends.formula.columns import (
-    column_labels,
-    gather,
-    two_dimensional,
-)
+from pymc_vmrp.frontends.formula.columns import column_labels, gather, two_dimensional
 from pymc_vmrp.frontends.formula.effects import fit_blocks
 from pymc_vmrp.frontends.formula.encoder import EncodedRows, Encoder, encoded_rows
 from pymc_vmrp.frontends.formula.factors import check_factor_names, is_plain
 from pymc_vmrp.frontends.formula.parse import ParsedFormula, predictor_terms
-from pymc_vmrp.frontends.formula.smooths import (
-    fit_smooths,
-    linear_terms,
-)
+from pymc_vmrp.frontends.formula.smooths import fit_smooths, linear_terms
 from pymc_vmrp.frontends.tidy import is_labelled, kind_of, tidy_column
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column

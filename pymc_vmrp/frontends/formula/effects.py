@@ -14,12 +14,7 @@ from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_name
 from pymc_vmrp.frontends.expressions.names import Names
 from pymc_vmrp.frontends.formula.coding import code_terms
-from pymc_vmrp.frontends.formula.columns import (
-    column_labels,
-    gather,
-    new_columns,
-    two_dimensional,
-)
+from pymc_vmrp.frontends.formula.columns import column_labels, gather, new_columns, two_dimensional
 from pymc_vmrp.frontends.formula.factors import Factor, fit_factor
 from pymc_vmrp.frontends.formula.members import Members, fit_members, members_values
 from pymc_vmrp.frontends.formula.parse import Bar

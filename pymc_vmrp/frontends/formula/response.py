@@ -15,12 +15,7 @@ from formulae.utils import flatten_list
 
 from pymc_vmrp.arrays import AnyArray, BoolArray, FloatArray
 from pymc_vmrp.errors import DataError, FormulaError, warn
-from pymc_vmrp.frontends.checks import (
-    abbreviate,
-    check_columns,
-    check_total,
-    finite_numbers,
-)
+from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_total, finite_numbers
 from pymc_vmrp.frontends.expressions.evaluate import evaluate
 from pymc_vmrp.frontends.expressions.functions import PROPORTION
 from pymc_vmrp.frontends.expressions.names import Names

@@ -5,7 +5,7 @@ They are no coefficients of the GLMM, but new rows may have them; draws of the p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -113,9 +113,7 @@ def _place(graph: DataGraph, j: int, sigma: Scale | None) -> tuple[str, int | No
     translation, glmm = graph.recognised.translation, graph.recognised.glmm
     if sigma is not None:
         for b, block in enumerate(translation.terms.blocks):
-            same = (block.scale.hyper, block.scale.element, block.scale.form) == (
-                sigma.hyper, sigma.element, sigma.form
-            )  # fmt: skip
+            same = replace(block.scale, rate=sigma.rate) == sigma
             if same and np.isclose(block.scale.rate, sigma.rate, rtol=1e-7):
                 return glmm.groups[b].name, b
         return None

@@ -16,8 +16,8 @@ from pymc.distributions.continuous import FlatRV
 from pymc.distributions.multivariate import ZeroSumNormalRV
 from pymc.distributions.timeseries import RandomWalkRV
 from pytensor.tensor.random.basic import CauchyRV, LaplaceRV, MvNormalRV, NormalRV, StudentTRV
+from scipy.linalg import helmert
 
-from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.frontends.pymc.graph import named_input
 
 
@@ -129,7 +129,7 @@ def _multivariate(rv: Any, shape: tuple[int, ...]) -> Latent:
 
 
 def _zero_sum(rv: Any, shape: tuple[int, ...]) -> Latent:
-    """σ Qz with orthonormal contrasts Q along each axis that sums to zero."""
+    """σ Qz with orthonormal (Helmert) contrasts Q along each axis that sums to zero."""
     sigma = rv.owner.inputs[2]
     axes = rv.owner.op.ndim_supp
     inner = (*shape[: len(shape) - axes], *(n - 1 for n in shape[len(shape) - axes :]))
@@ -137,21 +137,11 @@ def _zero_sum(rv: Any, shape: tuple[int, ...]) -> Latent:
     sigma = pt.cast(sigma, "float64")
     x, standard = z, rv / sigma
     for axis in range(-axes, 0):
-        contrasts = pt.constant(zero_sum_contrasts(shape[axis]))
+        contrasts = pt.constant(helmert(shape[axis]).T)
         x = pt.moveaxis(pt.dot(pt.moveaxis(x, axis, -1), contrasts.T), -1, axis)
         standard = pt.moveaxis(pt.dot(pt.moveaxis(standard, axis, -1), contrasts), -1, axis)
     log_scale = pt.log(pt.broadcast_to(sigma, inner)).sum()
     return Latent(rv.name, rv, z, inner, sigma * x, standard, log_scale)
-
-
-def zero_sum_contrasts(n: int) -> FloatArray:
-    """Orthonormal columns that sum to zero (Helmert), shape (n, n − 1)."""
-    out = np.zeros((n, n - 1))
-    for k in range(1, n):
-        out[:k, k - 1] = 1.0
-        out[k, k - 1] = -k
-        out[:, k - 1] /= np.sqrt(k * (k + 1))
-    return out
 
 
 def _random_walk(rv: Any, shape: tuple[int, ...]) -> Latent | None:

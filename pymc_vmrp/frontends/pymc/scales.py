@@ -23,18 +23,8 @@ from pymc_vmrp.errors import PriorError
 from pymc_vmrp.frontends.pymc.graph import evaluate, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.reading import Hyper, Parts, Theta
 from pymc_vmrp.frontends.pymc.refusal import refuse
-from pymc_vmrp.glmm.priors.scales import (
-    Exponential,
-    Gamma,
-    HalfCauchy,
-    HalfNormal,
-    HalfStudentT,
-    InverseGamma,
-    LogNormal,
-    ScaleDensity,
-    ScalePrior,
-    Uniform,
-)
+from pymc_vmrp.glmm.priors import scales as ours
+from pymc_vmrp.glmm.priors.scales import ScaleDensity, ScalePrior
 
 # of a free hyperparameter, at which functions of it are looked at; far ones for limits such as
 # maximum(σ, 0.001), by which a function is another one there
@@ -294,35 +284,25 @@ def _named_prior(rv: Any, shape: tuple[int, ...], scale: Scale, factor: float) -
     on = {1.0: "sd", 0.5: "variance"}.get(scale.rate)
     op = rv.owner.op
     maker = NAMED_PRIORS.get(type(op))
-    if on is None or maker is None:
+    if on is None or maker is None or (on == "variance" and not isinstance(op, _ON_VARIANCE)):
         return None
     try:
         params = [np.broadcast_to(p, shape) for p in evaluate(op.dist_params(rv.owner))]
         values = [float(p.ravel()[scale.element]) for p in params]
-        return maker(on, factor, *values)
+        return maker(on, factor if on == "sd" else factor**2, *values)
     except (PriorError, TypeError, ValueError):
         return None
 
 
-# ours from what σ or σ² is a prior of, the factor c of σ, and the parameters of PyMC's distribution
+# ours from what it is on, σ or σ², the factor c of that, and the parameters of PyMC's distribution
 NAMED_PRIORS: dict[type, Callable[..., ScalePrior | None]] = {
-    basic.HalfNormalRV: lambda on, c, loc, sigma: (
-        HalfNormal(c * sigma) if on == "sd" and loc == 0 else None
-    ),
-    HalfCauchyRV: lambda on, c, beta: HalfCauchy(c * beta) if on == "sd" else None,
-    HalfStudentTRV: lambda on, c, nu, sigma: HalfStudentT(nu, c * sigma) if on == "sd" else None,
-    basic.ExponentialRV: lambda on, c, mean: Exponential(1 / (c * mean)) if on == "sd" else None,
-    basic.LogNormalRV: lambda on, c, mu, sigma: (
-        LogNormal(mu + math.log(c), sigma) if on == "sd" else None
-    ),
-    basic.GammaRV: lambda on, c, alpha, mean: Gamma(alpha, 1 / (mean * _of(on, c)), on),
-    basic.InvGammaRV: lambda on, c, alpha, beta: InverseGamma(alpha, beta * _of(on, c), on),
-    basic.UniformRV: lambda on, c, lower, upper: (
-        Uniform(upper * _of(on, c), on) if lower == 0 else None
-    ),
+    basic.HalfNormalRV: lambda on, c, loc, sigma: ours.HalfNormal(c * sigma) if loc == 0 else None,
+    HalfCauchyRV: lambda on, c, beta: ours.HalfCauchy(c * beta),
+    HalfStudentTRV: lambda on, c, nu, sigma: ours.HalfStudentT(nu, c * sigma),
+    basic.ExponentialRV: lambda on, c, mean: ours.Exponential(1 / (c * mean)),
+    basic.LogNormalRV: lambda on, c, mu, sigma: ours.LogNormal(mu + math.log(c), sigma),
+    basic.GammaRV: lambda on, c, alpha, mean: ours.Gamma(alpha, 1 / (mean * c), on),
+    basic.InvGammaRV: lambda on, c, alpha, beta: ours.InverseGamma(alpha, beta * c, on),
+    basic.UniformRV: lambda on, c, low, up: ours.Uniform(up * c, on) if low == 0 else None,
 }
-
-
-def _of(on: str, c: float) -> float:
-    """The factor of what the prior is on, where that of σ is c."""
-    return c if on == "sd" else c**2
+_ON_VARIANCE = (basic.GammaRV, basic.InvGammaRV, basic.UniformRV)
