@@ -37,12 +37,13 @@ class Center:
     def __call__(self, x: Any) -> Any:
         """Learn the first time."""
         if self.mean is None:
-            self._learn(np.asarray(x, dtype=float))
+            self.mean = self._learn(np.asarray(x, dtype=float))
             self.weights = None
         return x - self.mean
 
-    def _learn(self, x: FloatArray) -> None:
-        self.mean = float(np.average(x, weights=self.weights))
+    def _learn(self, x: FloatArray) -> float:
+        """The mean."""
+        return float(np.average(x, weights=self.weights))
 
 
 class Scale(Center):
@@ -54,11 +55,12 @@ class Scale(Center):
         """Learn the first time."""
         return super().__call__(x) / self.sd
 
-    def _learn(self, x: FloatArray) -> None:
-        super()._learn(x)
-        self.sd = float(np.sqrt(np.average((x - self.mean) ** 2, weights=self.weights)))
+    def _learn(self, x: FloatArray) -> float:
+        mean = super()._learn(x)
+        self.sd = float(np.sqrt(np.average((x - mean) ** 2, weights=self.weights)))
         if self.sd == 0:
             raise DataError("its argument is the same in every row")
+        return mean
 
 
 class Poly:
