@@ -17,6 +17,7 @@ from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, storable_labels
 from pymc_vmrp.frontends.formula.factors import level_name
 from pymc_vmrp.frontends.formula.smooths import Smooth, linear_name
+from pymc_vmrp.glmm.codes import slices
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, DesignRows, GroupEffects, Observations
@@ -291,11 +292,6 @@ def smooth_terms(smooth: Smooth) -> list[str]:
     """Names of a smooth's terms: its linear part and its blocks."""
     linear = [] if smooth.linear is None else [linear_name(smooth.name)]
     return linear + [block.title for block in smooth.blocks]
-
-
-def slices(n: int, size: int) -> list[slice]:
-    """Consecutive slices of at most ``size`` of ``n`` rows."""
-    return [slice(at, min(at + size, n)) for at in range(0, n, size)]
 
 
 def _with_intercept(

@@ -126,11 +126,6 @@ def _reason(error: Exception) -> str:
     return str(error).encode("utf-8", "backslashreplace").decode()
 
 
-def is_offset(component: Any) -> bool:
-    """Whether a term's component is a call of ``offset``."""
-    return isinstance(component, Call) and component.call.callee == "offset"
-
-
 def _offset(node: Any) -> Term | None:
     """The term of an addend that is one call of ``offset``."""
     node = strip(node)
@@ -143,7 +138,8 @@ def _offset(node: Any) -> Term | None:
 def _check_offsets(common: TermSet) -> None:
     """Refuse offsets that are part of another term."""
     for term in common.common_terms:
-        if any(is_offset(component) for component in getattr(term, "components", [])):
+        components = getattr(term, "components", [])
+        if any(isinstance(c, Call) and c.call.callee == "offset" for c in components):
             raise FormulaError(
                 f"offset(...) is a known part of the linear predictor and has no interactions: "
                 f"write {term.name!r} as one offset of the product."
