@@ -73,7 +73,11 @@ def read_tables(
     tables = Tables(_ordered(frame, unordered, "the survey"), None)
     if cell_frame is None:
         return tables
-    known = {n: levels for n, levels in tables.orders.items() if _knows_all(cell_frame, n, levels)}
+    known = {  # the cells' text has the survey's order where all its levels are among these
+        n: levels
+        for n, levels in tables.orders.items()
+        if not _has_order(cell_frame, n) and set(_levels(cell_frame[n])) <= set(levels)
+    }
     return Tables(tables.survey, _ordered(_ordered(cell_frame, typed, "cells"), known, "cells"))
 
 
@@ -83,11 +87,6 @@ def _has_order(frame: pd.DataFrame, name: str) -> bool:
         return True
     dtype = frame[name].dtype
     return bool(getattr(dtype, "ordered", False)) or not _is_text(_levels(frame[name]))
-
-
-def _knows_all(frame: pd.DataFrame, name: str, levels: Sequence[str]) -> bool:
-    """Whether a column is text whose levels are all among these, and has no order yet."""
-    return not _has_order(frame, name) and set(_levels(frame[name])) <= set(levels)
 
 
 def _levels(column: pd.Series) -> pd.Index:

@@ -29,12 +29,9 @@ def prior_arrays(
     given: Sequence[GivenPrior],
 ) -> tuple[FloatArray, FloatArray, tuple[Mixture, ...]]:
     """``prior_mean``, ``prior_sd`` and ``mixtures`` of :class:`CommonEffects`."""
-    locations_and_sds = [_location_and_sd(one) for one in given]
-    return (
-        np.concatenate([np.empty(0), *(mean for mean, _ in locations_and_sds)]),
-        np.concatenate([np.empty(0), *(sd for _, sd in locations_and_sds)]),
-        _mixtures(given),
-    )
+    nothing = np.empty(0), np.empty(0)
+    means, sds = zip(nothing, *map(_location_and_sd, given), strict=True)
+    return np.concatenate(means), np.concatenate(sds), _mixtures(given)
 
 
 def _location_and_sd(given: GivenPrior) -> tuple[FloatArray, FloatArray]:

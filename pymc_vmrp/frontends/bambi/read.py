@@ -6,9 +6,10 @@ effect of a term is a block of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ import pandas as pd
 
 from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import FormulaError
-from pymc_vmrp.frontends.bambi.layout import make_layout
 from pymc_vmrp.frontends.bambi.terms import (
     REMEDY,
+    Bar,
+    Term,
     blocks,
     check_finite,
     coded_columns,
@@ -37,7 +39,7 @@ from pymc_vmrp.glmm.cells import collapse
 from pymc_vmrp.glmm.families import families
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.spec import GLMM, Observations
-from pymc_vmrp.results.layout import Layout
+from pymc_vmrp.results.layout import Layout, Reported
 
 # Bambi's classes of families, and our names of them
 BAMBI_FAMILIES = {
@@ -118,7 +120,7 @@ def read_bambi(model: Any) -> BambiSpec:
         parameters = family_parameters(family, scale, priors, fixed=False)
     glmm = GLMM(family, response, common, groups, parameters)
     check_bounded(glmm, rows, offset, cells)
-    layout = make_layout(model, component, glmm, terms, bars)
+    layout = _layout(model, component, glmm, terms, bars)
     _check_names(layout, (str(component.alias or component.name), name))
     return BambiSpec(glmm, observations, layout)
 
@@ -225,3 +227,59 @@ def _check_names(layout: Layout, others: Sequence[str]) -> None:
                 "fit as well: rename the column, or one of the two by model.set_alias()."
             )
         taken.add(name)
+
+
+# --- how Bambi reports the unknowns --------------------------------------------------------------
+
+
+def _layout(
+    model: Any, component: Any, glmm: GLMM, terms: Sequence[Term], bars: Sequence[Bar]
+) -> Layout:
+    """Names, dims and coords as Bambi's backend makes them, aliases included."""
+    from bambi.backend.terms import CommonTerm as BackendCommon
+    from bambi.backend.terms import GroupSpecificTerm as BackendGroupSpecific
+    from bambi.backend.utils import noncentered_default_for
+
+    coords: dict[str, Any] = {}
+    variables = [
+        Reported(one.alias or name, (), (name,))
+        for name, one in model.marginal_parameters.items()
+        if name in {parameter.name for parameter in glmm.free_parameters}
+    ]
+    if component.intercept_term is not None:
+        term = component.intercept_term
+        variables.append(Reported(term.alias or term.name, (), ("Intercept",)))
+    for one in terms:
+        backend = BackendCommon(one.term)
+        variables.append(Reported(backend.name, tuple(backend.coords), (one.term.name,)))
+        coords |= backend.coords
+    effects: list[Reported] = []
+    default = noncentered_default_for(model, component.name)
+    for bar in bars:
+        own = BackendGroupSpecific(bar.term, default)
+        sigma, effect = _reported_bar(bar, own)
+        variables.append(sigma)
+        noncentered = default if bar.term.prior.noncentered is None else bar.term.prior.noncentered
+        # PyMC reports what it samples before what it computes
+        (effects if noncentered else variables).append(effect)
+        for dim, labels in own.coords.items():
+            coords.setdefault(dim, labels)
+    levels = {
+        source: bar.levels for bar in bars if len(bar.levels.unseen) for source in bar.sources
+    }
+    interface = {"modeling_interface": "bambi", "modeling_interface_version": version("bambi")}
+    return Layout((*variables, *effects), coords, levels, interface)
+
+
+def _reported_bar(bar: Bar, backend: Any) -> tuple[Reported, Reported]:
+    """The variables of a term's sds and effects."""
+    dims: Mapping[str, Any] = backend.coords
+    factor = tuple(dim for dim in dims if dim.endswith("__factor_dim"))
+    expr = tuple(dim for dim in dims if dim not in factor)
+    sigma_name = f"{backend.name}_{bar.term.hyperprior_alias.get('sigma', 'sigma')}"
+    sds = tuple(f"{source}_sigma" for source in bar.sources)
+    stacked = bar.labels is not None
+    return (
+        Reported(sigma_name, expr, sds, -1 if stacked else None),
+        Reported(backend.name, (*expr, *factor), bar.sources, -2 if stacked else None),
+    )

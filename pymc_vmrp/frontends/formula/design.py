@@ -86,7 +86,8 @@ def fit_encoder(
     calls = evaluate_calls(parsed, frame, names, weights)
     roles = _column_roles(parsed, frame, names)
     offset_calls = tuple(term.components[0] for term in parsed.offsets)
-    offset = _sum_of_offsets(calls, offset_calls)
+    known = [value for _, call, value in calls if any(call is one for one in offset_calls)]
+    offset = np.sum(known, axis=0) if known else None
     if offset is not None and not absorbs_offset:
         keys = [*keys, offset]
     coded = {name: encode_column(frame[name]) for name in frame.columns if name in roles.design}
@@ -140,13 +141,6 @@ def _check_labels_group(parsed: ParsedFormula, data: pd.DataFrame, names: Names)
                     f"groups as in (1|{column}), but cannot be a number or a category in the term "
                     f"{name!r}: compute numbers from it, or make it text."
                 )
-
-
-def _sum_of_offsets(
-    calls: list[tuple[str, Call, Any]], offset_calls: tuple[Call, ...]
-) -> FloatArray | None:
-    values = [value for _, call, value in calls if any(call is o for o in offset_calls)]
-    return np.sum(values, axis=0) if values else None
 
 
 def needed_columns(parsed: ParsedFormula, data: pd.DataFrame, names: Names) -> dict[str, str]:
