@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from pymc_vmrp.frontends.formula.design import EncodedRows
     from pymc_vmrp.frontends.formula.effects import Block
+    from pymc_vmrp.frontends.formula.encoder import EncodedRows
     from pymc_vmrp.frontends.formula.smooths import Smooth
     from pymc_vmrp.results.sampled import Sampled
 

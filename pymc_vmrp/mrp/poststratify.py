@@ -170,9 +170,7 @@ def _explain(
     mean[weights == 0] = 0.0
     if np.isfinite(mean).all():
         return "Estimates exceed the largest number: mean responses are too large to be summed."
-    text = explain_overflow(
-        chunk, coefficients, mean, rows.encoder, rows.labels, rows.frame, family.link, "cells"
-    )
+    text = explain_overflow(rows, chunk, coefficients, mean)
     return f"{text[0].upper()}{text[1:]}"
 
 
