@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 
 from pymc_vmrp.arrays import FloatArray, IntArray
-from pymc_vmrp.glmm.threads import map_chunks
+from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.threads import Chunk, map_chunks
 from pymc_vmrp.solvers.block_kernels import (
+    Blocks,
     block_moments,
     block_quadratics,
     expand_solutions,
@@ -20,13 +23,30 @@ from pymc_vmrp.solvers.block_kernels import (
 )
 from pymc_vmrp.solvers.factor import invert
 from pymc_vmrp.solvers.kernels import add_curvature
+from pymc_vmrp.solvers.layout import Layout
 from pymc_vmrp.solvers.quadratic import Quadratic, n_products, product_slope
-
-if TYPE_CHECKING:
-    from pymc_vmrp.solvers.partitioned import PartitionedSolver
 
 _DRAWS = 128  # taken through the blocks at a time
 _LARGEST_GATHER = 2**21  # entries of the covariance of the border, gathered at a time
+
+
+class _Solver(Protocol):
+    """What is read of the solver that factored the precision."""
+
+    @property
+    def glmm(self) -> GLMM: ...
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def expand(self) -> bool: ...
+    @property
+    def blocks(self) -> Blocks: ...
+    @property
+    def chunks(self) -> Sequence[Chunk]: ...
+    @property
+    def slots(self) -> tuple[IntArray, IntArray]: ...
+    @property
+    def operations(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -35,14 +55,14 @@ class Arrow:
 
     Attributes
     ----------
-    solver : PartitionedSolver
+    solver : PartitionedSolver, or what has its arrays
     factors, inverses, crosses : ndarray
         chol(A_s), A_s⁻¹ and G_s of every block, flat.
     border_factor : ndarray, shape (b, b)
         Lower Cholesky factor of the border's precision given everything else integrated out.
     """
 
-    solver: PartitionedSolver
+    solver: _Solver
     factors: FloatArray
     inverses: FloatArray
     crosses: FloatArray

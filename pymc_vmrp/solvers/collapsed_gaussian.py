@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 
 from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
-from pymc_vmrp.glmm.threads import map_chunks
+from pymc_vmrp.glmm.spec import GLMM
+from pymc_vmrp.glmm.threads import Chunk, map_chunks
 from pymc_vmrp.solvers import collapsed_kernels as kernels
-from pymc_vmrp.solvers.collapsed_pairs import Elimination
+from pymc_vmrp.solvers.collapsed_layout import CollapsedLayout
+from pymc_vmrp.solvers.collapsed_pairs import Elimination, Pairs
+from pymc_vmrp.solvers.dense import DenseSolver
 from pymc_vmrp.solvers.gaussian import covariances_by_chunks
 from pymc_vmrp.solvers.quadratic import Quadratic, n_products, product_slope
 from pymc_vmrp.solvers.sites import Sites
-
-if TYPE_CHECKING:
-    from pymc_vmrp.solvers.collapsed import CollapsedSolver
 
 _LOOSE_TOLERANCE = 1e-6  # of conjugate gradients, for the convergence test
 
@@ -58,11 +59,35 @@ class Parts:
     eliminated: Elimination | None
 
 
+class _Solver(Protocol):
+    """What is read of the solver that q comes from."""
+
+    @property
+    def glmm(self) -> GLMM: ...
+    @property
+    def kept(self) -> tuple[int, ...]: ...
+    @property
+    def layout(self) -> CollapsedLayout: ...
+    @property
+    def pairs(self) -> Pairs | None: ...
+    @property
+    def slots(self) -> IntArray: ...
+    @property
+    def design(self) -> DenseSolver: ...
+    @property
+    def chunks(self) -> Sequence[Chunk]: ...
+    @property
+    def operations(self) -> float: ...
+    def solve_joint(
+        self, parts: Parts, weights: FloatArray, right: FloatArray, tolerance: float
+    ) -> FloatArray: ...
+
+
 @dataclass(frozen=True)
 class CollapsedGaussian:
     """q(θ_C | θ_R) Π q(u_g)."""
 
-    solver: CollapsedSolver
+    solver: _Solver
     sites: Sites
     parts: Parts
     right: FloatArray = field(repr=False)  # X'k
