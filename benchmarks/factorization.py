@@ -12,7 +12,6 @@ import pandas as pd
 import pymc_vmrp as vmrp
 from benchmarks import accuracy, data
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.results.idata import with_chain
 from pymc_vmrp.results.sampled import Sampled
 
 # name in the table, and arguments of approximate()
@@ -58,7 +57,7 @@ def against_nuts(shared: Path, draws: int = 10_000) -> pd.DataFrame:
 
 
 def _tree(model: vmrp.Model, draws: Draws) -> Any:
-    sampled = Sampled(with_chain(draws), {}, np.random.default_rng(0))
+    sampled = Sampled(draws.as_chain(), {}, np.random.default_rng(0))
     return model.read_model.reports.datatree(sampled)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import accuracy
-from pymc_vmrp.cavi.covariance import inverse
+from pymc_vmrp.cavi.inverse_wishart import inverse
 from pymc_vmrp.gibbs.covariances import draw_covariance
 from pymc_vmrp.gibbs.iteration import draw_sites, iterate, move_along_paths, set_up
 from pymc_vmrp.gibbs.sampler import run_chains, sample_chains

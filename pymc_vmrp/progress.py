@@ -7,12 +7,9 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pymc_vmrp.text import printable
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 _PATIENCE = 2.0  # seconds of work before a bar appears unasked
 
@@ -29,24 +26,22 @@ def sweep_progress(show: bool | None) -> Iterator[Callable[[int, float, float], 
     if show is False:
         yield None
         return
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    progress = Progress(
+    columns = (
         SpinnerColumn(),
         TextColumn("CAVI sweep {task.completed}"),
         TextColumn("ELBO {task.fields[elbo]:.3f}  {task.fields[note]}"),
         TimeElapsedColumn(),
     )
-    task = progress.add_task("cavi", total=None, elbo=float("nan"), note="")
-    with _drawn_when_long(progress, show) as draw:
+    with _drawn_when_long(show, columns, total=None, elbo=float("nan"), note="") as update:
 
-        def update(step: int, elbo: float, change: float) -> None:
+        def report(step: int, elbo: float, change: float) -> None:
             # there is no change from sweep to sweep where each belongs to other hyperparameters
             note = "hyperparameters" if math.isnan(change) else f"change {change:.1e}"
-            progress.update(task, completed=step, elbo=elbo, note=note)
-            draw()
+            update(completed=step, elbo=elbo, note=note)
 
-        yield update
+        yield report
 
 
 @contextlib.contextmanager
@@ -66,27 +61,13 @@ def chain_progress(
     if show is False:
         yield None
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    title, total = f"Gibbs, {chains} chains", chains * iterations
+    with _drawn_when_long(show, _counting(), total=total, label=title, unit="") as update:
 
-    progress = Progress(
-        TextColumn("Gibbs, {task.fields[chains]} chains"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("iterations  {task.fields[each]}"), TimeRemainingColumn(),
-    )  # fmt: skip
-    task = progress.add_task("gibbs", total=chains * iterations, chains=chains, each="")
-    with _drawn_when_long(progress, show) as draw:
+        def report(done: Sequence[int]) -> None:
+            update(completed=sum(done), unit=f"iterations  slowest chain {min(done)}")
 
-        def update(done: Sequence[int]) -> None:
-            each = "slowest chain " + str(min(done))
-            progress.update(task, completed=sum(done), each=each)
-            draw()
-
-        yield update
+        yield report
 
 
 @contextlib.contextmanager
@@ -108,46 +89,43 @@ def row_progress(
     if show is False:
         yield lambda _: None
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    named = {"label": printable(label), "unit": printable(unit)}
+    with _drawn_when_long(show, _counting(), total=rows, **named) as update:
+        yield lambda done: update(completed=done)
 
-    progress = Progress(
-        TextColumn("{task.fields[label]}", markup=False), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}", markup=False),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    # the label may hold a name of the user's, which is neither markup nor a format
-    task = progress.add_task("rows", total=rows, label=printable(label), unit=printable(unit))
-    with _drawn_when_long(progress, show) as draw:
 
-        def update(done: int) -> None:
-            progress.update(task, completed=done)
-            draw()
+def _counting() -> tuple[Any, ...]:
+    """What is done, how much of it in a bar and as a number, and the time left."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-        yield update
+    # a label may hold a name of the user's, which is neither markup nor a format
+    label, unit = (TextColumn(f"{{task.fields[{f}]}}", markup=False) for f in ("label", "unit"))
+    return label, BarColumn(), MofNCompleteColumn(), unit, TimeRemainingColumn()
 
 
 @contextlib.contextmanager
-def _drawn_when_long(progress: Progress, show: bool | None) -> Iterator[Callable[[], None]]:
-    """A function that draws the bar, at once if asked for, else when the work turns out long."""
+def _drawn_when_long(
+    show: bool | None, columns: tuple[Any, ...], **fields: Any
+) -> Iterator[Callable[..., None]]:
+    """A bar's ``update``; it is drawn at once if asked for, else when the work turns out long."""
+    from rich.progress import Progress
+
+    progress = Progress(*columns)
+    task = progress.add_task("", **fields)
     start = time.monotonic()
     is_notebook = progress.console.is_jupyter
     progress.live.transient = is_notebook  # whose outputs are kept
     # rich would warn that it needs ipywidgets, and draw nothing
     is_able = not is_notebook or find_spec("ipywidgets") is not None
 
-    def draw() -> None:
+    def update(**changed: Any) -> None:
+        progress.update(task, **changed)
         is_due = show or time.monotonic() - start > _PATIENCE
         if is_able and is_due and not progress.live.is_started:
             progress.start()
 
     try:
-        yield draw
+        yield update
     finally:
         if progress.live.is_started:
             progress.stop()

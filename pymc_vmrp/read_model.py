@@ -11,21 +11,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pymc_vmrp.arrays import AnyArray, FloatArray, IndexArray
 from pymc_vmrp.errors import ModelError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM, CommonTerm, Observations
-
-FloatArray = NDArray[np.float64]
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from pymc_vmrp.frontends.formula.design import EncodedRows
     from pymc_vmrp.frontends.formula.effects import Block
+    from pymc_vmrp.frontends.formula.encoder import EncodedRows
     from pymc_vmrp.frontends.formula.smooths import Smooth
     from pymc_vmrp.results.sampled import Sampled
 
@@ -103,7 +99,7 @@ class RowEncoder(Protocol):
 class KnownArgument(Protocol):
     """Trials or known sds of responses, which new responses are drawn with."""
 
-    def read(self, data: pd.DataFrame, what: str) -> NDArray[Any]:
+    def read(self, data: pd.DataFrame, what: str) -> AnyArray:
         """Those of new rows."""
 
 
@@ -131,7 +127,7 @@ class Predictors:
     """
 
     frame: pd.DataFrame
-    row: NDArray[np.integer[Any]]
+    row: IndexArray
 
 
 @dataclass(frozen=True)
@@ -186,7 +182,7 @@ class ReadModel:
     @property
     def has_offset(self) -> bool:
         """Whether a part of the linear predictor is known."""
-        return self.observations.offset is not None or self.observations.rows.offset is not None
+        return self.observations.whole_offset is not None
 
 
 @dataclass(frozen=True)

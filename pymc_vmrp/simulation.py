@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from pymc_vmrp.arguments import check_count, check_seed
+from pymc_vmrp.arrays import FloatArray
 
 FORMULA = (
     "support ~ male + repvote + region + (1|state) + (1|eth) + (1|educ) + (1|age)"
@@ -113,14 +113,12 @@ def _population(rng: np.random.Generator, n_states: int) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _shares(
-    rng: np.random.Generator, base: tuple[float, ...], spread: float
-) -> NDArray[np.float64]:
+def _shares(rng: np.random.Generator, base: tuple[float, ...], spread: float) -> FloatArray:
     shares = np.array(base) * np.exp(rng.normal(0, spread, len(base)))
     return shares / shares.sum()
 
 
-def _linear_predictor(rng: np.random.Generator, cells: pd.DataFrame) -> NDArray[np.float64]:
+def _linear_predictor(rng: np.random.Generator, cells: pd.DataFrame) -> FloatArray:
     """Draw the effects of FORMULA, and add them up."""
     eta = -0.2 + 0.3 * cells["male"] + 2.0 * (cells["repvote"] - 0.5)
     eta = eta + cells["region"].map(dict(zip(_REGIONS, (0.1, -0.1, 0.2, 0.0), strict=True)))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_count
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.calibration.simulation import CONVERGED, FAILED, LP, Simulated
 from pymc_vmrp.calibration.uniformity import (
     chi_square,
@@ -20,13 +20,12 @@ from pymc_vmrp.calibration.uniformity import (
 )
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM
-from pymc_vmrp.glmm.variables import coords, posterior_variables
+from pymc_vmrp.glmm.variables import coords, posterior_dims
 from pymc_vmrp.results.idata import build_tree
 
 if TYPE_CHECKING:
     import xarray as xr
 
-FloatArray = NDArray[np.float64]
 
 SIMULATION = "simulation"
 _MOST_BINS = 20
@@ -179,7 +178,7 @@ def collect(
     if not ranked:
         first = f" The first says: {done[numbers[0]].message}" if numbers else ""
         raise VmrpError(f"None of the {len(numbers)} simulations gave draws.{first}")
-    dims = _dims(glmm)
+    dims = {**posterior_dims(glmm), LP: ()}
     pit = xr.Dataset(
         {
             name: ((SIMULATION, *dims[name]), np.stack([done[i].pit[name] for i in ranked]))
@@ -188,16 +187,6 @@ def collect(
         coords={SIMULATION: ranked, **coords(glmm)},
     )
     return Calibration(method, pit, draws, simulations, requested)
-
-
-def _dims(glmm: GLMM) -> dict[str, tuple[str, ...]]:
-    template = posterior_variables(
-        glmm,
-        np.zeros((1, glmm.n_coefficients)),
-        tuple(np.eye(g.d)[None] for g in glmm.groups),
-        np.ones((1, len(glmm.free_parameters))),
-    )
-    return {**{name: dims for name, (dims, _) in template.items()}, LP: ()}
 
 
 def _elements(dataset: xr.Dataset) -> list[tuple[str, str, FloatArray]]:

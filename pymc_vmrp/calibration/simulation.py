@@ -15,16 +15,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import ConvergenceWarning, SamplingWarning, VmrpError
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.log_joint import log_joint
+from pymc_vmrp.glmm.log_joint import log_joint_of
 from pymc_vmrp.glmm.prior_draws import draw_prior
 from pymc_vmrp.glmm.responses import draw_responses, pooled
 from pymc_vmrp.glmm.spec import GLMM, Observations
 from pymc_vmrp.glmm.variables import posterior_variables
 from pymc_vmrp.inference.method import Draw
-
-FloatArray = NDArray[np.float64]
 
 LP = "lp"
 CONVERGED, NOT_CONVERGED, FAILED = "converged", "not converged", "failed"
@@ -116,8 +115,7 @@ def _ranked(
 def everything(glmm: GLMM, draws: Draws) -> dict[str, FloatArray]:
     """Every variable of the posterior and the log joint density, sample dimension first."""
     named = posterior_variables(glmm, draws.coefficients, draws.covariances, draws.parameters)
-    lp = log_joint(glmm, draws.coefficients, draws.covariances, parameters=draws.parameters)
-    return {**{name: values for name, (_, values) in named.items()}, LP: lp}
+    return {**{name: values for name, (_, values) in named.items()}, LP: log_joint_of(glmm, draws)}
 
 
 def randomized_pit(true: FloatArray, draws: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import chdtrc
 from scipy.stats import binom, kstest
 
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import FloatArray
 
 
 def chi_square(pit: FloatArray, bins: int) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import BoolArray, FloatArray
 
 _SKETCH = 50_000  # coordinates are plenty to find a handful of weights by least squares
 
@@ -71,7 +71,7 @@ class Anderson:
     """
 
     weights: FloatArray
-    clipped: NDArray[np.bool_]
+    clipped: BoolArray
     memory: int = 6
     clip: float = 3.0
     name: str = "anderson"
@@ -100,7 +100,7 @@ class Anderson:
         self._images.clear()
 
     @cached_property
-    def _sketch(self) -> NDArray[np.bool_] | slice:
+    def _sketch(self) -> BoolArray | slice:
         """Coordinates whose residuals decide: all, or what is clipped and a scatter of the rest."""
         size = len(self.weights)
         if size < 2 * _SKETCH:
@@ -140,7 +140,7 @@ class Squarem:
     """
 
     weights: FloatArray
-    clipped: NDArray[np.bool_]
+    clipped: BoolArray
     clip: float = 3.0
     name: str = "squarem"
     _first: tuple[FloatArray, FloatArray] | None = field(default=None, repr=False)  # z and r
@@ -170,7 +170,7 @@ class Squarem:
         self._extrapolated = False
 
 
-ACCELERATORS: dict[str, Callable[[FloatArray, NDArray[np.bool_]], Accelerator]] = {
+ACCELERATORS: dict[str, Callable[[FloatArray, BoolArray], Accelerator]] = {
     "anderson": Anderson,
     "squarem": Squarem,
     "none": lambda weights, clipped: Plain(),

@@ -25,14 +25,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.cavi.expand import mean_shifts
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.dense import DenseSolver
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

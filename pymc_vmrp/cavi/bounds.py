@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.expectations import expectations
 from pymc_vmrp.cavi.parameters import ParameterFactor
 from pymc_vmrp.glmm.families.family import Expected
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.bounds import Bound, PolyaGamma
 from pymc_vmrp.cavi.nodes import GaussianBound
 from pymc_vmrp.cavi.sweep import Point, State
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
 
 _SMALLEST_PRECISION = 1e-290  # of a site: cells without trials have none, and need a logarithm
 

@@ -16,15 +16,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
 from pymc_vmrp.cavi.covariance import CovarianceFactor, update_covariance
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.written import centred_coefficients
 from pymc_vmrp.solvers.gaussian import Gaussian
 from pymc_vmrp.solvers.quadratic import Quadratic
-
-FloatArray = NDArray[np.float64]
 
 EXPANSIONS = ("translation", "mean", "none")
 
@@ -78,7 +76,7 @@ class _Expanded:
         return tuple(slice(end - size, end) for end, size in zip(ends, sizes, strict=True))
 
     @cached_property
-    def _scalar(self) -> NDArray[np.bool_]:
+    def _scalar(self) -> BoolArray:
         return np.concatenate([np.full(f.d**2, f.d == 1) for f in self.factors])
 
     def start(self) -> FloatArray:
@@ -163,7 +161,7 @@ def recentre(
     return tuple(out)
 
 
-def mean_shifts(glmm: GLMM) -> tuple[FloatArray, NDArray[np.int64]]:
+def mean_shifts(glmm: GLMM) -> tuple[FloatArray, IntArray]:
     """How β makes up for shifts c of the effects of all levels: with u − c and β + Tc, η stays.
 
     Returns

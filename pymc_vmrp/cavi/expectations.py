@@ -6,14 +6,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.glmm.families.family import Expected, Statistics
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.threads import Chunk, map_chunks
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 # ℓ is smooth over about one unit of η (or of the first parameter, where η is on the scale of the
 # response): where the marginal is narrower than that, few nodes are exact to all digits

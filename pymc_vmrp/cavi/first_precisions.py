@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.spec import GLMM, same_levels
-
-FloatArray = NDArray[np.float64]
-
 
 _RIDGE = 1e-13  # relative, of effects that are collinear
 _DISTINCT = 1e-12  # smallest eigenvalue of correlations of columns that are not copies

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit, gammaln, logit, logsumexp
 from scipy.stats import chi2, norm, qmc
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.weights import systematic_counts
 from pymc_vmrp.glmm.priors.lkj import LKJ, correlation_root, partial_correlations
 from pymc_vmrp.glmm.priors.scales import largest_sigma, smallest_sigma
-
-FloatArray = NDArray[np.float64]
 
 _POINTS = 2**11
 _TAIL = 5.0  # degrees of freedom of the t

@@ -7,12 +7,10 @@ q(β) through E(β − μ)² alone, so nothing else of it is kept.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.spec import CommonEffects
 from pymc_vmrp.solvers.gaussian import Gaussian
-
-FloatArray = NDArray[np.float64]
 
 
 def starting_scales(common: CommonEffects) -> FloatArray:

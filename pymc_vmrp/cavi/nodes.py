@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.bounds import Bound, Evaluation, PolyaGamma, Quadrature, sites_of
 from pymc_vmrp.cavi.covariance import update_covariance
 from pymc_vmrp.cavi.expectations import expectations, expected_log_likelihood
@@ -24,11 +24,9 @@ from pymc_vmrp.cavi.parameters import SigmaFactor, TabulatedFactor
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.families.family import Expected
 from pymc_vmrp.glmm.priors.covariance import InverseWishart
-from pymc_vmrp.glmm.priors.scales import InverseGamma, ScalePrior
+from pymc_vmrp.glmm.priors.scales import InverseGamma, log_density_at
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
 
 _COARSE = 1.0  # distance of the first nodes in log φ
 _SPACING = 1.3  # distance of the last nodes in sds
@@ -78,8 +76,7 @@ class GaussianBound:
         """See :class:`Bound`."""
         y, n, squares = glmm.response.statistics
         distance = float(squares.sum() + n @ ((y - mean) ** 2 + variance))
-        prior = glmm.free_parameters[0].prior
-        assert isinstance(prior, ScalePrior)
+        prior = glmm.parameter_priors[0]
         if isinstance(prior, InverseGamma) and prior.on == "variance":  # conjugate
             conjugate = InverseWishart(2 * prior.alpha, 2 * prior.beta)
             factor = update_covariance(conjugate, np.array([[distance]]), float(n.sum()))
@@ -174,15 +171,8 @@ def _log_density(glmm: GLMM, mean: FloatArray, variance: FloatArray, t: FloatArr
     """E ℓ(η, φ) + log p(t), with p(t) = p(φ)φ."""
     phi = np.exp(t)
     expected = expected_log_likelihood(glmm, mean, variance, glmm.family_arguments(phi))
-    return expected + _log_prior(glmm, phi) + float(t.sum())
-
-
-def _log_prior(glmm: GLMM, phi: FloatArray) -> float:
-    total = 0.0
-    for parameter, value in zip(glmm.free_parameters, phi, strict=True):
-        assert isinstance(parameter.prior, ScalePrior)
-        total += float(parameter.prior.log_density_sigma(np.array(value)))
-    return total
+    pairs = zip(glmm.parameter_priors, phi, strict=True)
+    return expected + sum(log_density_at(prior, value) for prior, value in pairs) + float(t.sum())
 
 
 def _averaged(

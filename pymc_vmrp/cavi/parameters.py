@@ -12,12 +12,10 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, RegularGridInterpolator
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.covariance import CovarianceFactor
-
-FloatArray = NDArray[np.float64]
 
 _FINE_1D, _FINE_2D = 2001, 201  # points per axis of the tabulated density
 

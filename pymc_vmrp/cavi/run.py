@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.accelerate import ACCELERATORS, Accelerator
 from pymc_vmrp.cavi.coordinates import Coordinates
 from pymc_vmrp.cavi.nodes import first_bound
@@ -19,7 +19,6 @@ from pymc_vmrp.solvers.blas import one_blas_thread
 from pymc_vmrp.solvers.factor import SingularPrecision
 from pymc_vmrp.solvers.factorize import factorized_solver
 
-FloatArray = NDArray[np.float64]
 Callback = Callable[[int, float, float], None]
 
 _LOOSE_TOL = 0.2  # where a bound that only leads up to another hands over to it

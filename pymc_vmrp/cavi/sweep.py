@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.bounds import Bound
 from pymc_vmrp.cavi.covariance import CovarianceFactor, update_covariance
 from pymc_vmrp.cavi.elbo import evidence_lower_bound
@@ -17,8 +17,6 @@ from pymc_vmrp.cavi.parameters import ParameterFactor
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.gaussian import Gaussian, Solver
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
 
 _START_HOLD = 0.25  # precision that the sites of a log link have at least at the start
 _START_SD = 0.5  # of group-specific effects, in units of the linear predictor

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import FloatArray, IntArray
 
 _NEWTON_STEPS = 30
 _RIDGE = 1e-6
@@ -115,9 +114,7 @@ def agreed(log_densities: FloatArray, shares: FloatArray) -> FloatArray:
     return offsets
 
 
-def systematic_counts(
-    rng: np.random.Generator, weights: FloatArray, draws: int
-) -> NDArray[np.int64]:
+def systematic_counts(rng: np.random.Generator, weights: FloatArray, draws: int) -> IntArray:
     """How often each point is drawn: its expectation, rounded up or down.
 
     Carpenter, Clifford & Fearnhead (1999).

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from pymc_vmrp.cli import options
-from pymc_vmrp.cli.comparison import print_comparison
-from pymc_vmrp.cli.ending import says_if_interrupted
+from pymc_vmrp.cli.console import print_comparison, says_if_interrupted
 from pymc_vmrp.cli.outputs import check_picture, figure_bytes, write_csv
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.files import read_tree, write_bytes

@@ -6,16 +6,21 @@ control characters are escaped (:mod:`pymc_vmrp.text`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from pymc_vmrp.text import one_line, printable, shown
+
+NOT_CONVERGED, INTERRUPTED = 3, 130  # exit codes
 
 
 class _Console(Console):
@@ -63,6 +68,24 @@ def print_table(frame: pd.DataFrame, title: str) -> None:
         cells = zip(frame.columns, row, strict=True)
         table.add_row(*(Text(_cell(str(name), value)) for name, value in cells))
     console.print(table)
+
+
+def print_comparison(table: pd.DataFrame, title: str) -> None:
+    """Print what :func:`pymc_vmrp.compare` found, as means over each variable's elements."""
+    summary = table.assign(**{"|shift|": table["shift"].abs()}).groupby("variable", sort=False)
+    frame = summary[["|shift|", "sd_ratio", "width_ratio", "overlap"]].mean()
+    frame.insert(0, "elements", summary.size().astype(str))
+    print_table(frame.reset_index(), title)
+
+
+@contextlib.contextmanager
+def says_if_interrupted() -> Iterator[None]:
+    """Say after Ctrl-C that nothing was written; typer would end without a word."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say_error("before there was anything to keep; nothing was written.", "Interrupted")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _cell(name: str, value: Any) -> str:

@@ -50,16 +50,10 @@ class Target:
         """See :func:`pymc_vmrp.poststratify`."""
         from pymc_vmrp.mrp.poststratify import poststratify
 
-        more = {"sample_new_groups": True} if self.new_groups else {}
         return poststratify(
-            model,
-            tree,
-            cells,
-            weights=self.weights,
-            by=list(self.by),
-            random_seed=self.seed,
-            **more,
-        )
+            model, tree, cells, weights=self.weights, by=list(self.by),
+            sample_new_groups=self.new_groups or None, random_seed=self.seed,
+        )  # fmt: skip
 
 
 def check_cells(model: Model, cells: pd.DataFrame, target: Target) -> None:
@@ -92,16 +86,13 @@ def estimate(
     print_table(table, "Poststratified estimates (mean, sd, 90% interval)")
     unseen = json.loads(estimates.attrs["unseen_levels"])
     if unseen:
-        say(f"Levels the survey never saw were drawn anew: {_named(unseen)}")
+        named = (f"{name}: {', '.join(map(repr, levels))}" for name, levels in unseen.items())
+        say(f"Levels the survey never saw were drawn anew: {'; '.join(named)}")
     results.tree(estimates, "estimates.nc")
     results.table(table, "estimates.csv")
     if len(target.by) == 1:
         results.figure(plot_estimates(estimates, target.truth), "estimates.png")
     return table
-
-
-def _named(unseen: dict[str, list[str]]) -> str:
-    return "; ".join(f"{name}: {', '.join(map(repr, levels))}" for name, levels in unseen.items())
 
 
 def raw_means(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pymc_vmrp.cli import options
-from pymc_vmrp.cli.ending import says_if_interrupted
+from pymc_vmrp.cli.console import says_if_interrupted
 from pymc_vmrp.cli.estimates import Target
 from pymc_vmrp.cli.inputs import read_tables
 from pymc_vmrp.cli.model import Specification

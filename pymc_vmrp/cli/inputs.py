@@ -66,13 +66,18 @@ def read_tables(
     frame = _merge(read_table(survey), added, "the survey")
     cell_frame = None if cells is None else _merge(read_table(cells), added, "cells")
     names = {*frame.columns, *([] if cell_frame is None else cell_frame.columns)}
-    check_columns(pd.DataFrame(columns=sorted(names)), typed, "the data", _reason(typed))
+    reasons = dict.fromkeys(typed, "--level-order")
+    check_columns(pd.DataFrame(columns=sorted(names)), typed, "the data", reasons)
     frame = _ordered(frame, typed, "the survey")
     unordered = {n: levels for n, levels in (saved or {}).items() if not _has_order(frame, n)}
     tables = Tables(_ordered(frame, unordered, "the survey"), None)
     if cell_frame is None:
         return tables
-    known = {n: levels for n, levels in tables.orders.items() if _knows_all(cell_frame, n, levels)}
+    known = {  # the cells' text has the survey's order where all its levels are among these
+        n: levels
+        for n, levels in tables.orders.items()
+        if not _has_order(cell_frame, n) and set(_levels(cell_frame[n])) <= set(levels)
+    }
     return Tables(tables.survey, _ordered(_ordered(cell_frame, typed, "cells"), known, "cells"))
 
 
@@ -84,11 +89,6 @@ def _has_order(frame: pd.DataFrame, name: str) -> bool:
     return bool(getattr(dtype, "ordered", False)) or not _is_text(_levels(frame[name]))
 
 
-def _knows_all(frame: pd.DataFrame, name: str, levels: Sequence[str]) -> bool:
-    """Whether a column is text whose levels are all among these, and has no order yet."""
-    return not _has_order(frame, name) and set(_levels(frame[name])) <= set(levels)
-
-
 def _levels(column: pd.Series) -> pd.Index:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.categories
@@ -97,10 +97,6 @@ def _levels(column: pd.Series) -> pd.Index:
 
 def _is_text(levels: pd.Index) -> bool:
     return pd.api.types.infer_dtype(levels, skipna=True) in ("string", "empty")
-
-
-def _reason(typed: Orders) -> dict[str, str]:
-    return dict.fromkeys(typed, "--level-order")
 
 
 def _read_order(text: str) -> tuple[str, list[str]]:

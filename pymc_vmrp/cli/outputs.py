@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 import typer
 
-from pymc_vmrp.cli.console import say, say_error
+from pymc_vmrp.cli.console import INTERRUPTED, say, say_error
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.files import tree_bytes, write_bytes
 from pymc_vmrp.files.atomic import clean_up, remove, reported, temporary_name
@@ -23,9 +23,9 @@ from pymc_vmrp.interrupts import finish
 if TYPE_CHECKING:
     import xarray as xr
 
-FIT, INTERRUPTED = "fit.nc", "fit-interrupted.nc"
+FIT, FIT_INTERRUPTED = "fit.nc", "fit-interrupted.nc"
 OF_ESTIMATES = ("estimates.nc", "estimates.csv", "estimates.png")
-OF_FIT = (FIT, INTERRUPTED, *OF_ESTIMATES, "diagnosis.csv", "comparison.csv", "comparison.png")
+OF_FIT = (FIT, FIT_INTERRUPTED, *OF_ESTIMATES, "diagnosis.csv", "comparison.csv", "comparison.png")
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -122,7 +122,7 @@ class Results:
             finish(lambda: self._replace(stale))
         except KeyboardInterrupt:  # pressed twice
             say_error(f"while files were put in place; look what is in {self.out}.", "Interrupted")
-            raise typer.Exit(130) from None
+            raise typer.Exit(INTERRUPTED) from None
         names = ", ".join(self.names)
         say(f"Wrote to {self.out.resolve()}: {names}")
         if stale:
@@ -152,9 +152,9 @@ class Results:
         """After Ctrl-C: put the fit beside what the folder holds; None where there is none yet."""
         if FIT not in self.names:
             return None
-        with reported(self.out / INTERRUPTED):
-            os.replace(self._stage / FIT, self.out / INTERRUPTED)
-        return self.out / INTERRUPTED
+        with reported(self.out / FIT_INTERRUPTED):
+            os.replace(self._stage / FIT, self.out / FIT_INTERRUPTED)
+        return self.out / FIT_INTERRUPTED
 
 
 def _unusable(out: Path, error: OSError) -> DataError:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pymc_vmrp.cli.comparison import print_comparison
-from pymc_vmrp.cli.console import console, say
+from pymc_vmrp.cli.console import console, print_comparison, say
 from pymc_vmrp.cli.estimates import Target
 from pymc_vmrp.cli.outputs import Results
 from pymc_vmrp.model import Model

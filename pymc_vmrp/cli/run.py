@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from pymc_vmrp.cli.console import console, print_table, say, say_error
+from pymc_vmrp.cli.console import INTERRUPTED, NOT_CONVERGED, console, print_table, say, say_error
 from pymc_vmrp.cli.estimates import Target, check_cells, estimate
 from pymc_vmrp.cli.inputs import Tables
 from pymc_vmrp.cli.model import Specification
@@ -21,8 +21,6 @@ from pymc_vmrp.model import Model
 
 if TYPE_CHECKING:
     import xarray as xr
-
-NOT_CONVERGED, INTERRUPTED = 3, 130
 
 CAUTION = (
     "The sds of _sigma and _corr, and of effects of factors with few levels, are too small under "

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import linear_predictors
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from pymc_vmrp.read_model import ReadModel
 
-FloatArray = NDArray[np.float64]
 Chosen = Callable[["xr.DataTree"], Any]
 
 GROUP_MEAN = "mean responses by group"
@@ -173,7 +172,7 @@ def _sizes(observations: Observations, n_cells: int) -> FloatArray:
     )
 
 
-def _kept_levels(group: GroupEffects, sizes: FloatArray) -> NDArray[np.int64]:
+def _kept_levels(group: GroupEffects, sizes: FloatArray) -> IntArray:
     """Levels to report: all, or those with the most and the least data; without data none."""
     data = np.zeros(len(group.levels))
     for member in group.members.T:

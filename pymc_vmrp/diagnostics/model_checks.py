@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import BoolArray, FloatArray
 from pymc_vmrp.diagnostics.finding import CARE, FINE, NO_TRUST, NOTE, Finding
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.responses import take_rows
@@ -20,7 +20,6 @@ from pymc_vmrp.selection.pointwise import distinct_rows
 if TYPE_CHECKING:
     from pymc_vmrp.read_model import ReadModel
 
-FloatArray = NDArray[np.float64]
 
 _SMALLEST_P, _CARE_Z, _NO_Z = 0.01, 3.0, 5.0
 _SHARE_OF_BAD_K = 0.01  # of the rows, whose leave-one-out estimates cannot be trusted
@@ -67,7 +66,7 @@ def leave_one_out(
     yield from _large_k_alone(large[alone], rows)
 
 
-def _large_k(large: NDArray[np.bool_]) -> Iterator[Finding]:
+def _large_k(large: BoolArray) -> Iterator[Finding]:
     if not len(large):
         return
     bad = float(large.mean())
@@ -83,7 +82,7 @@ def _large_k(large: NDArray[np.bool_]) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _large_k_alone(large: NDArray[np.bool_], rows: int) -> Iterator[Finding]:
+def _large_k_alone(large: BoolArray, rows: int) -> Iterator[Finding]:
     """Without its only row an effect has but its prior, however good the fit is."""
     bad = float(large.mean()) if len(large) else 0.0
     if bad <= _SHARE_OF_BAD_K:
@@ -97,7 +96,7 @@ def _large_k_alone(large: NDArray[np.bool_], rows: int) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def only_rows_of_a_level(glmm: GLMM, observations: Observations) -> NDArray[np.bool_]:
+def only_rows_of_a_level(glmm: GLMM, observations: Observations) -> BoolArray:
     """Rows that touch a level of a grouping factor which no other row touches.
 
     Smooths and random walks share their effects among all rows. A row whose weight is above one

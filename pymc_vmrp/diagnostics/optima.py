@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.run import Fit, Options, run
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.factor import SingularPrecision
-
-FloatArray = NDArray[np.float64]
 
 _TOL = 1e-3
 _WIDTHS = (3.0, 10.0)  # of starts around the fit, in its sds

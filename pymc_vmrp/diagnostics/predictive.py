@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.arrays import FloatArray, IndexArray
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.responses import take_rows
-from pymc_vmrp.glmm.spec import GLMM, Observations
+from pymc_vmrp.glmm.spec import GLMM, DesignRows, Observations
 from pymc_vmrp.prediction.predict import draw_responses, own_known
-
-FloatArray = NDArray[np.float64]
 
 _MOST_ROWS = 20_000
 _MOST_DRAWS = 400
@@ -75,15 +73,10 @@ def _replicate(
 ) -> tuple[FloatArray, FloatArray]:
     """Expected and replicated responses (of all trials of a row), shape (rows, draws) each."""
     cells, index = np.unique(observations.cell, return_inverse=True)
-    design, n = glmm.rows, len(cells)
-    width = design.columns.shape[1]
-    matrix = csr_array(
-        (design.values[cells].ravel(), design.columns[cells].ravel(), np.arange(n + 1) * width),
-        shape=(n, glmm.n_coefficients),
-    )
+    design = DesignRows(glmm.rows.columns[cells], glmm.rows.values[cells])
+    matrix = design.sparse(glmm.n_coefficients)
     eta = (matrix @ np.ascontiguousarray(draws.coefficients.T))[index]
-    absorbed = observations.rows.offset
-    offset = observations.offset if absorbed is None else absorbed
+    offset = observations.whole_offset
     if offset is not None:
         eta = eta + offset[:, None]
     known = own_known(glmm, observations)
@@ -97,14 +90,14 @@ def _replicate(
     return mean, responses
 
 
-def _factors(glmm: GLMM, cell: NDArray[np.integer]) -> list[tuple[str, NDArray[np.integer]]]:
+def _factors(glmm: GLMM, cell: IndexArray) -> list[tuple[str, IndexArray]]:
     """Level of each row, by grouping factor."""
     found = {g.factor: g.codes[cell] for g in glmm.groups if g.m == 1 and len(g.levels) > 1}
     return list(found.items())
 
 
 def _by_group(
-    codes: NDArray[np.integer], weights: FloatArray, own: FloatArray, others: FloatArray
+    codes: IndexArray, weights: FloatArray, own: FloatArray, others: FloatArray
 ) -> dict[str, float]:
     """Σ of squared deviations of the groups' totals, in sds of the replicated ones."""
     n = len(codes)

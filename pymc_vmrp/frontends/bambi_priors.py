@@ -9,20 +9,11 @@ from typing import Any
 import numpy as np
 
 from pymc_vmrp.errors import PriorError
+from pymc_vmrp.glmm.priors import scales
 from pymc_vmrp.glmm.priors.arguments import numbers
 from pymc_vmrp.glmm.priors.covariance import CoefficientPrior, Flat, Normal
 from pymc_vmrp.glmm.priors.mixtures import Cauchy, Laplace, StudentT
-from pymc_vmrp.glmm.priors.scales import (
-    Exponential,
-    Gamma,
-    HalfCauchy,
-    HalfNormal,
-    HalfStudentT,
-    InverseGamma,
-    LogNormal,
-    ScalePrior,
-    Uniform,
-)
+from pymc_vmrp.glmm.priors.scales import ScalePrior
 from pymc_vmrp.glmm.priors.support import refuse_unknown
 
 
@@ -45,14 +36,14 @@ COEFFICIENT_PRIORS = {
 }
 # In Bambi they are priors of σ, also where ours are on the variance by default.
 SCALE_PRIORS = {
-    "HalfNormal": _Form(HalfNormal, ("sigma",), {"sigma": 1.0}),
-    "HalfCauchy": _Form(HalfCauchy, ("beta",)),
-    "HalfStudentT": _Form(HalfStudentT, ("nu", "sigma"), {"sigma": 1.0}),
-    "Exponential": _Form(Exponential, ("lam",)),
-    "Uniform": _Form(Uniform, ("lower", "upper"), {"lower": 0.0, "upper": 1.0}),
-    "Gamma": _Form(Gamma, ("alpha", "beta"), fixed={"on": "sd"}),
-    "InverseGamma": _Form(InverseGamma, ("alpha", "beta"), {"beta": 1.0}, {"on": "sd"}),
-    "LogNormal": _Form(LogNormal, ("mu", "sigma"), {"mu": 0.0, "sigma": 1.0}),
+    "HalfNormal": _Form(scales.HalfNormal, ("sigma",), {"sigma": 1.0}),
+    "HalfCauchy": _Form(scales.HalfCauchy, ("beta",)),
+    "HalfStudentT": _Form(scales.HalfStudentT, ("nu", "sigma"), {"sigma": 1.0}),
+    "Exponential": _Form(scales.Exponential, ("lam",)),
+    "Uniform": _Form(scales.Uniform, ("lower", "upper"), {"lower": 0.0, "upper": 1.0}),
+    "Gamma": _Form(scales.Gamma, ("alpha", "beta"), fixed={"on": "sd"}),
+    "InverseGamma": _Form(scales.InverseGamma, ("alpha", "beta"), {"beta": 1.0}, {"on": "sd"}),
+    "LogNormal": _Form(scales.LogNormal, ("mu", "sigma"), {"mu": 0.0, "sigma": 1.0}),
 }
 _NESTED = 'bmb.Prior("Normal", mu=0, sigma=bmb.Prior("HalfNormal", sigma=1))'
 

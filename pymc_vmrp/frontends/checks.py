@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from pymc_vmrp.errors import DataError, FormulaError
+from pymc_vmrp.errors import DataError, FormulaError, warn
 
 MOST_ROWS = 1e15  # that weights may stand for: floats count whole numbers up to 9e15
 _RESERVED = ("Intercept", "chain", "draw", "step", "__obs__")  # names in the DataTree
@@ -86,11 +85,9 @@ def drop_or_refuse_missing(
             "those rows out."
         )
     kept = data.loc[data[list(missing)].notna().all(axis=1)]
-    warnings.warn(
+    warn(
         f"dropped {len(data) - len(kept)} of {len(data)} rows of {what} with missing values in "
-        f"{counts}.",
-        UserWarning,
-        stacklevel=2,
+        f"{counts}."
     )
     if len(kept) == 0:
         raise DataError(f"{what} has no row without missing values (missing in {counts}).")
@@ -114,27 +111,42 @@ def is_real(dtype: object) -> bool:
     )
 
 
+def finite_numbers(
+    column: pd.Series, what: str, kind: str = "numbers", verb: str = "has"
+) -> np.ndarray:
+    """A column as floats; ``what`` errors call it, ``kind`` what it must be, ``verb`` its have."""
+    column = plain_numbers(column)
+    if not is_real(column.dtype):
+        raise DataError(f"{what} must be {kind}, not {column.dtype}.")
+    if column.isna().any():
+        raise DataError(f"{what} {verb} missing values.")
+    values = column.to_numpy(dtype=float)
+    if not np.isfinite(values).all():
+        raise DataError(f"{what} {verb} infinite values.")
+    return values
+
+
+def refuse_missing(column: pd.Series, what: str) -> None:
+    """Raise DataError where a column of new rows has missing values."""
+    missing = int(column.isna().sum())
+    if missing:
+        raise DataError(
+            f"{what} has missing values in {column.name!r} ({missing} rows): fill them in or leave "
+            "those rows out."
+        )
+
+
 def check_weights(weights: pd.Series, what: str) -> np.ndarray:
     """Weights as floats: finite, not negative, not all zero."""
-    name = weights.name
-    weights = plain_numbers(weights)
-    if not is_real(weights.dtype):
-        raise DataError(
-            f"The weights column {name!r} of {what} must be numeric (real numbers), "
-            f"not {weights.dtype}."
-        )
-    if weights.isna().any():
-        raise DataError(f"The weights column {name!r} of {what} has missing values.")
-    values = weights.to_numpy(dtype=float)
-    if not np.isfinite(values).all():
-        raise DataError(f"The weights column {name!r} of {what} has infinite values.")
+    what = f"The weights column {weights.name!r} of {what}"
+    values = finite_numbers(weights, what, "numeric (real numbers)")
     if (values < 0).any():
         raise DataError(
-            f"The weights column {name!r} of {what} has negative values "
-            f"({int((values < 0).sum())} rows): weights are population counts."
+            f"{what} has negative values ({int((values < 0).sum())} rows): weights are population "
+            "counts."
         )
     if not (values > 0).any():
-        raise DataError(f"The weights column {name!r} of {what} is zero in every row.")
+        raise DataError(f"{what} is zero in every row.")
     return values
 
 

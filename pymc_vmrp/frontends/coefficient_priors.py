@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.glmm.priors.covariance import CoefficientPrior, Flat, Normal
 from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
 from pymc_vmrp.glmm.spec import Mixture
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,12 +29,9 @@ def prior_arrays(
     given: Sequence[GivenPrior],
 ) -> tuple[FloatArray, FloatArray, tuple[Mixture, ...]]:
     """``prior_mean``, ``prior_sd`` and ``mixtures`` of :class:`CommonEffects`."""
-    locations_and_sds = [_location_and_sd(one) for one in given]
-    return (
-        np.concatenate([np.empty(0), *(mean for mean, _ in locations_and_sds)]),
-        np.concatenate([np.empty(0), *(sd for _, sd in locations_and_sds)]),
-        _mixtures(given),
-    )
+    nothing = np.empty(0), np.empty(0)
+    means, sds = zip(nothing, *map(_location_and_sd, given), strict=True)
+    return np.concatenate(means), np.concatenate(sds), _mixtures(given)
 
 
 def _location_and_sd(given: GivenPrior) -> tuple[FloatArray, FloatArray]:

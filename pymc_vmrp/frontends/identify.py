@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -11,13 +9,12 @@ from scipy.linalg import qr
 from scipy.optimize import linprog
 from scipy.special import expit
 
-from pymc_vmrp.errors import DataError, PriorWarning
+from pymc_vmrp.arrays import FloatArray
+from pymc_vmrp.errors import DataError, PriorWarning, warn
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.cells import collapse
 from pymc_vmrp.glmm.families.family import Family, Statistics
 from pymc_vmrp.glmm.spec import CommonEffects, Effect, GroupEffects, same_levels
-
-FloatArray = NDArray[np.float64]
 
 _NEWTON_STEPS = 12
 _LARGEST_PREDICTOR = 15.0  # beyond it, probabilities lose their digits
@@ -39,11 +36,9 @@ def warn_of_single_answers(groups: tuple[GroupEffects, ...], trials: FloatArray)
             continue
         answers = np.bincount(group.members[:, 0], weights=trials, minlength=len(group.levels))
         if len(group.levels) > 1 and answers.max() <= 1:
-            warnings.warn(
+            warn(
                 f"every level of {group.factor!r} has a single answer: 0/1 answers cannot tell "
-                f"the sd of {group.name!r}; its posterior is not to be trusted. Leave it out.",
-                UserWarning,
-                stacklevel=4,
+                f"the sd of {group.name!r}; its posterior is not to be trusted. Leave it out."
             )
 
 
@@ -69,13 +64,12 @@ def warn_of_far_zeros(groups: tuple[GroupEffects, ...], trials: FloatArray) -> N
 
 def _warn_of_far_zero(group: GroupEffects, effect: Effect, sds: float) -> None:
     name = group.title if group.title is not None else f"{effect.name}|{group.factor}"
-    warnings.warn(
+    warn(
         f"the slopes {name!r} are independent of the intercepts of the same groups where their "
         f"predictor is 0, which lies {sds:,.0f} sds away from its mean: as if slopes that differ "
         "were unlikely. Subtract the mean from the predictor first, or use correlated effects, "
         "such as (x|g) of a vmrp.Model.",
         PriorWarning,
-        stacklevel=5,
     )
 
 

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import Family, Rows
 from pymc_vmrp.glmm.spec import Observations, Response
 
-FloatArray = NDArray[np.float64]
-
 MOST_OFFSET = 500.0  # whose exponential can still be computed with
 
 
-def cell_keys(
-    family: Family, y: NDArray[Any], trials: NDArray[Any] | None = None
-) -> list[NDArray[Any]]:
+def cell_keys(family: Family, y: AnyArray, trials: AnyArray | None = None) -> list[AnyArray]:
     """Columns besides the predictors in which the rows of a cell must agree."""
     return [] if family.pools else [k for k in (y, trials) if k is not None]
 
@@ -32,7 +27,7 @@ def pool_rows(
     rows: Rows,
     offset: FloatArray | None,
     cells: Cells,
-    labels: Callable[[], NDArray[Any]],
+    labels: Callable[[], AnyArray],
 ) -> tuple[Response, Observations]:
     """Sufficient statistics of the cells, and what each row adds to them.
 

@@ -153,9 +153,7 @@ def _tidy_categories(column: pd.Series, what: str) -> pd.Series:
         own = list(dict.fromkeys(tidy.astype(object))) if ordered else tidy.cat.categories
         labels = pd.CategoricalDtype(own, True)
         position = labels.categories.get_indexer(tidy.astype(object)).astype(np.int32)
-        codes = look_up(np.append(position, -1), column.array.codes)
-        values = pd.Categorical.from_codes(codes, dtype=labels)
-        return pd.Series(values, index=column.index, name=column.name)
+        return _with_codes(column, look_up(np.append(position, -1), column.array.codes), labels)
     if tidy.dtype == dtype.categories.dtype:
         return column
     return column.cat.rename_categories(pd.Index(tidy))
@@ -184,10 +182,7 @@ def _as_labels(column: pd.Series, what: str) -> pd.Series:
     labels = [_label(value) for value in values]
     dtype = pd.CategoricalDtype(list(dict.fromkeys(labels[i] for i in order)), ordered=True)
     position = dtype.categories.get_indexer(labels)
-    taken = position[np.asarray(codes)]
-    return pd.Series(
-        pd.Categorical.from_codes(taken, dtype=dtype), index=column.index, name=column.name
-    )
+    return _with_codes(column, position[np.asarray(codes)], dtype)
 
 
 def _label(value: Any) -> str:
@@ -205,8 +200,11 @@ def _without_unused_categories(column: pd.Series) -> pd.Series:
     if used.all():
         return column
     position = np.append(ranks(used), -1)  # the last stands for a missing value
-    values = pd.Categorical.from_codes(
-        look_up(position, codes),
-        dtype=pd.CategoricalDtype(dtype.categories[used], dtype.ordered),
-    )
+    kept = pd.CategoricalDtype(dtype.categories[used], dtype.ordered)
+    return _with_codes(column, look_up(position, codes), kept)
+
+
+def _with_codes(column: pd.Series, codes: Any, dtype: pd.CategoricalDtype) -> pd.Series:
+    """Categories in the place of a column."""
+    values = pd.Categorical.from_codes(codes, dtype=dtype)
     return pd.Series(values, index=column.index, name=column.name)

@@ -9,15 +9,13 @@ levels of a factor, or where weights repeat rows each of which is a level of its
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, SmallIntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import Rows
 from pymc_vmrp.glmm.priors.scales import ScalePrior
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
-
-FloatArray = NDArray[np.float64]
 
 # the parameter, the power of it with which each row more than the rank multiplies the likelihood,
 # two values of it on the way to where it ends, and a prior that stops it
@@ -125,7 +123,7 @@ def _finest(groups: tuple[GroupEffects, ...]) -> GroupEffects | None:
 
 
 def _met(
-    codes: NDArray[np.int32] | None, columns: FloatArray, target: FloatArray, scale: float
+    codes: SmallIntArray | None, columns: FloatArray, target: FloatArray, scale: float
 ) -> bool:
     """Whether ``columns``, and a number for each level, fit ``target`` exactly."""
     if codes is None:

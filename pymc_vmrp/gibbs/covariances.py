@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pymc_vmrp.cavi.covariance import inverse, inverse_wishart_draws
+from pymc_vmrp.arrays import FloatArray
+from pymc_vmrp.cavi.inverse_wishart import inverse, inverse_wishart_draws
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.gibbs.slices import slice_sample
 from pymc_vmrp.glmm.priors.covariance import CovariancePrior, HuangWand, InverseWishart
 from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
 from pymc_vmrp.glmm.priors.lkj import LKJ
 from pymc_vmrp.glmm.priors.scales import ScalePrior, log_density_at
-
-FloatArray = NDArray[np.float64]
 
 _WIDTH = 1.0  # of slices in log σ
 

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pymc_vmrp.cavi.covariance import inverse
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.expand import mean_shifts
+from pymc_vmrp.cavi.inverse_wishart import inverse
 from pymc_vmrp.gibbs.coefficients import draw_prior_precisions
 from pymc_vmrp.gibbs.covariances import draw_covariance
 from pymc_vmrp.gibbs.kernels import move_predictors, path_direction
@@ -35,8 +35,6 @@ from pymc_vmrp.solvers.dense import DenseSolver
 from pymc_vmrp.solvers.factor import SingularPrecision
 from pymc_vmrp.solvers.gaussian import Solver
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
 
 _WIDTH = 1.0  # of slices in log σ, and in shears in units of the effects' sds
 _PARAMETER_WIDTH = 0.5  # of slices in log φ
@@ -187,9 +185,7 @@ def _draw_parameters(glmm: GLMM, state: State, rng: np.random.Generator) -> Floa
         return state.parameters
     eta = glmm.response.with_offset(state.eta)
     parameters = state.parameters.copy()
-    for k, parameter in enumerate(glmm.free_parameters):
-        prior = parameter.prior
-        assert isinstance(prior, ScalePrior)
+    for k, prior in enumerate(glmm.parameter_priors):
 
         def log_density(t: float, k: int = k, prior: ScalePrior = prior) -> float:
             phi = parameters.copy()

@@ -31,14 +31,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.gibbs.covariances import improper
 from pymc_vmrp.glmm.priors.covariance import CovariancePrior, HuangWand, InverseWishart
 from pymc_vmrp.glmm.priors.scales import ScalePrior, log_density_at
 
-FloatArray = NDArray[np.float64]
 LogDensity = Callable[[float], float]
 
 

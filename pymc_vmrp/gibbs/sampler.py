@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pymc_vmrp.gibbs.check import check_model
 from pymc_vmrp.gibbs.iteration import Setup, State, iterate, set_up
@@ -17,7 +17,6 @@ from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.blas import one_blas_thread
 
-FloatArray = NDArray[np.float64]
 Callback = Callable[[Sequence[int]], None]
 
 _STRETCH = 20  # iterations of one chain before the thread turns to its next one
@@ -42,7 +41,12 @@ class Chains:
     seconds: float
 
 
-def run_chains(
+def run_chains(glmm: GLMM, starts: Draws, steps: int, tune: int = 0, **options: Any) -> Draws:
+    """The draws of :func:`sample_chains`, which takes the options."""
+    return sample_chains(glmm, starts, steps, tune, **options).draws
+
+
+def sample_chains(
     glmm: GLMM,
     starts: Draws,
     steps: int,
@@ -52,8 +56,9 @@ def run_chains(
     random_seed: int | np.random.SeedSequence | None = None,
     cores: int = 1,
     setup: Setup | None = None,
-) -> Draws:
-    """Run one chain from each start.
+    callback: Callback | None = None,
+) -> Chains:
+    """Run one chain from each start; Ctrl-C keeps the draws that all chains have made.
 
     Parameters
     ----------
@@ -72,46 +77,25 @@ def run_chains(
         Threads. Pólya–Gamma draws hold Python's lock, so that more of them gain little.
     setup : Setup, optional
         Made by ``set_up(glmm)``: saves time where this function is called over and over.
+    callback : callable, optional
+        Told the iterations that each chain has made, tuning included.
 
     Returns
     -------
-    Draws
-        Shape (chains, steps, ...).
+    Chains
+        Draws of shape (chains, steps, ...).
 
     Raises
     ------
     VmrpError, PriorError
         Where the sampler cannot honour the model; see :func:`check_model`.
     """
-    return sample_chains(
-        glmm, starts, steps, tune, thin=thin, random_seed=random_seed, cores=cores, setup=setup
-    ).draws
-
-
-def sample_chains(
-    glmm: GLMM,
-    starts: Draws,
-    steps: int,
-    tune: int = 0,
-    *,
-    thin: int = 1,
-    random_seed: int | np.random.SeedSequence | None = None,
-    cores: int = 1,
-    setup: Setup | None = None,
-    callback: Callback | None = None,
-) -> Chains:
-    """As :func:`run_chains`; Ctrl-C keeps the draws that all chains have made.
-
-    ``callback`` is told the iterations that each chain has made, tuning included.
-    """
     began = time.perf_counter()
     check_model(glmm)
     setup = set_up(glmm) if setup is None else setup
-    seed = (
-        random_seed
-        if isinstance(random_seed, np.random.SeedSequence)
-        else np.random.SeedSequence(random_seed)
-    )
+    seed = random_seed
+    if not isinstance(seed, np.random.SeedSequence):
+        seed = np.random.SeedSequence(seed)
     plan = _Plan(tune, steps, thin)
     chains = [
         _Chain(setup, plan, starts, c, np.random.default_rng(child))
@@ -148,12 +132,7 @@ class _Chain:
         self.done = 0
         covariances = [covariance[c] for covariance in starts.covariances]
         self.state: State = setup.state(starts.coefficients[c], covariances, starts.parameters[c])
-        n = plan.steps
-        self.draws = Draws(
-            np.empty((n, *starts.coefficients.shape[1:])),
-            tuple(np.empty((n, *x.shape)) for x in covariances),
-            np.empty((n, *starts.parameters.shape[1:])),
-        )
+        self.draws = starts.map(lambda x: np.empty((plan.steps, *x.shape[1:])))
 
     @property
     def kept(self) -> int:
@@ -208,12 +187,10 @@ def _run(chains: list[_Chain], threads: int, callback: Callback | None) -> bool:
 
 
 def _stack(chains: list[_Chain], kept: int) -> Draws:
-    draws = [chain.draws for chain in chains]
+    draws = [chain.draws.take(slice(kept)) for chain in chains]
+    covariances = zip(*(d.covariances for d in draws), strict=True)
     return Draws(
-        np.stack([d.coefficients[:kept] for d in draws]),
-        tuple(
-            np.stack([d.covariances[j][:kept] for d in draws])
-            for j in range(len(draws[0].covariances))
-        ),
-        np.stack([d.parameters[:kept] for d in draws]),
+        np.stack([d.coefficients for d in draws]),
+        tuple(np.stack(of_term) for of_term in covariances),
+        np.stack([d.parameters for d in draws]),
     )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pymc_vmrp.cavi.run import Options, run
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.priors.scales import ScalePrior, largest_sigma, log_density_at
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.blas import one_blas_thread
-
-FloatArray = NDArray[np.float64]
 
 _TOL = 0.05  # of the fit
 _INFLATION = 2.0  # of the sds of β, u and log φ
@@ -43,9 +40,8 @@ def dispersed_starts(glmm: GLMM, chains: int, rng: np.random.Generator) -> Draws
         phi = state.parameters.sample(rng, chains)
         middle = np.exp(np.log(phi).mean(0))
         wider = middle * (phi / middle) ** _INFLATION
-        for k, parameter in enumerate(glmm.free_parameters):
-            assert isinstance(parameter.prior, ScalePrior)
+        for k, prior in enumerate(glmm.parameter_priors):
             for c in range(chains):
-                if np.isfinite(log_density_at(parameter.prior, wider[c, k])):
+                if np.isfinite(log_density_at(prior, wider[c, k])):
                     phi[c, k] = wider[c, k]
     return Draws(mean + _INFLATION * (drawn - mean), tuple(covariances), phi)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray, IntArray, SmallIntArray
 from pymc_vmrp.glmm.codes import (
     SLICE,
     SMALL_TABLE,
@@ -38,14 +37,14 @@ class Cells:
     """
 
     index: CodeArray
-    first: NDArray[np.int64]
+    first: IntArray
 
     @property
     def size(self) -> int:
         """Number of cells."""
         return len(self.first)
 
-    def sum(self, values: NDArray[Any]) -> NDArray[np.float64]:
+    def sum(self, values: AnyArray) -> FloatArray:
         """Sum ``values`` over the rows of each cell."""
         total = np.zeros(self.size)
         # by slices, because bincount copies what is not yet int64 and float64
@@ -53,7 +52,7 @@ class Cells:
             total += np.bincount(self.index[rows], weights=values[rows], minlength=self.size)
         return total
 
-    def counts(self) -> NDArray[np.float64]:
+    def counts(self) -> FloatArray:
         """Number of rows in each cell."""
         return self.sum(np.broadcast_to(1.0, len(self.index)))
 
@@ -97,7 +96,7 @@ def _by_table(columns: list[Codes], limit: int) -> Cells | None:
     return Cells(key, first[order])
 
 
-def _close_gaps(key: NDArray[np.int32], size: int) -> int:
+def _close_gaps(key: SmallIntArray, size: int) -> int:
     """Number the keys that occur from 0 on, in place; return how many there are."""
     occurs = occurring(key, size)
     if not occurs.all():
@@ -105,12 +104,12 @@ def _close_gaps(key: NDArray[np.int32], size: int) -> int:
     return int(np.count_nonzero(occurs))
 
 
-def _replace(key: NDArray[np.int32], table: NDArray[Any]) -> None:
+def _replace(key: SmallIntArray, table: AnyArray) -> None:
     for rows in slices(len(key)):
         key[rows] = table[key[rows]]
 
 
-def _first_rows(key: NDArray[np.int32], size: int) -> NDArray[np.int64]:
+def _first_rows(key: SmallIntArray, size: int) -> IntArray:
     first = np.empty(size, dtype=np.int64)
     for rows in reversed(list(slices(len(key)))):
         # the last write wins: the first row
@@ -144,7 +143,7 @@ def _tells_rows_apart(column: Codes) -> bool:
     return size >= n and np.count_nonzero(occurring(column.codes, size)) == n
 
 
-def _sorted_runs(key: NDArray[np.int64]) -> tuple[CodeArray, NDArray[np.int64]]:
+def _sorted_runs(key: IntArray) -> tuple[CodeArray, IntArray]:
     """Rank of each key among the distinct keys, and the first row that has each."""
     order, begins = sort_into_runs(key)
     first = np.minimum.reduceat(order, np.flatnonzero(begins))

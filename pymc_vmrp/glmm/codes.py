@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, BoolArray, IndexArray, IntArray
+
 CodeArray = NDArray[np.signedinteger[Any]]
 
 SLICE = 1 << 16  # rows at a time: their temporaries stay in cache
@@ -40,7 +42,7 @@ class Codes:
     levels: pd.Index
     ordered: bool = True
 
-    def take(self, rows: NDArray[np.integer[Any]]) -> Codes:
+    def take(self, rows: IndexArray) -> Codes:
         """The codes of some rows."""
         return Codes(self.codes[rows], self.levels, self.ordered)
 
@@ -99,7 +101,7 @@ def _encode_by_hashing(column: pd.Series) -> Codes:
     return Codes(out, pd.Index(levels))
 
 
-def encode_integers(values: NDArray[Any]) -> tuple[CodeArray, NDArray[Any]]:
+def encode_integers(values: AnyArray) -> tuple[CodeArray, AnyArray]:
     """Code integers: their codes, and the distinct values in order."""
     low, high = int(values.min()), int(values.max())
     span = high - low + 1
@@ -115,7 +117,7 @@ def encode_integers(values: NDArray[Any]) -> tuple[CodeArray, NDArray[Any]]:
     return codes, (np.flatnonzero(occurs) + low).astype(values.dtype)
 
 
-def occurring(codes: CodeArray, size: int) -> NDArray[np.bool_]:
+def occurring(codes: CodeArray, size: int) -> BoolArray:
     """Which of the codes 0, ..., size − 1 occur; −1 stands for a missing value."""
     occurs = np.zeros(size + 1, dtype=bool)
     for rows in slices(len(codes)):
@@ -123,7 +125,7 @@ def occurring(codes: CodeArray, size: int) -> NDArray[np.bool_]:
     return occurs[:size]
 
 
-def ranks(occurs: NDArray[np.bool_]) -> CodeArray:
+def ranks(occurs: BoolArray) -> CodeArray:
     """The new code of each old one when those that do not occur are left out."""
     count = int(np.count_nonzero(occurs))
     position = np.empty(len(occurs), dtype=code_dtype(count))
@@ -131,7 +133,7 @@ def ranks(occurs: NDArray[np.bool_]) -> CodeArray:
     return position
 
 
-def look_up(table: NDArray[Any], codes: CodeArray) -> NDArray[Any]:
+def look_up(table: AnyArray, codes: CodeArray) -> AnyArray:
     """``table[codes]``, a slice at a time."""
     out = np.empty(len(codes), dtype=table.dtype)
     for rows in slices(len(codes)):
@@ -152,11 +154,11 @@ def slices(n: int, length: int = SLICE) -> Iterator[slice]:
     return (slice(at, min(at + length, n)) for at in range(0, n, length))
 
 
-def _offset(values: NDArray[Any], low: int) -> NDArray[np.int64]:
+def _offset(values: AnyArray, low: int) -> IntArray:
     return values.astype(np.int64) - low  # small integers would overflow
 
 
-def _encode_widely_spread(values: NDArray[Any]) -> tuple[CodeArray, NDArray[Any]]:
+def _encode_widely_spread(values: AnyArray) -> tuple[CodeArray, AnyArray]:
     sample = values[:: max(1, len(values) // _SAMPLE)]
     if 2 * len(np.unique(sample)) > len(sample):  # sorting beats hashing; the codes are the same
         order, begins = sort_into_runs(values)
@@ -165,7 +167,7 @@ def _encode_widely_spread(values: NDArray[Any]) -> tuple[CodeArray, NDArray[Any]
     return codes.astype(code_dtype(len(levels))), levels
 
 
-def sort_into_runs(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def sort_into_runs(values: AnyArray) -> tuple[IntArray, BoolArray]:
     """Rows in the order of their values, and where in that order a new value begins."""
     order = np.argsort(values)
     arranged = values[order]
@@ -175,7 +177,7 @@ def sort_into_runs(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.
     return order, begins
 
 
-def numbers_of_runs(order: NDArray[Any], begins: NDArray[np.bool_]) -> CodeArray:
+def numbers_of_runs(order: AnyArray, begins: BoolArray) -> CodeArray:
     """The number of each row's run, in the order of the rows."""
     number = np.cumsum(begins, dtype=np.int64)
     number -= 1

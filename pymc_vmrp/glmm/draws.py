@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import AnyArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -35,21 +32,23 @@ class Draws:
     def __len__(self) -> int:
         return len(self.coefficients)
 
-    def flat(self) -> Draws:
-        """Draws of shape (chain, draw, ...) with the chains one after the other."""
-        chains, draws = self.coefficients.shape[:2]
+    def map(self, function: Callable[[FloatArray], FloatArray]) -> Draws:
+        """The draws with each array as ``function`` makes it."""
         return Draws(
-            self.coefficients.reshape(chains * draws, -1),
-            tuple(c.reshape(-1, *c.shape[2:]) for c in self.covariances),
-            self.parameters.reshape(chains * draws, self.parameters.shape[-1]),
-            None if self.untouched is None else self.untouched.reshape(chains * draws, -1),
+            function(self.coefficients),
+            tuple(map(function, self.covariances)),
+            function(self.parameters),
+            None if self.untouched is None else function(self.untouched),
         )
 
-    def take(self, index: NDArray[Any]) -> Draws:
+    def flat(self) -> Draws:
+        """Draws of shape (chain, draw, ...) with the chains one after the other."""
+        return self.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]))
+
+    def take(self, index: AnyArray | slice) -> Draws:
         """The draws with these positions along the first sample dimension."""
-        return Draws(
-            self.coefficients[index],
-            tuple(covariance[index] for covariance in self.covariances),
-            self.parameters[index],
-            None if self.untouched is None else self.untouched[index],
-        )
+        return self.map(lambda x: x[index])
+
+    def as_chain(self) -> Draws:
+        """Draws of shape (draws, ...) as those of one chain, shape (1, draws, ...)."""
+        return self.map(lambda x: x[None])

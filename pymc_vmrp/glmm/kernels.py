@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IntArray, SmallIntArray
 from pymc_vmrp.glmm.threads import share_out
 from pymc_vmrp.glmm.vectorised import COMPILED, expit, softplus
-
-FloatArray = NDArray[np.float64]
 
 DRAW_BLOCK = 128  # draws a thread works on at a time, at most
 _TILE = 1024  # linear predictors at a time
@@ -24,7 +22,7 @@ _PARALLEL_FROM = 1_048_576  # linear predictors; below it, a second thread saves
 
 
 def log_likelihood_of_draws(
-    columns: NDArray[np.int32],
+    columns: SmallIntArray,
     values: FloatArray,
     draws: FloatArray,
     successes: FloatArray,
@@ -59,11 +57,11 @@ def log_likelihood_of_draws(
 
 
 def weighted_probabilities(
-    columns: NDArray[np.int32],
+    columns: SmallIntArray,
     values: FloatArray,
     coefficients: FloatArray,
     weights: FloatArray,
-    groups: NDArray[np.int64],
+    groups: IntArray,
     out: FloatArray,
 ) -> None:
     """Add w_i logit⁻¹(x_i'θ_s) of each row i to ``out[groups[i], s]``.

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
+from pymc_vmrp.arrays import FloatArray
+from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.priors.covariance import HuangWand, covariance_log_density
 from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
-from pymc_vmrp.glmm.priors.scales import ScalePrior
 from pymc_vmrp.glmm.spec import GLMM, DesignRows
 
-FloatArray = NDArray[np.float64]
 Scales = tuple[FloatArray, FloatArray]
 
 _BLOCK = 2**20  # linear predictors held at a time
@@ -53,10 +51,14 @@ def log_joint(
     if parameters is None:
         parameters = np.empty((len(coefficients), 0))
     total = log_likelihood(glmm, coefficients, parameters)
-    for parameter, values in zip(glmm.free_parameters, parameters.T, strict=True):
-        assert isinstance(parameter.prior, ScalePrior)
-        total = total + parameter.prior.log_density_sigma(values)
+    for prior, values in zip(glmm.parameter_priors, parameters.T, strict=True):
+        total = total + prior.log_density_sigma(values)
     return total + log_prior(glmm, coefficients, covariances, aux, scales)
+
+
+def log_joint_of(glmm: GLMM, draws: Draws) -> FloatArray:
+    """Log p(y, β, u, Σ, φ) of each draw, shape (draws,); see :func:`log_joint`."""
+    return log_joint(glmm, draws.coefficients, draws.covariances, parameters=draws.parameters)
 
 
 def log_likelihood(glmm: GLMM, coefficients: FloatArray, parameters: FloatArray) -> FloatArray:
@@ -90,17 +92,11 @@ def linear_predictors(
     offset : ndarray, shape (N,), or None
     """
     draws = np.ascontiguousarray(coefficients)
-    n, width = rows.columns.shape
+    n = len(rows.columns)
     step = max(1, _BLOCK // max(1, draws.shape[1]))
     for low in range(0, n, step):
         part = slice(low, min(low + step, n))
-        size = part.stop - low
-        starts = np.arange(size + 1) * width
-        matrix = csr_array(
-            (rows.values[part].ravel(), rows.columns[part].ravel(), starts),
-            shape=(size, len(draws)),
-        )
-        eta = matrix @ draws
+        eta = DesignRows(rows.columns[part], rows.values[part]).sparse(len(draws)) @ draws
         yield part, eta if offset is None else eta + offset[part, None]
 
 

@@ -6,12 +6,10 @@ import math
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.threads import share_out
 from pymc_vmrp.glmm.vectorised import COMPILED, exp_of_nonpositive
-
-FloatArray = NDArray[np.float64]
 
 # Monahan and Stefanski (1992), Normal scale mixture approximations to F*(z) and computation of
 # the logistic-normal integral, k = 8: logit⁻¹(η) ≈ Σ p_k Φ(s_k η). Against the exact functions the

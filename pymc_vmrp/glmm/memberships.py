@@ -6,16 +6,12 @@ ascend along a row, and no two of its values may belong to one level.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int32]
+from pymc_vmrp.arrays import AnyArray, FloatArray, SmallIntArray
 
 
-def order_members(codes: IntArray, values: NDArray[Any]) -> tuple[IntArray, NDArray[Any]]:
+def order_members(codes: SmallIntArray, values: AnyArray) -> tuple[SmallIntArray, AnyArray]:
     """Memberships of each row in ascending order of their levels, as ``GroupEffects`` wants them.
 
     Where a row touches one level twice, the values are added up in the last of the two.
@@ -35,7 +31,7 @@ def order_members(codes: IntArray, values: NDArray[Any]) -> tuple[IntArray, NDAr
     return codes.astype(np.int32), values
 
 
-def is_ordered(members: IntArray, values: FloatArray) -> bool:
+def is_ordered(members: SmallIntArray, values: FloatArray) -> bool:
     """Whether levels ascend along each row, and of two equal ones the first has zeros."""
     distinct = members[:1] if members.strides[0] == 0 else members  # all rows may be alike
     for i in range(members.shape[1] - 1):

@@ -10,9 +10,8 @@ so that a logistic likelihood is a normal one given ω (Polson, Scott & Windle 2
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import FloatArray
 
 _LARGEST_BY_REJECTION = 3  # a sum of h exact draws of PG(1, z); beyond, gammas are as fast
 _TERMS = 6  # of the series that are drawn one by one

@@ -5,29 +5,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import PriorError
+from pymc_vmrp.glmm.priors import scales
 from pymc_vmrp.glmm.priors.covariance import CovariancePrior, HuangWand
 from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
 from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
 from pymc_vmrp.glmm.priors.lkj import LKJ, correlation_root
 from pymc_vmrp.glmm.priors.mixtures import Cauchy, Laplace, ScaleMixture, StudentT
-from pymc_vmrp.glmm.priors.scales import (
-    Exponential,
-    Gamma,
-    HalfCauchy,
-    HalfNormal,
-    HalfStudentT,
-    InverseGamma,
-    LogNormal,
-    ScaleDensity,
-    ScalePrior,
-    Uniform,
-)
 from pymc_vmrp.glmm.spec import GLMM
-
-FloatArray = NDArray[np.float64]
 
 
 def improper_terms(glmm: GLMM) -> list[str]:
@@ -69,7 +56,7 @@ def draw_prior(
     parameters : ndarray, shape (k,)
         The likelihood's free parameters.
     """
-    phi = np.array([draw_scale(p.prior, rng) for p in glmm.free_parameters])  # type: ignore[arg-type]
+    phi = np.array([draw_scale(prior, rng) for prior in glmm.parameter_priors])
     covariances = tuple(draw_covariance(g.prior, g.d, rng) for g in glmm.groups)
     effects = [
         (rng.standard_normal((len(group.levels), group.d)) @ np.linalg.cholesky(covariance).T)
@@ -107,7 +94,7 @@ def draw_covariance(prior: CovariancePrior, d: int, rng: np.random.Generator) ->
 
     if isinstance(prior, ImproperInverseWishart):
         raise PriorError(f"{prior!r} is improper: it cannot be drawn from.")
-    if isinstance(prior, ScalePrior):
+    if isinstance(prior, scales.ScalePrior):
         return np.full((1, 1), draw_scale(prior, rng) ** 2)
     if isinstance(prior, LKJ):
         sigma = np.array([draw_scale(one, rng) for one in prior.scales(d)])
@@ -123,25 +110,25 @@ def draw_covariance(prior: CovariancePrior, d: int, rng: np.random.Generator) ->
     return np.asarray(invwishart.rvs(df, scale, random_state=rng)).reshape(d, d)
 
 
-def draw_scale(prior: ScalePrior, rng: np.random.Generator) -> float:
+def draw_scale(prior: scales.ScalePrior, rng: np.random.Generator) -> float:
     """One standard deviation (or other positive parameter)."""
     match prior:
-        case HalfStudentT(nu=nu, sigma=scale):
+        case scales.HalfStudentT(nu=nu, sigma=scale):
             return float(scale * abs(rng.standard_t(nu)))
-        case HalfCauchy(beta=scale):
+        case scales.HalfCauchy(beta=scale):
             return float(scale * abs(rng.standard_cauchy()))
-        case HalfNormal(sigma=scale):
+        case scales.HalfNormal(sigma=scale):
             return float(scale * abs(rng.standard_normal()))
-        case Exponential(lam=rate):
+        case scales.Exponential(lam=rate):
             return float(rng.exponential(1 / rate))
-        case LogNormal(mu=mu, sigma=scale):
+        case scales.LogNormal(mu=mu, sigma=scale):
             return float(rng.lognormal(mu, scale))
-        case Uniform(upper=upper, on=on):
+        case scales.Uniform(upper=upper, on=on):
             value = rng.uniform(0, upper)
-        case Gamma(alpha=shape, beta=rate, on=on):
+        case scales.Gamma(alpha=shape, beta=rate, on=on):
             value = rng.gamma(shape) / rate
-        case InverseGamma(alpha=shape, beta=rate, on=on):
+        case scales.InverseGamma(alpha=shape, beta=rate, on=on):
             value = rate / rng.gamma(shape)
-        case ScaleDensity(name=name):
+        case scales.ScaleDensity(name=name):
             raise PriorError(f"The prior {name!r} is known by its density alone: no draws of it.")
     return float(value if on == "sd" else math.sqrt(value))

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import AnyArray, FloatArray
 
 
 def log_odds(link: str, eta: Any) -> Any:
@@ -45,7 +44,7 @@ def observed(
 
 
 def weighted(
-    name: str, distribution: Any, weights: FloatArray, y: NDArray[Any], dims: str, **arguments: Any
+    name: str, distribution: Any, weights: FloatArray, y: AnyArray, dims: str, **arguments: Any
 ) -> None:
     """``distribution`` observed at ``y``, each density to the power of its weight."""
     if np.all(weights == 1):

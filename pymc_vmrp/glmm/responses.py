@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray, IndexArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.cells import collapse
 from pymc_vmrp.glmm.codes import encode_column
@@ -16,21 +15,16 @@ from pymc_vmrp.glmm.families.family import Rows
 from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects, Observations
 
-FloatArray = NDArray[np.float64]
 
-
-def take_rows(observations: Observations, index: NDArray[np.integer[Any]]) -> Observations:
+def take_rows(observations: Observations, index: IndexArray) -> Observations:
     """The observations of some rows, in this order; a row may come several times."""
-    rows = observations.rows
 
-    def take(values: NDArray[Any] | None) -> NDArray[Any] | None:
+    def take(values: AnyArray | None) -> AnyArray | None:
         return None if values is None else values[index]
 
     return Observations(
         observations.name,
-        Rows(
-            rows.y[index], take(rows.trials), take(rows.weights), take(rows.offset), take(rows.sd)
-        ),
+        Rows(**{name: take(values) for name, values in vars(observations.rows).items()}),  # type: ignore[arg-type]
         take(observations.offset),
         observations.cell[index],
         _Taken(observations, index),
@@ -40,10 +34,10 @@ def take_rows(observations: Observations, index: NDArray[np.integer[Any]]) -> Ob
 class _Taken:
     """Labels of some rows, made when asked for."""
 
-    def __init__(self, observations: Observations, index: NDArray[np.integer[Any]]) -> None:
+    def __init__(self, observations: Observations, index: IndexArray) -> None:
         self.observations, self.index = observations, index
 
-    def __call__(self) -> NDArray[Any]:
+    def __call__(self) -> AnyArray:
         return self.observations.index[self.index]
 
 
@@ -81,8 +75,7 @@ def row_predictors(glmm: GLMM, observations: Observations, coefficients: FloatAr
     """
     parts = [eta for _, eta in linear_predictors(glmm.rows, coefficients.T, None)]
     eta = np.concatenate(parts)[observations.cell]
-    absorbed = observations.rows.offset
-    offset = observations.offset if absorbed is None else absorbed
+    offset = observations.whole_offset
     return eta if offset is None else eta + offset[:, None]
 
 
@@ -92,7 +85,7 @@ def draw_responses(
     coefficients: FloatArray,
     parameters: FloatArray,
     rng: np.random.Generator,
-) -> NDArray[Any]:
+) -> AnyArray:
     """A new response of each row, shape (rows,), at one value of everything unknown.
 
     Parameters
@@ -165,11 +158,11 @@ def pooled(glmm: GLMM, observations: Observations) -> GLMM:
     )
 
 
-def _of_cells(group: GroupEffects, cells: NDArray[np.integer[Any]]) -> GroupEffects:
+def _of_cells(group: GroupEffects, cells: IndexArray) -> GroupEffects:
     return replace(group, codes=_take(group.codes, cells), values=_take(group.values, cells))
 
 
-def _take(values: NDArray[Any], index: NDArray[np.integer[Any]]) -> NDArray[Any]:
+def _take(values: AnyArray, index: IndexArray) -> AnyArray:
     """Some rows of an array; where all are one in memory, they stay so."""
     if values.strides[0] == 0 and len(values):
         return np.broadcast_to(values[:1], (len(index), *values.shape[1:])[: values.ndim])

@@ -16,16 +16,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
+from pymc_vmrp.arrays import AnyArray, FloatArray, IndexArray, IntArray, SmallIntArray
 from pymc_vmrp.glmm.families.family import Family, Rows, Statistics
 from pymc_vmrp.glmm.memberships import is_ordered
 from pymc_vmrp.glmm.priors.covariance import CovariancePrior
 from pymc_vmrp.glmm.priors.mixtures import ScaleMixture
 from pymc_vmrp.glmm.priors.scales import ScalePrior
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -75,11 +73,16 @@ class Observations:
     name: str
     rows: Rows
     offset: FloatArray | None
-    cell: NDArray[np.integer[Any]]
-    labels: Callable[[], NDArray[Any]]
+    cell: IndexArray
+    labels: Callable[[], AnyArray]
 
     @property
-    def index(self) -> NDArray[Any]:
+    def whole_offset(self) -> FloatArray | None:
+        """Known part of each row's η, absorbed or not."""
+        return self.offset if self.rows.offset is None else self.rows.offset
+
+    @property
+    def index(self) -> AnyArray:
         """Labels of the rows, the data frame's own index."""
         return self.labels()
 
@@ -273,7 +276,7 @@ class GroupEffects:
     factor: str
     effects: tuple[Effect, ...]
     levels: tuple[str, ...]
-    codes: IntArray
+    codes: SmallIntArray
     values: FloatArray
     prior: CovariancePrior
     title: str | None = None
@@ -296,7 +299,7 @@ class GroupEffects:
         return len(self.effects)
 
     @property
-    def members(self) -> IntArray:
+    def members(self) -> SmallIntArray:
         """Levels of each cell, shape (N, m)."""
         return self.codes if self.codes.ndim == 2 else self.codes[:, None]
 
@@ -337,14 +340,18 @@ def same_levels(groups: Sequence[GroupEffects]) -> list[list[int]]:
 class DesignRows:
     """Fixed-width sparse rows: row i has value ``values[i, k]`` in column ``columns[i, k]``."""
 
-    columns: IntArray
+    columns: SmallIntArray
     values: FloatArray
+
+    def sparse(self, p: int) -> csr_array:
+        """The same rows as a sparse matrix with p columns."""
+        n, width = self.columns.shape
+        entries = (self.values.ravel(), self.columns.ravel(), np.arange(n + 1) * width)
+        return csr_array(entries, shape=(n, p))
 
     def dense(self, p: int) -> FloatArray:
         """The same rows as a dense (N, p) matrix, for tests and small problems."""
-        out = np.zeros((len(self.columns), p))
-        np.add.at(out, (np.arange(len(out))[:, None], self.columns), self.values)
-        return out
+        return np.asarray(self.sparse(p).toarray())
 
 
 @dataclass(frozen=True)
@@ -366,6 +373,11 @@ class GLMM:
     def free_parameters(self) -> tuple[FamilyParameter, ...]:
         """The auxiliary parameters of the likelihood that are not fixed."""
         return tuple(p for p in self.parameters if isinstance(p.prior, ScalePrior))
+
+    @cached_property
+    def parameter_priors(self) -> tuple[ScalePrior, ...]:
+        """Priors of the free parameters."""
+        return tuple(p.prior for p in self.parameters if isinstance(p.prior, ScalePrior))
 
     def family_arguments(self, free: Iterable[Any]) -> tuple[Any, ...]:
         """φ as the family's functions take it: the fixed parameters beside the ``free`` ones."""
@@ -398,7 +410,7 @@ class GLMM:
         """Where block j lies in the coefficient vector."""
         return slice(self.group_starts[j], self.group_starts[j] + self.groups[j].size)
 
-    def group_index(self, j: int) -> NDArray[np.int64]:
+    def group_index(self, j: int) -> IntArray:
         """Coefficient of each effect of each level of block j, shape (L, d)."""
         where = self.group_slice(j)
         return np.arange(where.start, where.stop).reshape(-1, self.groups[j].d)
@@ -413,7 +425,7 @@ class GLMM:
 
 def design_rows(
     common: FloatArray,
-    groups: list[tuple[IntArray, FloatArray]],
+    groups: list[tuple[SmallIntArray, FloatArray]],
     starts: tuple[int, ...],
 ) -> DesignRows:
     """Code common columns and group-specific effects as fixed-width rows.

@@ -16,7 +16,8 @@ from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
+
+from pymc_vmrp.arrays import FloatArray
 
 Chunk = tuple[int, int]
 
@@ -55,7 +56,7 @@ def share_out(
         other.result()  # raises what the thread raised
 
 
-def split(costs: NDArray[np.float64], most: int) -> tuple[Chunk, ...]:
+def split(costs: FloatArray, most: int) -> tuple[Chunk, ...]:
     """Consecutive items in at most ``most`` chunks (first, last + 1) of about the same cost."""
     total = np.cumsum(costs)
     inner = np.searchsorted(total, total[-1] * np.arange(1, most) / most) + 1

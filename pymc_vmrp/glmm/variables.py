@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, CommonTerm, GroupEffects
 from pymc_vmrp.glmm.written import (
@@ -21,7 +21,6 @@ from pymc_vmrp.glmm.written import (
     written_covariance,
 )
 
-FloatArray = NDArray[np.float64]
 Variables = dict[str, tuple[tuple[str, ...], FloatArray]]
 
 
@@ -46,6 +45,12 @@ class EffectVariable:
     stop: int
     dim: str | None
     labels: tuple[str, ...]
+
+    def part(self, values: FloatArray) -> tuple[tuple[str, ...], FloatArray]:
+        """Dims and values of its effects, from those of the block along the last axis."""
+        if self.dim is None:
+            return (), values[..., self.start]
+        return (self.dim,), values[..., self.start : self.stop]
 
 
 def effect_variables(glmm: GLMM, group: GroupEffects) -> list[EffectVariable]:
@@ -173,12 +178,14 @@ def common_variables(glmm: GLMM, intercept: FloatArray | None, slopes: FloatArra
     out: Variables = {}
     if intercept is not None:
         out["Intercept"] = ((), intercept)
-    for term in glmm.common.terms:
-        if term.labels is None:
-            out[term.name] = ((), slopes[..., term.start])
-        else:
-            out[term.name] = ((common_dim(term),), slopes[..., term.start : term.stop])
-    return out
+    return out | {term.name: common_part(term, slopes) for term in glmm.common.terms}
+
+
+def common_part(term: CommonTerm, slopes: FloatArray) -> tuple[tuple[str, ...], FloatArray]:
+    """Dims and values of a term's columns, from those of all columns along the last axis."""
+    if term.labels is None:
+        return (), slopes[..., term.start]
+    return (common_dim(term),), slopes[..., term.start : term.stop]
 
 
 def group_variables(glmm: GLMM, group: GroupEffects, effects: FloatArray) -> Variables:
@@ -188,27 +195,14 @@ def group_variables(glmm: GLMM, group: GroupEffects, effects: FloatArray) -> Var
         return {group.name: ((factor_dim(group),), combined)}
     out: Variables = {}
     for variable in effect_variables(glmm, group):
-        if variable.dim is None:
-            out[variable.name] = ((factor_dim(group),), effects[..., variable.start])
-        else:
-            part = effects[..., variable.start : variable.stop]
-            out[variable.name] = (
-                (variable.dim, factor_dim(group)),
-                np.swapaxes(part, -1, -2),
-            )
+        dims, own = variable.part(effects)
+        out[variable.name] = ((*dims, factor_dim(group)), np.swapaxes(own, -1, -2) if dims else own)
     return out
 
 
 def sigma_variables(glmm: GLMM, group: GroupEffects, sigma: FloatArray) -> Variables:
     """Name the standard deviations of a block, shape (..., d)."""
-    out: Variables = {}
-    for variable in effect_variables(glmm, group):
-        name = f"{variable.name}_sigma"
-        if variable.dim is None:
-            out[name] = ((), sigma[..., variable.start])
-        else:
-            out[name] = ((variable.dim,), sigma[..., variable.start : variable.stop])
-    return out
+    return {f"{v.name}_sigma": v.part(sigma) for v in effect_variables(glmm, group)}
 
 
 def covariance_variables(glmm: GLMM, group: GroupEffects, covariance: FloatArray) -> Variables:
@@ -248,6 +242,14 @@ def posterior_variables(
         out |= group_variables(glmm, group, effects.reshape(shape))
         out |= covariance_variables(glmm, group, covariances[j])
     return out | parameter_variables(glmm, parameters)
+
+
+def posterior_dims(glmm: GLMM) -> dict[str, tuple[str, ...]]:
+    """Dimensions of every variable of the posterior."""
+    eyes = tuple(np.eye(group.d) for group in glmm.groups)
+    ones = np.ones(len(glmm.free_parameters))
+    named = posterior_variables(glmm, np.zeros(glmm.n_coefficients), eyes, ones)
+    return {name: dims for name, (dims, _) in named.items()}
 
 
 def parameter_variables(glmm: GLMM, parameters: FloatArray) -> Variables:

@@ -8,11 +8,9 @@ of V, Σ is MΣM', and the intercept takes up the constant. All that a user sees
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
-
-FloatArray = NDArray[np.float64]
 
 
 def written_coefficients(glmm: GLMM, coefficients: FloatArray) -> FloatArray:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.bounds import sites_of
-from pymc_vmrp.cavi.covariance import inverse, log_determinant
 from pymc_vmrp.cavi.elbo import evidence_lower_bound
 from pymc_vmrp.cavi.expectations import expectations, expected_log_likelihood
+from pymc_vmrp.cavi.inverse_wishart import inverse, log_determinant
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.factor import SingularPrecision
 from pymc_vmrp.solvers.gaussian import Gaussian, Solver
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
 
 _MOST_SWEEPS = 60
 _SMALLEST_STEP = 2.0**-6

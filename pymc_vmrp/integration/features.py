@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import BoolArray, FloatArray
 
 _SCALES = np.array([0.7, 2.0, 6.0])  # s in units of c
 _PAIR_SCALES = np.array([1.0, 4.0])
@@ -38,7 +37,7 @@ class Features:
 
     mode: FloatArray
     sd: FloatArray
-    folded: NDArray[np.bool_]
+    folded: BoolArray
 
     @property
     def n_own(self) -> int:

@@ -8,21 +8,19 @@ uniform z is a standard normal ψ. Parameters of the likelihood are φ = exp ψ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erf, erfinv
 
+from pymc_vmrp.arrays import BoolArray, FloatArray
 from pymc_vmrp.glmm.priors.covariance import covariance_log_density
 from pymc_vmrp.glmm.priors.lkj import CLOSEST, LKJ, correlation_root, partial_correlations
 from pymc_vmrp.glmm.priors.scales import ScalePrior, largest_sigma, smallest_sigma
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
 from pymc_vmrp.integration.conditional import Theta
-
-FloatArray = NDArray[np.float64]
 
 _SMALLEST = 1e-4  # of sinh ψ
 _LARGEST = 300.0  # of ψ, before sinh overflows
@@ -49,7 +47,7 @@ class HyperCoordinates:
         return sum(_n_coordinates(g.d) for g in self.glmm.groups) + len(self.glmm.free_parameters)
 
     @cached_property
-    def folded(self) -> NDArray[np.bool_]:
+    def folded(self) -> BoolArray:
         """Which coordinates are those of standard deviations: ψ and −ψ mean the same."""
         parts = [np.arange(_n_coordinates(group.d)) < group.d for group in self.glmm.groups]
         return np.concatenate([*parts, np.zeros(len(self.glmm.free_parameters), dtype=bool)])
@@ -57,31 +55,25 @@ class HyperCoordinates:
     @cached_property
     def upper(self) -> FloatArray:
         """Largest ψ that the priors allow, shape (size,)."""
-        out = np.full(self.size, np.inf)
-        for group, scale, part in self._terms():
-            for k, prior in enumerate(_scale_priors(group)):
-                out[part.start + k] = np.arcsinh(largest_sigma(prior) / scale[k])
-        for k, parameter in enumerate(self.glmm.free_parameters, self._first_parameter):
-            assert isinstance(parameter.prior, ScalePrior)
-            largest = largest_sigma(parameter.prior)
-            out[k] = np.log(largest) if largest < np.inf else np.inf
-        return out
+        return self._with_ends(np.full(self.size, np.inf), largest_sigma)
 
     @cached_property
     def lower(self) -> FloatArray:
         """Smallest ψ that the priors allow, shape (size,); where they have no end, 0 or −inf."""
-        out = np.where(self.folded, 0.0, -np.inf)
+        return self._with_ends(np.where(self.folded, 0.0, -np.inf), smallest_sigma)
+
+    def _with_ends(self, out: FloatArray, end: Callable[[ScalePrior], float]) -> FloatArray:
+        """``out`` with ψ of the ends that priors have."""
         for group, scale, part in self._terms():
             for k, prior in enumerate(_scale_priors(group)):
-                out[part.start + k] = np.arcsinh(smallest_sigma(prior) / scale[k])
-        for k, parameter in enumerate(self.glmm.free_parameters, self._first_parameter):
-            assert isinstance(parameter.prior, ScalePrior)
-            smallest = smallest_sigma(parameter.prior)
-            out[k] = np.log(smallest) if smallest > 0 else -np.inf
+                out[part.start + k] = np.arcsinh(end(prior) / scale[k])
+        for k, prior in enumerate(self.glmm.parameter_priors, self._first_parameter):
+            if 0 < end(prior) < np.inf:
+                out[k] = np.log(end(prior))
         return out
 
     @cached_property
-    def ends_below(self) -> NDArray[np.bool_]:
+    def ends_below(self) -> BoolArray:
         """Which coordinates have a smallest value that is no mirror."""
         return np.isfinite(self.lower) & ~(self.folded & (self.lower == 0))
 
@@ -109,10 +101,8 @@ class HyperCoordinates:
         total = np.zeros(psi.shape[:-1])
         for group, scale, part in self._terms():
             total = total + _log_prior(group, psi[..., part], scale)
-        for k, parameter in enumerate(self.glmm.free_parameters, self._first_parameter):
-            assert isinstance(parameter.prior, ScalePrior)
-            at = psi[..., k]
-            total = total + parameter.prior.log_density_sigma(np.exp(at)) + at
+        for k, prior in enumerate(self.glmm.parameter_priors, self._first_parameter):
+            total = total + prior.log_density_sigma(np.exp(psi[..., k])) + psi[..., k]
         return np.asarray(total)
 
     def log_jacobian(self, psi: FloatArray) -> FloatArray:
@@ -134,9 +124,8 @@ class HyperCoordinates:
         for group, scale, part in self._terms():
             if group.d == 1:
                 out[part.start] = _log_prior(group, psi[part].T, scale)
-        for k, parameter in enumerate(self.glmm.free_parameters, self._first_parameter):
-            assert isinstance(parameter.prior, ScalePrior)
-            out[k] = parameter.prior.log_density_sigma(np.exp(psi[k])) + psi[k]
+        for k, prior in enumerate(self.glmm.parameter_priors, self._first_parameter):
+            out[k] = prior.log_density_sigma(np.exp(psi[k])) + psi[k]
         return out
 
     def log_prior_gradient(self, psi: FloatArray) -> FloatArray:

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.run import Callback, Fit
 from pymc_vmrp.errors import VmrpError
 from pymc_vmrp.glmm.spec import GLMM
@@ -34,8 +34,6 @@ from pymc_vmrp.integration.survey import Evaluation, Target, climb, scales, surv
 from pymc_vmrp.solvers.blas import one_blas_thread
 from pymc_vmrp.solvers.choose import choose_solver, physical_memory
 from pymc_vmrp.solvers.gaussian import Gaussian
-
-FloatArray = NDArray[np.float64]
 
 _INSIDE = 1e-3  # of ψ, by which the search starts off the ends of its support
 START_TOL = 0.02  # of the mean-field fit to start from

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.weights import agreed, effective_size, importance_weights
 from pymc_vmrp.integration.proposal import Proposal
 from pymc_vmrp.integration.survey import Evaluation
-
-FloatArray = NDArray[np.float64]
 
 _SHARE_KEPT = 0.8  # of the effective size, by calibrated weights
 

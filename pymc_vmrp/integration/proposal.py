@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.weights import calibrate, log_normaliser
 from pymc_vmrp.integration.conditional import Conditional, Marginals
 from pymc_vmrp.integration.features import Features
@@ -18,8 +18,6 @@ from pymc_vmrp.integration.hyper import HyperCoordinates
 from pymc_vmrp.integration.surrogate import Surrogate, Table, fit_surrogate
 from pymc_vmrp.integration.survey import Evaluation, Frame, coarse, coarse_frame
 from pymc_vmrp.integration.warm_start import Predictor, fit_predictor
-
-FloatArray = NDArray[np.float64]
 
 _CHAINS, STATES = 256, 32  # that draw from the surrogate, and what is kept of each
 _BATCH = 64  # draws that are evaluated at a time

@@ -11,11 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.integration.features import Features
-
-FloatArray = NDArray[np.float64]
 
 _GRADIENT_WEIGHT = 0.7  # of an equation for a gradient, relative to one for a value
 _NOISE, _NOISE_BELOW = 0.03, 0.3  # sd of values; grows with the distance below the expected drop
@@ -266,8 +264,8 @@ def fit_surrogate(
 class _Pairs:
     """All pairs of coordinates, and of functions for pairs."""
 
-    first: NDArray[np.int64]  # shape (pairs, 1)
-    second: NDArray[np.int64]
+    first: IntArray  # shape (pairs, 1)
+    second: IntArray
     n_pair: int
 
     def products(self, one: FloatArray, other: FloatArray) -> FloatArray:

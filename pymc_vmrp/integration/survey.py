@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.threads import map_tasks
 from pymc_vmrp.integration.conditional import Conditional, ConditionalModel, Marginals, Theta
@@ -16,8 +16,6 @@ from pymc_vmrp.integration.hyper import HyperCoordinates
 from pymc_vmrp.integration.warm_start import fit_predictor
 from pymc_vmrp.solvers.factor import SingularPrecision
 from pymc_vmrp.solvers.gaussian import Gaussian
-
-FloatArray = NDArray[np.float64]
 
 _WORST = 1e12  # in place of infinity, for the optimizer
 _MOST_STEPS, _GRADIENT_TOL, _VALUE_TOL = 80, 0.05, 1e-7

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.integration.conditional import Conditional, Marginals
-
-FloatArray = NDArray[np.float64]
 
 _RIDGE = 0.03  # in units of what one point at distance one tells
 _MOST_NUMBERS = 1.5e7  # of marginals held at a time

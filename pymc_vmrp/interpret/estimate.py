@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import (
     check_choice,
@@ -18,6 +17,7 @@ from pymc_vmrp.arguments import (
     check_seed,
     check_text,
 )
+from pymc_vmrp.arrays import BoolArray, FloatArray
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
@@ -39,7 +39,6 @@ from pymc_vmrp.read_model import ReadModel
 if TYPE_CHECKING:
     import xarray as xr
 
-FloatArray = NDArray[np.float64]
 
 SCALES = ("response", "link")
 _STEP = 2.0**-10  # of a slope, in sds of its predictor
@@ -162,7 +161,7 @@ def effects(
         read, draws.flat(), draws.coefficients.shape[0], treatment,
         find_contrasts(column, contrast), scale, sample_new_groups, random_seed, progressbar,
     )  # fmt: skip
-    found = estimate(question, sample, columns, stacklevel=2)
+    found = estimate(question, sample, columns)
     _check_within(found)
     _check_by(found)
     return found
@@ -186,7 +185,7 @@ def read_sample(
     return own_sample(model, columns, argument)
 
 
-def estimate(question: Question, sample: Sample, by: Sequence[str], stacklevel: int = 1) -> Effects:
+def estimate(question: Question, sample: Sample, by: Sequence[str]) -> Effects:
     """Effects by group, over the rows of a sample."""
     model, treatment = question.model, question.treatment
     groups = group_cells(sample.frame, by)
@@ -195,7 +194,6 @@ def estimate(question: Question, sample: Sample, by: Sequence[str], stacklevel: 
         model, frames, question.draws, sample.what,
         chunk_size=rows_at_a_time(len(question.draws)),
         sample_new_groups=question.sample_new_groups, random_seed=question.random_seed,
-        stacklevel=stacklevel + 1,
     )  # fmt: skip
     parts = _parts(question, versions, sample, groups, steps)
     if question.is_linear:
@@ -292,7 +290,7 @@ def _arms(sample: Sample, treatment: str, groups: Groups) -> pd.DataFrame:
     return pd.DataFrame(table, columns=arms)
 
 
-def _lacking(arms: pd.DataFrame, contrast: Contrast) -> NDArray[np.bool_]:
+def _lacking(arms: pd.DataFrame, contrast: Contrast) -> BoolArray:
     """Groups without rows of one of the arms that are compared."""
     empty = np.zeros(len(arms), dtype=bool)
     for value in () if contrast.is_slope else (contrast.low, contrast.high):
@@ -362,12 +360,11 @@ def estimate_population(
     if any(contrast.is_slope for contrast in question.contrasts):  # at each row's own value
         return estimate(
             question, given_sample(question.model, cells, weights, columns, what="cells"), columns,
-            stacklevel=3,
         )  # fmt: skip
     sample = given_sample(
         question.model, cells, weights, columns, what="cells", without=[treatment]
     )
     frame = with_value(sample.frame, treatment, question.contrasts[0].low)
-    found = estimate(question, replace(sample, frame=frame), columns, stacklevel=3)
+    found = estimate(question, replace(sample, frame=frame), columns)
     nobody = tuple(np.zeros(found.groups.size, dtype=bool) for _ in found.contrasts)
     return replace(found, arms=found.arms.iloc[:, :0], lacking=nobody)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_choice, check_probability
+from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.interpret.variation import finite_sd, level_means, pooled_sd, variance_shares
@@ -22,7 +22,6 @@ from pymc_vmrp.summaries.table import Table
 if TYPE_CHECKING:
     import xarray as xr
 
-FloatArray = NDArray[np.float64]
 
 EFFECT = "effect"
 CONTRAST = "contrast"
@@ -69,7 +68,7 @@ class Effects:
     common: tuple[str, ...]
     is_linear: bool
     chains: int
-    lacking: tuple[NDArray[np.bool_], ...]
+    lacking: tuple[BoolArray, ...]
     again: Callable[..., Effects] = field(compare=False)
 
     def __repr__(self) -> str:
@@ -379,7 +378,7 @@ def _described(values: FloatArray, ci_prob: float) -> pd.DataFrame:
     return table
 
 
-def _ranks(values: FloatArray) -> NDArray[np.int64]:
+def _ranks(values: FloatArray) -> IntArray:
     """Rank of each group in each draw, 1 the smallest."""
     order = np.argsort(values, axis=0, kind="stable")
     ranks = np.empty_like(order)

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError, ModelError
 from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_frame, check_weights
 from pymc_vmrp.frontends.tidy import tidy_column
 from pymc_vmrp.glmm.cells import collapse
 from pymc_vmrp.read_model import ReadModel
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

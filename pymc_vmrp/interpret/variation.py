@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import FloatArray, IntArray
 
 REMAINDER = "remainder"
 
@@ -25,7 +24,7 @@ def pooled_sd(values: FloatArray, shares: FloatArray) -> float:
 
 
 def level_means(
-    values: FloatArray, weights: FloatArray, level: NDArray[np.int64], n_levels: int
+    values: FloatArray, weights: FloatArray, level: IntArray, n_levels: int
 ) -> FloatArray:
     """Weighted mean effect of the groups with each level, shape (levels, draws)."""
     totals = np.zeros((n_levels, values.shape[1]))

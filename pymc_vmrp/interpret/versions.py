@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.prediction.averages import add_means, mean_design
@@ -19,8 +19,6 @@ from pymc_vmrp.prediction.rows import Chunk, Coefficients, NewRows, new_rows
 from pymc_vmrp.prediction.unseen import check_unseen
 from pymc_vmrp.progress import row_progress
 from pymc_vmrp.read_model import ReadModel
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -69,11 +67,8 @@ class Versions:
 
     def explain(self, version: int, chunk: Chunk, mean: FloatArray) -> DataError:
         """The error of mean responses that are not finite."""
-        rows, family = self.rows[version], self.model.glmm.family
-        text = explain_overflow(
-            chunk, self.coefficients, mean, rows.encoder, rows.labels, rows.frame, family.link,
-            rows.what,
-        )  # fmt: skip
+        rows = self.rows[version]
+        text = explain_overflow(rows, chunk, self.coefficients, mean)
         return DataError(f"{text[0].upper()}{text[1:]}")
 
 
@@ -86,7 +81,6 @@ def make_versions(
     chunk_size: int,
     sample_new_groups: bool | None = None,
     random_seed: int | np.random.Generator | None = None,
-    stacklevel: int = 3,
 ) -> Versions:
     """Read frames that differ in a column.
 
@@ -102,12 +96,10 @@ def make_versions(
         Rows at a time.
     sample_new_groups, random_seed
         As in :func:`pymc_vmrp.poststratify`.
-    stacklevel : int
-        Of warnings, counted from the caller.
     """
     read = [new_rows(model.glmm, model.encoder, frame, what, chunk_size) for frame in frames]
     for rows in read:
-        check_unseen(rows, sample_new_groups, stacklevel + 1)
+        check_unseen(rows, sample_new_groups)
     # a level that is new under one value alone is a level of all
     unseen = tuple(
         tuple(sorted(set().union(*keys))) for keys in zip(*(r.unseen for r in read), strict=True)
@@ -131,7 +123,7 @@ def with_value(frame: pd.DataFrame, column: str, value: Any) -> pd.DataFrame:
 
 
 def mean_responses(
-    versions: Versions, weights: FloatArray, groups: NDArray[np.int64], n_groups: int,
+    versions: Versions, weights: FloatArray, groups: IntArray, n_groups: int,
     progressbar: bool | None = None,
 ) -> list[FloatArray]:  # fmt: skip
     """Weighted means of the response by group, for each version, shape (groups, draws) each.
@@ -155,7 +147,7 @@ def mean_responses(
 
 
 def mean_designs(
-    versions: Versions, weights: FloatArray, groups: NDArray[np.int64], n_groups: int,
+    versions: Versions, weights: FloatArray, groups: IntArray, n_groups: int,
     progressbar: bool | None = None,
 ) -> list[csr_array]:  # fmt: skip
     """Weighted mean design rows of the groups, for each version, shape (groups, p) each."""
@@ -168,7 +160,7 @@ def mean_designs(
     return totals
 
 
-def shares_of(weights: FloatArray, groups: NDArray[np.int64], n_groups: int) -> FloatArray:
+def shares_of(weights: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
     """Weights that sum to one within each group."""
     total = np.bincount(groups, weights=weights, minlength=n_groups)
     return np.asarray(weights / total[groups])

@@ -12,20 +12,10 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from pymc_vmrp.errors import PriorError
+from pymc_vmrp.glmm.priors import scales
 from pymc_vmrp.glmm.priors.covariance import HuangWand, InverseWishart
 from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
 from pymc_vmrp.glmm.priors.lkj import LKJ
-from pymc_vmrp.glmm.priors.scales import (
-    Exponential,
-    Gamma,
-    HalfCauchy,
-    HalfNormal,
-    HalfStudentT,
-    InverseGamma,
-    LogNormal,
-    ScaleDensity,
-    Uniform,
-)
 from pymc_vmrp.glmm.spec import GLMM, FamilyParameter, GroupEffects
 from pymc_vmrp.glmm.variables import (
     EffectVariable,
@@ -43,14 +33,14 @@ CELL_DIM = "__cell__"
 
 # PyMC calls their arguments as scale_priors.py does
 _DISTRIBUTIONS = {
-    Exponential: pm.Exponential,
-    Gamma: pm.Gamma,
-    HalfCauchy: pm.HalfCauchy,
-    HalfNormal: pm.HalfNormal,
-    HalfStudentT: pm.HalfStudentT,
-    InverseGamma: pm.InverseGamma,
-    LogNormal: pm.LogNormal,
-    Uniform: pm.Uniform,
+    scales.Exponential: pm.Exponential,
+    scales.Gamma: pm.Gamma,
+    scales.HalfCauchy: pm.HalfCauchy,
+    scales.HalfNormal: pm.HalfNormal,
+    scales.HalfStudentT: pm.HalfStudentT,
+    scales.InverseGamma: pm.InverseGamma,
+    scales.LogNormal: pm.LogNormal,
+    scales.Uniform: pm.Uniform,
 }
 
 
@@ -81,7 +71,7 @@ def model_coords(glmm: GLMM) -> dict[str, Any]:
     """
     for group in glmm.groups:
         priors = group.prior.scales(group.d) if isinstance(group.prior, LKJ) else [group.prior]
-        if any(isinstance(prior, ScaleDensity) for prior in priors):
+        if any(isinstance(prior, scales.ScaleDensity) for prior in priors):
             raise PriorError(f"The prior of {group.name!r} comes from a pm.Model: use that.")
         if isinstance(group.prior, ImproperInverseWishart):
             raise PriorError(
@@ -184,9 +174,9 @@ def _sigma(name: str, prior: Any, dim: str | None, transform: Any = None) -> Any
         return pm.HalfStudentT(name, nu=prior.nu, sigma=float(prior.scales(1)[0]), **shape)
     if isinstance(prior, InverseWishart):
         df, scale = prior.parameters(1)
-        prior = InverseGamma(df / 2, float(scale[0, 0]) / 2)
+        prior = scales.InverseGamma(df / 2, float(scale[0, 0]) / 2)
     distribution, arguments = _DISTRIBUTIONS[type(prior)], vars(prior).copy()
-    if isinstance(prior, Uniform):
+    if isinstance(prior, scales.Uniform):
         arguments["lower"] = 0.0
     measured = arguments.pop("on", "sd")
     arguments = {key: float64(value) for key, value in arguments.items()}
@@ -232,9 +222,9 @@ def precision_triangle(glmm: GLMM, group: GroupEffects) -> Any:
 
 def lkj_root(glmm: GLMM, group: GroupEffects, prior: LKJ) -> Any:
     """C of Σ = CC', in the pm.Model of the context: sds, and partial correlations by beta laws."""
-    d, scales = group.d, prior.scales(group.d)
+    d, priors = group.d, prior.scales(group.d)
     sigmas = [
-        _sigmas(free_sigma_base(group, v), v, scales[v.start : v.stop])
+        _sigmas(free_sigma_base(group, v), v, priors[v.start : v.stop])
         for v in effect_variables(glmm, group)
     ]
     sigma = pt.concatenate([pt.atleast_1d(own) for own in sigmas])

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
 from pymc_vmrp.glmm.priors.mixtures import Cauchy, Laplace, StudentT
 from pymc_vmrp.glmm.spec import CommonEffects, Mixture
 from pymc_vmrp.glmm.variables import common_dim
-
-FloatArray = NDArray[np.float64]
 
 # PyMC calls their arguments as scale_mixtures.py does
 _DISTRIBUTIONS = {Cauchy: pm.Cauchy, Laplace: pm.Laplace, StudentT: pm.StudentT}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.priors.covariance import HuangWand, InverseWishart
 from pymc_vmrp.glmm.priors.lkj import LKJ, partial_correlations
@@ -14,8 +14,6 @@ from pymc_vmrp.glmm.spec import GLMM, GroupEffects
 from pymc_vmrp.glmm.variables import common_variables, effect_variables
 from pymc_vmrp.mcmc.build import free_sigma_base
 from pymc_vmrp.mcmc.coefficients import free_coefficients
-
-FloatArray = NDArray[np.float64]
 
 
 def free_values(glmm: GLMM, draws: Draws, s: int) -> dict[str, FloatArray]:

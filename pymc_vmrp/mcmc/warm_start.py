@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 from pymc.initial_point import make_initial_point_fn
 from pymc.step_methods.hmc.quadpotential import QuadPotentialDiagAdapt
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.run import Fit, Options, run
 from pymc_vmrp.errors import DataError, VmrpError
 from pymc_vmrp.glmm.draws import Draws
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-FloatArray = NDArray[np.float64]
 WarmStart = Draws | VariationalPosterior | MixturePosterior
 
 TUNE_COLD, TUNE_WARM, TUNE_WHITENED = 1000, 500, 200

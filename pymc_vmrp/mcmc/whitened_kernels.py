@@ -8,22 +8,10 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 @numba.njit(cache=True, nogil=True)
-def forward(
-    xi: FloatArray,
-    entries: FloatArray,
-    matrix: FloatArray,
-    right: FloatArray,
-    rows: IntArray,
-    columns: IntArray,
-    which: IntArray,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def forward(xi, entries, matrix, right, rows, columns, which):  # type: ignore[no-untyped-def]
     """Coefficients, log |∂b/∂ξ| and M = L⁻¹."""
     p = len(xi)
     precision = np.zeros((p, p))
@@ -54,17 +42,9 @@ def forward(
 
 
 @numba.njit(cache=True, nogil=True)
-def backward(
-    xi: FloatArray,
-    right: FloatArray,
-    inverse: FloatArray,
-    by_coefficients: FloatArray,
-    by_jacobian: FloatArray,
-    entries: FloatArray,
-    rows: IntArray,
-    columns: IntArray,
-    which: IntArray,
-) -> tuple[FloatArray, FloatArray]:
+def backward(  # type: ignore[no-untyped-def]
+    xi, right, inverse, by_coefficients, by_jacobian, entries, rows, columns, which
+):
     """Gradients by ξ and by the entries of D(θ)."""
     p = len(xi)
     half = 0.5 * by_jacobian.item()

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.cavi.mixtures import prior_precision
 from pymc_vmrp.cavi.run import Fit
 from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
@@ -19,9 +19,6 @@ from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.blas import one_blas_thread
 from pymc_vmrp.solvers.dense import DenseSolver
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _RIDGE = 1e-9  # relative: P must be a little better than positive semidefinite, and any P will do
 
@@ -100,8 +97,7 @@ def _places(glmm: GLMM, scaled: IntArray) -> tuple[IntArray, IntArray, IntArray,
     rows, columns, which = [scaled], [scaled], [np.arange(len(scaled))]
     count = len(scaled)
     for j, group in enumerate(glmm.groups):
-        d, block = group.d, glmm.group_slice(j)
-        index = np.arange(block.start, block.stop).reshape(-1, d)
+        d, index = group.d, glmm.group_index(j)
         for a in range(d):
             for b in range(d):
                 rows.append(index[:, a])

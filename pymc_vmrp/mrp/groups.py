@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import names_of
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, storable_labels
-
-FloatArray = NDArray[np.float64]
 
 ESTIMATE = "estimate"
 GROUP_DIM = "__group__"
@@ -42,8 +40,8 @@ class Groups:
 
     names: tuple[str, ...]
     levels: tuple[list[Any], ...]
-    position: tuple[NDArray[np.int64], ...]
-    codes: NDArray[np.int64]
+    position: tuple[IntArray, ...]
+    codes: IntArray
 
     @property
     def size(self) -> int:
@@ -112,7 +110,7 @@ def by_columns(by: str | Sequence[str] | None) -> list[str]:
 
 def group_cells(frame: pd.DataFrame, columns: Sequence[str]) -> Groups:
     """Find the groups that have cells."""
-    codes: list[NDArray[np.int64]] = []
+    codes: list[IntArray] = []
     levels = []
     for name in columns:
         column = frame[name]
@@ -169,7 +167,7 @@ class Shares:
 
     weights: FloatArray
     total: FloatArray
-    unit: NDArray[np.int64]
+    unit: IntArray
 
     def population(self, unit: float) -> FloatArray:
         """Weights of each group, summed, in units of ``unit``; infinite beyond the largest."""

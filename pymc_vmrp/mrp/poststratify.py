@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_count, check_flag, check_seed, check_text
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_columns, check_frame, check_weights
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from pymc_vmrp.read_model import ReadModel
 
-FloatArray = NDArray[np.float64]
 
 _LARGE_UNIT = 2.0**64  # of population, where sums of weights overflow
 
@@ -117,7 +116,7 @@ def poststratify(
     draws = read.reports.draws(idata)
     _check_memory(groups, draws)
     rows = new_rows(read.glmm, encoder, frame, "cells", chunk_size)
-    check_unseen(rows, sample_new_groups, stacklevel=2)
+    check_unseen(rows, sample_new_groups)
     coefficients = rows.coefficients(draws.flat(), np.random.default_rng(random_seed))
     totals = np.zeros((groups.size, len(draws.flat())))
     for chunk in rows.chunks(coefficients, chunk_size):
@@ -146,9 +145,7 @@ def _explain(
     mean[weights == 0] = 0.0
     if np.isfinite(mean).all():
         return "Estimates exceed the largest number: mean responses are too large to be summed."
-    text = explain_overflow(
-        chunk, coefficients, mean, rows.encoder, rows.labels, rows.frame, family.link, "cells"
-    )
+    text = explain_overflow(rows, chunk, coefficients, mean)
     return f"{text[0].upper()}{text[1:]}"
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.glmm.families.family import Family
 from pymc_vmrp.glmm.kernels import weighted_probabilities
 from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.glmm.spec import DesignRows
 from pymc_vmrp.prediction.rows import Chunk, Coefficients
-
-FloatArray = NDArray[np.float64]
 
 
 def add_means(
@@ -20,7 +18,7 @@ def add_means(
     chunk: Chunk,
     coefficients: Coefficients,
     weights: FloatArray,
-    groups: NDArray[np.int64],
+    groups: IntArray,
     totals: FloatArray,
 ) -> None:
     """Add the weighted mean response of each row to ``totals[groups[i]]``, for every draw."""
@@ -40,7 +38,7 @@ def mean_design(
     chunk: Chunk,
     n_coefficients: int,
     weights: FloatArray,
-    groups: NDArray[np.int64],
+    groups: IntArray,
     n_groups: int,
 ) -> csr_array:
     """Weighted sums of the design rows of each group, shape (groups, p), offsets left out.
@@ -57,6 +55,6 @@ def mean_design(
     return csr_array(_membership(weights, groups, n_groups) @ rows)
 
 
-def _membership(weights: FloatArray, groups: NDArray[np.int64], n_groups: int) -> csr_array:
+def _membership(weights: FloatArray, groups: IntArray, n_groups: int) -> csr_array:
     """What takes rows to sums by group, shape (groups, rows)."""
     return csr_array((weights, (groups, np.arange(len(groups)))), shape=(n_groups, len(groups)))

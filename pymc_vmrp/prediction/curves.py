@@ -6,23 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_text
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_frame, storable_labels
 from pymc_vmrp.frontends.formula.smooths import Smooth, linear_name
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.results.idata import build_tree
+from pymc_vmrp.results.idata import build_tree, named_dataset
 from pymc_vmrp.solvers import choose
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from pymc_vmrp.read_model import ReadModel
-
-FloatArray = NDArray[np.float64]
 
 
 def smooth_effects(model: Any, idata: xr.DataTree, term: str, data: pd.DataFrame) -> xr.DataTree:
@@ -50,8 +48,6 @@ def smooth_effects(model: Any, idata: xr.DataTree, term: str, data: pd.DataFrame
     DataError
         Where the model has no such term, or data lack one of its columns.
     """
-    import xarray as xr
-
     read = read_model(model, "smooth_effects()")
     check_text("term", term, "the name of a smooth, such as 's(x)'")
     frame = check_frame(data, "data")
@@ -66,15 +62,9 @@ def smooth_effects(model: Any, idata: xr.DataTree, term: str, data: pd.DataFrame
             f"{term!r} is beyond the largest number in row {frame.index[bad][0]} of data: correct "
             "its columns there."
         )
-    dataset = xr.Dataset(
-        {term: (("chain", "draw", "__obs__"), effects)},
-        coords={
-            "chain": np.arange(effects.shape[0]),
-            "draw": np.arange(effects.shape[1]),
-            "__obs__": storable_labels(frame.index),
-        },
-    )
-    return build_tree({"posterior": dataset})
+    rows = {"__obs__": storable_labels(frame.index)}
+    sample = {"chain": np.arange(effects.shape[0]), "draw": np.arange(effects.shape[1])}
+    return build_tree({"posterior": named_dataset({term: (("__obs__",), effects)}, rows, sample)})
 
 
 def _check_memory(n_rows: int, draws: Draws) -> None:

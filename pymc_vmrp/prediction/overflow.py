@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
-from pymc_vmrp.prediction.rows import OFFSET, Chunk, Coefficients
-from pymc_vmrp.read_model import RowEncoder
-
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import FloatArray
+from pymc_vmrp.prediction.rows import OFFSET, Chunk, Coefficients, NewRows, Rows
 
 _REMEDY = (
     "Correct the column if its values are wrong (another unit, a code for missing values); far "
@@ -17,33 +13,17 @@ _REMEDY = (
 )
 
 
-def explain_overflow(
-    chunk: Chunk,
-    coefficients: Coefficients,
-    mean: FloatArray,
-    encoder: RowEncoder | None,
-    labels: NDArray[np.generic],
-    frame: pd.DataFrame | None,
-    link: str,
-    what: str,
-) -> str:
+def explain_overflow(rows: Rows, chunk: Chunk, coefficients: Coefficients, mean: FloatArray) -> str:
     """Words for the first row whose mean response is NaN or infinite in some draw.
 
     Parameters
     ----------
+    rows : Rows
     chunk : Chunk
+        Some of them.
     coefficients : Coefficients
     mean : ndarray, shape (rows, draws)
         Of the chunk's rows; some of them are not finite.
-    encoder : RowEncoder or None
-        None for the model's own rows.
-    labels : ndarray
-        Of all rows.
-    frame : DataFrame or None
-        All rows; None for the model's own.
-    link : str
-    what : str
-        What the rows are called, such as "cells".
     """
     bad = ~np.isfinite(mean)
     i = int(np.argmax(bad.any(1)))
@@ -64,12 +44,12 @@ def explain_overflow(
     at = chunk.part.start + i
     shown = f"{eta:.3g}" if np.isfinite(eta) else "beyond the largest number"
     text = (
-        f"the mean response of row {labels[at]} of {what} is beyond the largest number in "
-        f"{int(bad[i].sum()):,} of {bad.shape[1]:,} draws: its linear predictor ({link} link) is "
-        f"{shown}, mostly by the term {largest!r}"
+        f"the mean response of row {rows.labels[at]} of {rows.what} is beyond the largest number "
+        f"in {int(bad[i].sum()):,} of {bad.shape[1]:,} draws: its linear predictor "
+        f"({rows.glmm.family.link} link) is {shown}, mostly by the term {largest!r}"
     )
-    if frame is not None and encoder is not None:
-        columns = [name for name in encoder.columns_of(largest) if name in frame.columns]
-        held = [f"{name!r} = {frame[name].iloc[at]}" for name in columns]
+    if isinstance(rows, NewRows):
+        columns = [name for name in rows.encoder.columns_of(largest) if name in rows.frame.columns]
+        held = [f"{name!r} = {rows.frame[name].iloc[at]}" for name in columns]
         text += f" (column {', '.join(held)})" if held else ""
     return f"{text}. {_REMEDY}"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_flag, check_progressbar, check_seed, names_of
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.doors import read_model
-from pymc_vmrp.errors import DataError
+from pymc_vmrp.errors import DataError, warn
 from pymc_vmrp.frontends.checks import check_frame
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.families.family import Parameters
@@ -23,7 +22,6 @@ from pymc_vmrp.prediction.rows import (
     OFFSET,
     Chunk,
     Coefficients,
-    NewRows,
     OwnRows,
     Rows,
     group_terms,
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
 
     from pymc_vmrp.read_model import ReadModel
 
-FloatArray = NDArray[np.float64]
 
 KINDS = ("response_params", "response")
 ROW_DIM = "__obs__"
@@ -127,7 +124,11 @@ progressbar
     has_offset = model.has_offset if data is None else model.encoder.has_offset
     kept = _kept_terms(model, exclude, include_group_specific, has_offset)
     request = Request(kept, bool(terms), kind == "response")
-    _check_names(request)
+    if request.contributions and LINEAR_PREDICTOR in request.kept:  # it would be overwritten
+        raise DataError(
+            f"terms=True stores the sum as {LINEAR_PREDICTOR!r}, but the model has a term of that "
+            "name: rename the column and fit again, or exclude it."
+        )
     draws = model.reports.draws(idata)
     chains, n_draws = draws.coefficients.shape[:2]
     frame = None if data is None else check_frame(data, "data")
@@ -140,12 +141,10 @@ progressbar
         if not sample_new_groups:
             refuse_unseen(rows)
     check_memory(request, rows.size, chains * n_draws, draws.coefficients.shape[-1])
-    known = None
-    if request.responses and frame is None:
-        known = own_known(model.glmm, model.observations)
-    elif request.responses and model.known is not None:
+    known = own_known(glmm, model.observations) if request.responses else None
+    if request.responses and frame is not None and model.known is not None:
         known = model.known.read(frame, "data")
-    elif request.responses and own_known(model.glmm, model.observations) is not None:
+    elif known is not None and frame is not None:
         raise DataError(
             f"New responses of {model.observations.name!r} need the trials or sds of new rows, "
             f"which {model.kind} does not say: kind='response_params' gives their means."
@@ -155,7 +154,7 @@ progressbar
         progressbar,
     )  # fmt: skip
     if predicted.overflow is not None:
-        warnings.warn(predicted.overflow, UserWarning, stacklevel=3)
+        warn(predicted.overflow)
     return _store(model, idata, predicted, rows.labels, inplace)
 
 
@@ -198,15 +197,6 @@ def _squeezed(name: str) -> str:
     return "".join(name.split())
 
 
-def _check_names(request: Request) -> None:
-    """Refuse what would overwrite a contribution."""
-    if request.contributions and LINEAR_PREDICTOR in request.kept:
-        raise DataError(
-            f"terms=True stores the sum as {LINEAR_PREDICTOR!r}, but the model has a term of that "
-            "name: rename the column and fit again, or exclude it."
-        )
-
-
 def check_memory(request: Request, n_rows: int, n: int, n_coefficients: int) -> None:
     """Refuse before the work what would run out of memory during it; ``n`` draws."""
     contributions = 1 + len(request.kept) if request.contributions else 0
@@ -232,7 +222,7 @@ class Predicted:
 
     mean: FloatArray
     contributions: dict[str, FloatArray]
-    responses: NDArray[Any] | None
+    responses: AnyArray | None
     overflow: str | None = None
 
 
@@ -240,7 +230,7 @@ def predict_rows(
     model: ReadModel,
     rows: Rows,
     draws: Draws,
-    known: NDArray[Any] | None,
+    known: AnyArray | None,
     request: Request,
     size: int,
     rng: np.random.Generator,
@@ -266,7 +256,7 @@ def predict_rows(
                 mean = family.inverse_link(eta)
             out.mean[:, part] = mean.T
             if out.overflow is None and not np.isfinite(mean).all():
-                text = _explain(model, rows, chunk, coefficients, mean)
+                text = explain_overflow(rows, chunk, coefficients, mean)
                 if out.responses is not None:
                     raise DataError(f"New responses cannot be drawn: {text}")
                 out = replace(out, overflow=f"predict: {text}")
@@ -279,22 +269,6 @@ def predict_rows(
     return out
 
 
-def _explain(
-    model: ReadModel, rows: Rows, chunk: Chunk, coefficients: Coefficients, mean: FloatArray
-) -> str:
-    frame, what = (rows.frame, rows.what) if isinstance(rows, NewRows) else (None, "the data")
-    return explain_overflow(
-        chunk,
-        coefficients,
-        mean,
-        None if frame is None else model.encoder,
-        rows.labels,
-        frame,
-        model.glmm.family.link,
-        what,
-    )
-
-
 def _linear_predictor(
     chunk: Chunk,
     coefficients: Coefficients,
@@ -303,8 +277,7 @@ def _linear_predictor(
 ) -> FloatArray:
     """η of a chunk, shape (rows, draws); contributions are filled in where they are wanted."""
     if not contributions:
-        eta = coefficients.linear_predictor(chunk, kept)
-        return eta if chunk.offset is None else eta + chunk.offset[:, None]
+        return chunk.linear_predictor(coefficients, kept)
     n_draws = coefficients.values.shape[1]
     total = np.zeros((chunk.part.stop - chunk.part.start, n_draws))
     for name in kept:
@@ -321,10 +294,10 @@ def _linear_predictor(
 def draw_responses(
     glmm: GLMM,
     eta: FloatArray,
-    known: NDArray[Any] | None,
+    known: AnyArray | None,
     phi: Parameters,
     rng: np.random.Generator,
-) -> NDArray[Any]:
+) -> AnyArray:
     """New responses, shape (rows, draws); ``known`` are trials or sds, shape (rows, 1).
 
     Raises
@@ -348,7 +321,7 @@ def draw_responses(
         ) from error
 
 
-def own_known(glmm: GLMM, observations: Observations) -> NDArray[Any] | None:
+def own_known(glmm: GLMM, observations: Observations) -> AnyArray | None:
     """Trials or known sds of the model's own rows."""
     rows = observations.rows
     return rows.trials if glmm.family.response == "proportion" else rows.sd
@@ -358,28 +331,26 @@ def own_known(glmm: GLMM, observations: Observations) -> NDArray[Any] | None:
 
 
 def _store(
-    model: ReadModel, idata: xr.DataTree, predicted: Predicted, labels: NDArray[Any], inplace: bool
+    model: ReadModel, idata: xr.DataTree, predicted: Predicted, labels: AnyArray, inplace: bool
 ) -> xr.DataTree | None:
     """Add predictions to ``idata``, or to a copy that shares its arrays."""
     import xarray as xr
 
     posterior = posterior_dataset(idata)
-    stale = [name for name, value in posterior.data_vars.items() if ROW_DIM in value.dims]
-    posterior = posterior.drop_vars([*stale, *([ROW_DIM] if ROW_DIM in posterior.coords else [])])
+    posterior = posterior.drop_dims(ROW_DIM, errors="ignore")  # of an earlier prediction
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], len(labels))
     sample = {name: posterior[name].to_numpy() for name in ("chain", "draw")}
     dims = ("chain", "draw", ROW_DIM)
 
-    def dataset(arrays: dict[str, NDArray[Any]]) -> xr.Dataset:
+    def dataset(arrays: dict[str, AnyArray]) -> xr.Dataset:
         named = {name: (dims, values.reshape(shape)) for name, values in arrays.items()}
         return xr.Dataset(named, coords={**sample, ROW_DIM: labels})
 
-    groups = {"posterior": posterior.merge(dataset({model.mean_name: predicted.mean}))}
-    if predicted.contributions:
-        groups["terms"] = build_tree({"new": dataset(predicted.contributions)})["new"].to_dataset()
+    new = {"terms": dataset(predicted.contributions)} if predicted.contributions else {}
     if predicted.responses is not None:
-        responses = dataset({model.observations.name: predicted.responses})
-        groups["posterior_predictive"] = build_tree({"new": responses})["new"].to_dataset()
+        new["posterior_predictive"] = dataset({model.observations.name: predicted.responses})
+    groups = {name: group.to_dataset() for name, group in build_tree(new).children.items()}
+    groups["posterior"] = posterior.merge(dataset({model.mean_name: predicted.mean}))
     target = idata if inplace else idata.copy(deep=False)
     if "terms" in target.children:  # of other rows, perhaps
         del target["terms"]

@@ -101,11 +101,9 @@ def prior_predictive(
 def _draw(glmm: GLMM, draws: int, rng: np.random.Generator) -> Draws:
     """Draws of one chain, shape (1, draws, ...)."""
     drawn = [draw_prior(glmm, rng) for _ in range(draws)]
-    covariances = tuple(
-        np.stack([one[1][j] for one in drawn])[None] for j in range(len(glmm.groups))
-    )
+    coefficients, covariances, parameters = zip(*drawn, strict=True)
     return Draws(
-        np.stack([one[0] for one in drawn])[None],
-        covariances,
-        np.stack([one[2] for one in drawn])[None],
+        np.stack(coefficients)[None],
+        tuple(np.stack(of_group)[None] for of_group in zip(*covariances, strict=True)),
+        np.stack(parameters)[None],
     )

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray, IndexArray, IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, storable_labels
 from pymc_vmrp.frontends.formula.factors import level_name
 from pymc_vmrp.frontends.formula.smooths import Smooth, linear_name
+from pymc_vmrp.glmm.codes import slices
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, DesignRows, GroupEffects, Observations
@@ -25,8 +25,6 @@ from pymc_vmrp.glmm.spec import design_rows as code_rows
 from pymc_vmrp.glmm.variables import effect_variables
 from pymc_vmrp.glmm.written import written_coefficients, written_columns, written_values
 from pymc_vmrp.read_model import RowEncoder
-
-FloatArray = NDArray[np.float64]
 
 INTERCEPT = "Intercept"
 OFFSET = "offset"
@@ -49,12 +47,14 @@ class Chunk:
 
     part: slice
     design: DesignRows
-    index: NDArray[np.integer[Any]] | None
+    index: IndexArray | None
     offset: FloatArray | None
 
-    def linear_predictor(self, coefficients: Coefficients) -> FloatArray:
-        """η of the rows, shape (rows, draws), with all terms and the offset."""
-        eta = coefficients.linear_predictor(self, coefficients.terms)
+    def linear_predictor(
+        self, coefficients: Coefficients, terms: Collection[str] | None = None
+    ) -> FloatArray:
+        """η of the rows, shape (rows, draws), of these terms (None: all) and the offset."""
+        eta = coefficients.linear_predictor(self, coefficients.terms if terms is None else terms)
         return eta if self.offset is None else eta + self.offset[:, None]
 
 
@@ -76,41 +76,19 @@ class Coefficients:
     values: FloatArray
     starts: tuple[int, ...]
     terms: tuple[str, ...]
-    owner: NDArray[np.int64]
-
-    def of(self, design: DesignRows, terms: Collection[str]) -> DesignRows:
-        """The part of design rows that belongs to these terms."""
-        wanted = np.array([name in terms for name in self.terms])
-        # every row has the same blocks and effects in the same places
-        places = wanted[self.owner[design.columns[0]]]
-        if places.all():
-            return design
-        return DesignRows(design.columns[:, places], design.values[:, places])
+    owner: IntArray
 
     def linear_predictor(self, chunk: Chunk, terms: Collection[str]) -> FloatArray:
         """What these terms contribute to η of a chunk, shape (rows, draws), offsets left out."""
-        design = self.of(chunk.design, terms)
+        design = chunk.design
+        wanted = np.array([name in terms for name in self.terms])
+        # every row has the same blocks and effects in the same places
+        places = wanted[self.owner[design.columns[0]]]
+        if not places.all():
+            design = DesignRows(design.columns[:, places], design.values[:, places])
         parts = [eta for _, eta in linear_predictors(design, self.values, None)]
         eta = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return eta if chunk.index is None else eta[chunk.index]
-
-
-class Rows(Protocol):
-    """Rows to predict for."""
-
-    @property
-    def size(self) -> int:
-        """How many there are."""
-
-    @property
-    def labels(self) -> NDArray[Any]:
-        """Their labels in a DataTree."""
-
-    def coefficients(self, draws: Draws, rng: np.random.Generator) -> Coefficients:
-        """The coefficients their design refers to; ``draws`` have one sample dimension."""
-
-    def chunks(self, coefficients: Coefficients, size: int) -> Iterator[Chunk]:
-        """The rows, at most ``size`` at a time."""
 
 
 def group_terms(glmm: GLMM, group: GroupEffects) -> list[str]:
@@ -134,6 +112,7 @@ class OwnRows:
     glmm: GLMM
     observations: Observations
     offset: bool = True
+    what: str = "the data"  # for messages
 
     @property
     def size(self) -> int:
@@ -141,7 +120,7 @@ class OwnRows:
         return len(self.observations.cell)
 
     @property
-    def labels(self) -> NDArray[Any]:
+    def labels(self) -> AnyArray:
         """The data frame's own index."""
         return self.observations.index
 
@@ -161,12 +140,8 @@ class OwnRows:
             raw = written_columns(self.glmm, common.columns[cells])
             values[:, : common.size] = _with_intercept(common, raw)
             self._write_groups(values)
-            yield Chunk(
-                part,
-                DesignRows(rows.columns[cells], values),
-                index,
-                None if offset is None or not self.offset else offset[part],
-            )
+            own = None if offset is None or not self.offset else offset[part]
+            yield Chunk(part, DesignRows(rows.columns[cells], values), index, own)
 
     def _write_groups(self, values: FloatArray) -> None:
         """Put what the formula writes in place of the centred values of blocks."""
@@ -213,7 +188,7 @@ class NewRows:
         return len(self.frame)
 
     @property
-    def labels(self) -> NDArray[Any]:
+    def labels(self) -> AnyArray:
         """The data frame's own index."""
         return storable_labels(self.frame.index)
 
@@ -243,6 +218,9 @@ class NewRows:
                 coefficients.starts,
             )
             yield Chunk(part, design, None, encoded.offset)
+
+
+Rows = OwnRows | NewRows
 
 
 def new_rows(
@@ -316,11 +294,6 @@ def smooth_terms(smooth: Smooth) -> list[str]:
     return linear + [block.title for block in smooth.blocks]
 
 
-def slices(n: int, size: int) -> list[slice]:
-    """Consecutive slices of at most ``size`` of ``n`` rows."""
-    return [slice(at, min(at + size, n)) for at in range(0, n, size)]
-
-
 def _with_intercept(
     common: CommonEffects, columns: FloatArray, intercept: FloatArray | None = None
 ) -> FloatArray:
@@ -346,7 +319,7 @@ def _coefficients(
     common = glmm.common
     written = written_coefficients(glmm, draws.coefficients)
     names: list[str] = []
-    owner: list[NDArray[np.int64]] = []
+    owner: list[IntArray] = []
     pieces: list[FloatArray] = []
 
     def add(name: str, values: FloatArray) -> None:
@@ -369,11 +342,9 @@ def _coefficients(
         if new:
             drawn = draw_new_levels(draws.covariances[j], len(new), rng)
             effects = np.concatenate([effects, _written_levels(group, drawn)])
-        first = len(names)
-        of_effect = np.repeat(
-            np.arange(first, first + len(effect_variables(glmm, group))),
-            [v.stop - v.start for v in effect_variables(glmm, group)],
-        )
+        variables = effect_variables(glmm, group)
+        widths = [variable.stop - variable.start for variable in variables]
+        of_effect = np.repeat(len(names) + np.arange(len(variables)), widths)
         owner.append(np.tile(of_effect, len(effects) // group.d))
         names += group_terms(glmm, group)
         pieces.append(effects)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from pymc_vmrp.errors import DataError
+from pymc_vmrp.errors import DataError, warn
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.prediction.rows import NewRows, refuse_unseen
 
 
-def check_unseen(rows: NewRows, allowed: bool | None, stacklevel: int = 3) -> None:
+def check_unseen(rows: NewRows, allowed: bool | None) -> None:
     """Let new levels be drawn from N(0, Σ), or not: a different spelling looks the same.
 
     Parameters
@@ -21,8 +20,6 @@ def check_unseen(rows: NewRows, allowed: bool | None, stacklevel: int = 3) -> No
     allowed : bool or None
         True draws any, False refuses any. None warns, and refuses a factor of which all levels are
         new.
-    stacklevel : int
-        Of the warning, counted from the caller.
 
     Raises
     ------
@@ -65,11 +62,9 @@ def check_unseen(rows: NewRows, allowed: bool | None, stacklevel: int = 3) -> No
             f"{abbreviate(factor.levels, 3)})"
         )
     if told:
-        warnings.warn(
+        warn(
             f"the survey has seen {'; and '.join(told)}. New levels are drawn from N(0, Σ): check "
-            "that both tables spell them alike.",
-            UserWarning,
-            stacklevel=stacklevel + 1,
+            "that both tables spell them alike."
         )
 
 

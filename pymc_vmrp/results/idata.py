@@ -8,9 +8,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import qualified_name
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import DataError, VmrpError
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.draws import Draws
@@ -24,7 +24,7 @@ from pymc_vmrp.glmm.variables import (
     group_variables,
     parameter_variables,
     parameters_from_variables,
-    posterior_variables,
+    posterior_dims,
     sigma_variables,
     written_common_variables,
 )
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from pymc_vmrp.results.mixture import MixturePosterior
 
-FloatArray = NDArray[np.float64]
 
 INTERFACE = ("modeling_interface", "modeling_interface_version")
 _COPIES_OF_DRAWS = 2.6  # at the peak of a fit, measured with 200,000 coefficients
@@ -78,7 +77,7 @@ def constant_data(glmm: GLMM, observations: Observations) -> xr.Dataset:
     known = {
         "trials": rows.trials if glmm.family.response != "binary" else np.ones(len(rows.y)),
         "weights": rows.weights,
-        "offset": rows.offset if rows.offset is not None else observations.offset,
+        "offset": observations.whole_offset,
         "sd": rows.sd,
     }
     return xr.Dataset(
@@ -93,12 +92,16 @@ def named_dataset(
     """Named draws as a Dataset with the coordinates that they use."""
     import xarray as xr
 
-    used = {dim for dims, _ in named.values() for dim in dims}
-    kept = {dim: labels for dim, labels in every_coord.items() if dim in used}
     return xr.Dataset(
         {name: (("chain", "draw", *dims), value) for name, (dims, value) in named.items()},
-        coords={**sample_coords, **kept},
+        coords={**sample_coords, **_used(named, every_coord)},
     )
+
+
+def _used(named: Variables, every_coord: Mapping[str, Any]) -> dict[str, Any]:
+    """The coordinates that some variable has."""
+    used = {dim for dims, _ in named.values() for dim in dims}
+    return {dim: labels for dim, labels in every_coord.items() if dim in used}
 
 
 def read_draws(
@@ -134,13 +137,7 @@ def read_draws(
             "with (same formula, same rows)."
         )
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
-    own = posterior_variables(
-        glmm,
-        np.zeros((1, 1, glmm.n_coefficients)),
-        tuple(np.broadcast_to(np.eye(g.d), (1, 1, g.d, g.d)) for g in glmm.groups),
-        np.ones((1, 1, len(glmm.free_parameters))),
-    )
-    dims_of = {name: dims for name, (dims, _) in own.items()}
+    dims_of = posterior_dims(glmm)
     labels: Mapping[str, Any] = coords(glmm)
     if layout is not None:
         dims_of, labels = {one.name: one.dims for one in layout.variables}, layout.coords
@@ -173,7 +170,7 @@ def read_draws(
     )
 
 
-def check_finite_draws(name: str, values: NDArray[Any], argument: str) -> None:
+def check_finite_draws(name: str, values: AnyArray, argument: str) -> None:
     """Raise DataError where draws are NaN, infinite or no numbers."""
     if values.dtype.kind not in "iuf":
         raise DataError(f"{argument}: the draws of {name!r} are not real numbers ({values.dtype}).")
@@ -213,7 +210,7 @@ def posterior_dataset(tree: Any, argument: str = "idata") -> xr.Dataset:
 def data_digest(glmm: GLMM) -> str:
     """A short fingerprint of the design and the response, to tell whose fit a DataTree is."""
     digest = hashlib.blake2b(digest_size=12)
-    parts: list[NDArray[Any]] = [*glmm.response.statistics, glmm.common.columns]
+    parts: list[AnyArray] = [*glmm.response.statistics, glmm.common.columns]
     parts += [] if glmm.response.offset is None else [glmm.response.offset]
     for group in glmm.groups:
         digest.update(f"{group.name} {group.levels}".encode())
@@ -250,13 +247,7 @@ def _library_attrs() -> dict[str, str]:
     }
 
 
-def with_chain(draws: Draws) -> Draws:
-    """Draws of shape (draws, ...) as those of one chain, shape (1, draws, ...)."""
-    covariances = tuple(c[None] for c in draws.covariances)
-    return Draws(draws.coefficients[None], covariances, draws.parameters[None])
-
-
-def _plain_numbers(values: NDArray[Any]) -> NDArray[Any]:
+def _plain_numbers(values: AnyArray) -> AnyArray:
     """Whole numbers as int64, so that files and merges agree on the type."""
     integer = values.dtype.kind in "iub" or bool(np.all(values == np.floor(values)))
     return values.astype(np.int64 if integer else np.float64)
@@ -325,9 +316,7 @@ def add_fit(
 
     tree["fit"] = xr.DataTree(fit_dataset(posterior))
     for name, named in (("mean", mean), ("sd", sd)):
-        used = {dim for dims, _ in named.values() for dim in dims}
-        kept = {dim: labels for dim, labels in every_coord.items() if dim in used}
-        tree[f"fit/{name}"] = xr.DataTree(xr.Dataset(named, coords=kept))
+        tree[f"fit/{name}"] = xr.DataTree(xr.Dataset(named, coords=_used(named, every_coord)))
     return tree
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_count, check_seed
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.cavi.weights import effective_size, systematic_counts
 from pymc_vmrp.errors import DataError, VmrpError
 from pymc_vmrp.results.idata import posterior_dataset, read_group
@@ -15,7 +15,6 @@ from pymc_vmrp.results.idata import posterior_dataset, read_group
 if TYPE_CHECKING:
     import xarray as xr
 
-FloatArray = NDArray[np.float64]
 
 LARGEST_K = 0.7  # Vehtari et al. (2024); fewer than about 2,000 draws ask for less
 _EQUAL = 1e-8  # range of log ratios that differ by rounding

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.glmm.variables import Variables
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -53,11 +51,11 @@ class Levels:
         Number of reported levels.
     """
 
-    known: NDArray[np.int64]
+    known: IntArray
     size: int
 
     @property
-    def unseen(self) -> NDArray[np.int64]:
+    def unseen(self) -> IntArray:
         """Positions of the levels that no row has."""
         return np.setdiff1d(np.arange(self.size), self.known)
 

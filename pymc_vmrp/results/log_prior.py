@@ -10,16 +10,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.priors.covariance import covariance_log_density
 from pymc_vmrp.glmm.priors.mixtures import ElementwiseMixture
-from pymc_vmrp.glmm.priors.scales import ScalePrior
 from pymc_vmrp.glmm.spec import GLMM, CommonEffects, GroupEffects
-from pymc_vmrp.glmm.variables import Variables, common_dim, effect_variables
-
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.glmm.variables import Variables, common_part, effect_variables
 
 
 def log_prior_variables(glmm: GLMM, draws: Draws) -> Variables:
@@ -42,9 +39,11 @@ def log_prior_variables(glmm: GLMM, draws: Draws) -> Variables:
     out = _common(glmm.common, flat.coefficients[:, : glmm.common.size])
     for group, covariance in zip(glmm.groups, flat.covariances, strict=True):
         out |= _covariance(glmm, group, covariance)
-    for parameter, values in zip(glmm.free_parameters, flat.parameters.T, strict=True):
-        assert isinstance(parameter.prior, ScalePrior)
-        out[parameter.name] = ((), parameter.prior.log_density_sigma(values))
+    of_parameters = [
+        prior.log_density_sigma(values)
+        for prior, values in zip(glmm.parameter_priors, flat.parameters.T, strict=True)
+    ]
+    out |= {p.name: ((), d) for p, d in zip(glmm.free_parameters, of_parameters, strict=True)}
     return {
         name: (dims, values.reshape(*shape, *values.shape[1:]))
         for name, (dims, values) in out.items()
@@ -65,15 +64,12 @@ def _common(common: CommonEffects, beta: FloatArray) -> Variables:
             density[:, index] = mixture.prior.log_densities_of_squares(squares)
         else:
             density[:, index] = 0.0
-            joint[f"{mixture.name}_horseshoe"] = (
-                (),
-                mixture.prior.log_density_of_squares(squares),
-            )
+            joint_density = mixture.prior.log_density_of_squares(squares)
+            joint[f"{mixture.name}_horseshoe"] = ((), joint_density)
     first = int(common.intercept)
     out: Variables = {"Intercept": ((), density[:, 0])} if first else {}
     for term in common.terms:
-        own = density[:, first + term.start : first + term.stop]
-        out[term.name] = ((), own[:, 0]) if term.labels is None else ((common_dim(term),), own)
+        out[term.name] = common_part(term, density[:, first:])
     return out | joint
 
 
@@ -86,7 +82,4 @@ def _covariance(glmm: GLMM, group: GroupEffects, covariance: FloatArray) -> Vari
     if group.d > 1:
         return {f"{group.name}_corr": ((), density)}
     (variable,) = effect_variables(glmm, group)
-    name = f"{variable.name}_sigma"
-    if variable.dim is None:
-        return {name: ((), density)}
-    return {name: ((variable.dim,), density[:, None])}
+    return {f"{variable.name}_sigma": variable.part(density[:, None])}

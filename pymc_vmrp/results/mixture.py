@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_count, check_seed
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.cavi.weights import systematic_counts
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.log_joint import log_joint
+from pymc_vmrp.glmm.log_joint import log_joint_of
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.written import written_covariance
 from pymc_vmrp.integration.conditional import Theta
 from pymc_vmrp.integration.integrate import IntegratedFit
 from pymc_vmrp.solvers.blas import one_blas_thread
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class MixturePosterior:
         """Posterior covariance of β, shape (k, k)."""
         return self._moments.common
 
-    def covariance(self, index: NDArray[np.int64]) -> FloatArray:
+    def covariance(self, index: IntArray) -> FloatArray:
         """Posterior covariance of some coefficients, shape (k, k); a pass over all points."""
         first, second = np.zeros(len(index)), np.zeros((len(index),) * 2)
         centre = self.mean()[index]
@@ -184,9 +182,7 @@ class MixturePosterior:
 
     def log_joint(self, draws: Draws) -> FloatArray:
         """Exact log p(y, β, u, Σ, φ) of each draw, shape (draws,)."""
-        return log_joint(
-            self.glmm, draws.coefficients, draws.covariances, parameters=draws.parameters
-        )
+        return log_joint_of(self.glmm, draws)
 
     def trace(self) -> FloatArray:
         """ELBO of each sweep of the mean-field fit, and that of the mixture."""

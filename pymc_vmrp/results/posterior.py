@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import check_count, check_seed
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.cavi.augment import augment
 from pymc_vmrp.cavi.run import Fit
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.log_joint import log_joint
+from pymc_vmrp.glmm.log_joint import log_joint_of
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.blas import one_blas_thread
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class VariationalPosterior:
         """Posterior sd of each coefficient, shape (p,)."""
         return np.sqrt(self.fit.state.gaussian.variances())
 
-    def covariance(self, index: NDArray[np.int64]) -> FloatArray:
+    def covariance(self, index: IntArray) -> FloatArray:
         """Posterior covariance of some coefficients, shape (k, k)."""
         return self.fit.state.gaussian.marginal_covariance(index)
 
@@ -134,9 +132,7 @@ class VariationalPosterior:
 
     def log_joint(self, draws: Draws) -> FloatArray:
         """Exact log p(y, β, u, Σ, φ) of each draw, shape (draws,)."""
-        return log_joint(
-            self.glmm, draws.coefficients, draws.covariances, parameters=draws.parameters
-        )
+        return log_joint_of(self.glmm, draws)
 
     def trace(self) -> FloatArray:
         """ELBO after each accepted sweep."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from pymc_vmrp.arrays import AnyArray, IndexArray, IntArray
 
 
-def stratified_folds(y: NDArray[Any], folds: int, rng: np.random.Generator) -> IntArray:
+def stratified_folds(y: AnyArray, folds: int, rng: np.random.Generator) -> IntArray:
     """Fold of each row, shape (rows,): of any run of ``folds`` like responses one in each fold."""
     n = len(y)
     order = np.lexsort([rng.random(n), y])
@@ -20,9 +17,7 @@ def stratified_folds(y: NDArray[Any], folds: int, rng: np.random.Generator) -> I
     return out
 
 
-def grouped_folds(
-    group: NDArray[np.integer[Any]], folds: int, rng: np.random.Generator
-) -> IntArray:
+def grouped_folds(group: IndexArray, folds: int, rng: np.random.Generator) -> IntArray:
     """Fold of each row, shape (rows,): levels whole, the largest first into the smallest fold.
 
     There are as many folds as levels at most.

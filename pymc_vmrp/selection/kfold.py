@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.errors import ConvergenceWarning
 from pymc_vmrp.glmm.responses import take_rows
 from pymc_vmrp.glmm.spec import GLMM, Observations
@@ -18,8 +18,6 @@ from pymc_vmrp.inference.method import Draw
 from pymc_vmrp.processes import run_tasks
 from pymc_vmrp.selection.pointwise import distinct_rows, log_likelihoods
 from pymc_vmrp.selection.training import training
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Kfold:
 class _Task:
     glmm: GLMM
     observations: Observations
-    fold: NDArray[np.int64]
+    fold: IntArray
     method: Draw
     draws: int
 
@@ -50,7 +48,7 @@ class _Task:
 def kfold(
     glmm: GLMM,
     observations: Observations,
-    fold: NDArray[np.int64],
+    fold: IntArray,
     method: Draw,
     draws: int,
     random_seed: int | None,

@@ -13,15 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.results.importance import largest_k
 from pymc_vmrp.selection.pointwise import Distinct, log_likelihoods
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IndexArray
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import encode_column
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import linear_predictors
 from pymc_vmrp.glmm.responses import take_rows
 from pymc_vmrp.glmm.spec import GLMM, DesignRows, Observations
-
-FloatArray = NDArray[np.float64]
 
 _BLOCK = 2**22  # log likelihoods held at a time
 
@@ -38,7 +35,7 @@ class Distinct:
     """
 
     observations: Observations
-    index: NDArray[np.integer[Any]]
+    index: IndexArray
 
     @property
     def size(self) -> int:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from pymc_vmrp.arrays import FloatArray
 
 if TYPE_CHECKING:
     import xarray as xr
 
-FloatArray = NDArray[np.float64]
 
 MODEL = "model"
 _TOO_CLOSE = 4.0  # below which the standard error is too small (Sivula et al. 2020)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import IndexArray, IntArray
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.responses import pooled, take_rows
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects, Observations
@@ -32,7 +31,7 @@ class Training:
 
     whole: GLMM
     glmm: GLMM
-    kept: tuple[NDArray[np.int64], ...]
+    kept: tuple[IntArray, ...]
 
     def extend(self, draws: Draws, rng: np.random.Generator) -> Draws:
         """Draws of the whole model's coefficients: levels not seen get theirs from N(0, Σ)."""
@@ -53,7 +52,7 @@ class Training:
         return Draws(out, draws.covariances, draws.parameters)
 
 
-def training(glmm: GLMM, observations: Observations, rows: NDArray[np.integer[Any]]) -> Training:
+def training(glmm: GLMM, observations: Observations, rows: IndexArray) -> Training:
     """The model of these rows."""
     part = pooled(glmm, take_rows(observations, rows))
     seen = [_seen(group) for group in part.groups]
@@ -61,14 +60,14 @@ def training(glmm: GLMM, observations: Observations, rows: NDArray[np.integer[An
     return Training(glmm, replace(part, groups=groups), tuple(seen))
 
 
-def _seen(group: GroupEffects) -> NDArray[np.int64]:
+def _seen(group: GroupEffects) -> IntArray:
     """Levels that some cell has; all of a smooth, and of a factor with several memberships."""
     if group.is_smooth or group.m > 1:
         return np.arange(len(group.levels))
     return np.unique(group.codes).astype(np.int64)
 
 
-def _restrict(group: GroupEffects, kept: NDArray[np.int64]) -> GroupEffects:
+def _restrict(group: GroupEffects, kept: IntArray) -> GroupEffects:
     if len(kept) == len(group.levels):
         return group
     position = np.zeros(len(group.levels), dtype=group.codes.dtype)

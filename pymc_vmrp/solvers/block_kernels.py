@@ -7,150 +7,104 @@ sum is added in their order, so that results do not depend on the number of thre
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
+from pymc_vmrp.arrays import FloatArray, IntArray, SmallIntArray
 from pymc_vmrp.solvers.kernels import add_curvature
+from pymc_vmrp.solvers.matrix_kernels import (
+    ASSOCIATIVE,
+    SMALL,
+    cholesky,
+    clear,
+    invert_lower,
+    multiply,
+    symmetric_square,
+    transpose,
+    view,
+)
 
-# sums may be reordered, so that they vectorise; a machine still adds in one order each time
-_ASSOCIATIVE = {"reassoc", "contract", "nsz"}
-_SMALL = 2048  # multiplications below which plain loops beat a call of BLAS
+
+class Blocks(NamedTuple):
+    """A :class:`~pymc_vmrp.solvers.layout.Layout` and its rows, as the loops read them.
+
+    ``matrix_starts`` and ``cross_starts`` say where the matrix of each block, and its cross part
+    with the border, start in flat arrays.
+    """
+
+    starts: IntArray
+    terms: IntArray
+    effects: IntArray
+    touched: IntArray
+    touched_starts: IntArray
+    matrix_starts: IntArray
+    cross_starts: IntArray
+    order: IntArray
+    row_starts: IntArray
+    own: SmallIntArray
+    own_values: FloatArray
+    border: SmallIntArray
+    border_values: FloatArray
 
 
 @numba.njit(cache=True, nogil=True)
-def _view(flat, at, rows, columns):  # type: ignore[no-untyped-def]
-    """The matrix that starts at ``at`` of a flat array."""
-    return flat[at : at + rows * columns].reshape((rows, columns))
+def _shape(blocks, b):  # type: ignore[no-untyped-def]
+    """How many coefficients a block has, how many of the border it touches, and which."""
+    here = blocks.touched[blocks.touched_starts[b] : blocks.touched_starts[b + 1]]
+    return blocks.starts[b + 1] - blocks.starts[b], len(here), here
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
-def _multiply(a, b, out):  # type: ignore[no-untyped-def]
-    """Out = a·b, all C-contiguous."""
-    m, k = a.shape
-    n = b.shape[1]
-    if m * k * n > _SMALL:
-        np.dot(a, b, out)
-        return
-    for i in range(m):
-        for c in range(n):
-            out[i, c] = 0.0
-        for j in range(k):
-            x = a[i, j]
-            if x != 0.0:
-                for c in range(n):
-                    out[i, c] += x * b[j, c]
+@numba.njit(cache=True, nogil=True)
+def _largest(blocks, first, last):  # type: ignore[no-untyped-def]
+    """The largest of both sizes."""
+    size, width = 0, 0
+    for b in range(first, last):
+        n, t, _ = _shape(blocks, b)
+        size, width = max(size, n), max(width, t)
+    return size, width
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
-def _cholesky(a, column):  # type: ignore[no-untyped-def]
-    """Overwrite the lower triangle of ``a`` by its Cholesky factor; False where not positive."""
-    n = len(a)
-    for k in range(n):
-        pivot = a[k, k]
-        if not pivot > 0.0:
-            return False
-        root = math.sqrt(pivot)
-        a[k, k] = root
-        for i in range(k + 1, n):
-            a[i, k] /= root
-            column[i] = a[i, k]
-        for i in range(k + 1, n):
-            x = column[i]
-            if x != 0.0:
-                for j in range(k + 1, i + 1):
-                    a[i, j] -= x * column[j]
-    return True
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
-def _invert_lower(factor, out):  # type: ignore[no-untyped-def]
-    """Inverse of a lower triangle; the upper one of ``out`` becomes zero."""
-    n = len(factor)
-    for i in range(n):
-        for c in range(n):
-            out[i, c] = 0.0
-        for k in range(i):
-            x = factor[i, k]
-            if x != 0.0:
-                for c in range(k + 1):
-                    out[i, c] -= x * out[k, c]
-        scale = 1.0 / factor[i, i]
-        for c in range(i):
-            out[i, c] *= scale
-        out[i, i] = scale
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
-def _symmetric_square(factor, out):  # type: ignore[no-untyped-def]
-    """Out = factor'·factor for a lower triangle."""
-    n = len(factor)
-    for i in range(n):
-        for c in range(n):
-            out[i, c] = 0.0
-    for k in range(n):
-        for i in range(k + 1):
-            x = factor[k, i]
-            if x != 0.0:
-                for c in range(i + 1):
-                    out[i, c] += x * factor[k, c]
-    for i in range(n):
-        for c in range(i):
-            out[c, i] = out[i, c]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
+@numba.njit(cache=True, nogil=True, fastmath=ASSOCIATIVE)
 def assemble_blocks(  # type: ignore[no-untyped-def]
-    first, last,  # blocks
-    starts, touched, touched_starts, matrix_starts, cross_starts,
-    order, row_starts, own, own_values, border, border_values,
-    weights, products, cross_products, border_products,
-):  # fmt: skip
+    first, last, blocks, weights, products, cross_products, border_products
+):
     """Write X'WX of each block's rows to ``products`` (lower triangle) and ``cross_products``.
 
     Adds their part of the border's X'WX to the lower triangle of ``border_products``.
     """
-    width = 0
-    for b in range(first, last):
-        width = max(width, touched_starts[b + 1] - touched_starts[b])
+    _, width = _largest(blocks, first, last)
     scratch = np.empty(width * width)
-    n_own, n_border = own.shape[1], border.shape[1]
+    n_own, n_border = blocks.own.shape[1], blocks.border.shape[1]
     for b in range(first, last):
-        n = starts[b + 1] - starts[b]
-        t = touched_starts[b + 1] - touched_starts[b]
-        here = touched[touched_starts[b] : touched_starts[b + 1]]
-        a = _view(products, matrix_starts[b], n, n)
-        cross = _view(cross_products, cross_starts[b], n, t)
-        outer = _view(scratch, 0, t, t)
-        # loops: slice assignments would triple the time to compile
-        for q in range(n):
-            for c in range(n):
-                a[q, c] = 0.0
-            for c in range(t):
-                cross[q, c] = 0.0
-        for c in range(t):
-            for e in range(t):
-                outer[c, e] = 0.0
-        for i in range(row_starts[b], row_starts[b + 1]):
-            w = weights[order[i]]
+        n, t, here = _shape(blocks, b)
+        a = view(products, blocks.matrix_starts[b], n, n)
+        cross = view(cross_products, blocks.cross_starts[b], n, t)
+        outer = view(scratch, 0, t, t)
+        clear(a)
+        clear(cross)
+        clear(outer)
+        for i in range(blocks.row_starts[b], blocks.row_starts[b + 1]):
+            w = weights[blocks.order[i]]
             for k in range(n_own):
-                row = own[i, k]
-                wx = w * own_values[i, k]
+                row = blocks.own[i, k]
+                wx = w * blocks.own_values[i, k]
                 for m in range(k + 1):
-                    other = own[i, m]
+                    other = blocks.own[i, m]
                     if row >= other:
-                        a[row, other] += wx * own_values[i, m]
+                        a[row, other] += wx * blocks.own_values[i, m]
                     else:
-                        a[other, row] += wx * own_values[i, m]
+                        a[other, row] += wx * blocks.own_values[i, m]
                 for m in range(n_border):
-                    cross[row, border[i, m]] += wx * border_values[i, m]
+                    cross[row, blocks.border[i, m]] += wx * blocks.border_values[i, m]
             for k in range(n_border):
-                wx = w * border_values[i, k]
+                wx = w * blocks.border_values[i, k]
                 if wx != 0.0:
-                    row = border[i, k]
+                    row = blocks.border[i, k]
                     for m in range(k + 1):
                         # a row's border entries are numbered in ascending order
-                        outer[row, border[i, m]] += wx * border_values[i, m]
+                        outer[row, blocks.border[i, m]] += wx * blocks.border_values[i, m]
         for c in range(t):
             for e in range(c + 1):
                 border_products[here[c], here[e]] += outer[c, e]
@@ -164,11 +118,10 @@ def add_precisions(matrix, terms, effects, precisions):  # type: ignore[no-untyp
             matrix[q, q - effects[q] + e] += precisions[terms[q], effects[q], e]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
+@numba.njit(cache=True, nogil=True, fastmath=ASSOCIATIVE)
 def factor_blocks(  # type: ignore[no-untyped-def]
-    first, last, starts, terms, effects, matrix_starts, products, precisions, largest,
-    factors, inverses,
-):  # fmt: skip
+    first, last, blocks, products, precisions, largest, factors, inverses
+):
     """Write chol(A) and A⁻¹ of each block, A being its X'WX plus prior precisions.
 
     Skips blocks of more than ``largest`` coefficients. Returns log |A| summed, or NaN where a block
@@ -176,58 +129,49 @@ def factor_blocks(  # type: ignore[no-untyped-def]
     """
     size = 0
     for b in range(first, last):
-        if starts[b + 1] - starts[b] <= largest:
-            size = max(size, starts[b + 1] - starts[b])
+        if blocks.starts[b + 1] - blocks.starts[b] <= largest:
+            size = max(size, blocks.starts[b + 1] - blocks.starts[b])
     triangle = np.empty(size * size)
     column = np.empty(size)
     log_det = 0.0
     for b in range(first, last):
-        n = starts[b + 1] - starts[b]
+        n = blocks.starts[b + 1] - blocks.starts[b]
         if n > largest:
             continue
-        data = _view(products, matrix_starts[b], n, n)
-        a = _view(factors, matrix_starts[b], n, n)
+        data = view(products, blocks.matrix_starts[b], n, n)
+        a = view(factors, blocks.matrix_starts[b], n, n)
         for q in range(n):
             for c in range(n):
                 a[q, c] = data[q, c]  # zeros above the diagonal
-        here = slice(starts[b], starts[b + 1])
-        add_precisions(a, terms[here], effects[here], precisions)
-        if not _cholesky(a, column):
+        here = slice(blocks.starts[b], blocks.starts[b + 1])
+        add_precisions(a, blocks.terms[here], blocks.effects[here], precisions)
+        if not cholesky(a, column):
             return math.nan
         for q in range(n):
             log_det += 2.0 * math.log(a[q, q])
-        lower = _view(triangle, 0, n, n)
-        _invert_lower(a, lower)
-        _symmetric_square(lower, _view(inverses, matrix_starts[b], n, n))
+        lower = view(triangle, 0, n, n)
+        invert_lower(a, lower)
+        symmetric_square(lower, view(inverses, blocks.matrix_starts[b], n, n))
     return log_det
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
+@numba.njit(cache=True, nogil=True, fastmath=ASSOCIATIVE)
 def eliminate_blocks(  # type: ignore[no-untyped-def]
-    first, last, starts, touched, touched_starts, matrix_starts, cross_starts,
-    cross_products, inverses, crosses, schur,
-):  # fmt: skip
+    first, last, blocks, cross_products, inverses, crosses, schur
+):
     """Write G = A⁻¹B of each block, and subtract B'G from the lower triangle of ``schur``."""
-    size, width = 0, 0
-    for b in range(first, last):
-        size = max(size, starts[b + 1] - starts[b])
-        width = max(width, touched_starts[b + 1] - touched_starts[b])
+    size, width = _largest(blocks, first, last)
     reduction = np.empty(width * width)
     transposed = np.empty(size * width)
     for b in range(first, last):
-        n = starts[b + 1] - starts[b]
-        t = touched_starts[b + 1] - touched_starts[b]
-        here = touched[touched_starts[b] : touched_starts[b + 1]]
-        cross = _view(cross_products, cross_starts[b], n, t)
-        g = _view(crosses, cross_starts[b], n, t)
-        _multiply(_view(inverses, matrix_starts[b], n, n), cross, g)
-        if n * t * t > _SMALL:
-            flipped = _view(transposed, 0, t, n)
-            for q in range(n):
-                for c in range(t):
-                    flipped[c, q] = cross[q, c]
-            product = _view(reduction, 0, t, t)
-            _multiply(flipped, g, product)
+        n, t, here = _shape(blocks, b)
+        cross = view(cross_products, blocks.cross_starts[b], n, t)
+        g = view(crosses, blocks.cross_starts[b], n, t)
+        multiply(view(inverses, blocks.matrix_starts[b], n, n), cross, g)
+        if n * t * t > SMALL:
+            flipped = transpose(cross, transposed)
+            product = view(reduction, 0, t, t)
+            multiply(flipped, g, product)
             for c in range(t):
                 for e in range(c + 1):
                     schur[here[c], here[e]] -= product[c, e]
@@ -240,14 +184,10 @@ def eliminate_blocks(  # type: ignore[no-untyped-def]
                     schur[here[c], here[e]] -= total
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
+@numba.njit(cache=True, nogil=True, fastmath=ASSOCIATIVE)
 def block_moments(  # type: ignore[no-untyped-def]
-    first, last,
-    starts, terms, effects, touched, touched_starts, matrix_starts, cross_starts,
-    order, row_starts, own, own_values, border, border_values,
-    inverses, crosses, mean, border_mean, border_covariance,
-    products, cross_products, own_slots, border_slots,
-    variance, row_variance, second_moments, curvature,
+    first, last, blocks, inverses, crosses, mean, border_mean, border_covariance, products,
+    cross_products, own_slots, border_slots, variance, row_variance, second_moments, curvature,
 ):  # fmt: skip
     """Variances of the blocks' coefficients and of their rows' η.
 
@@ -258,35 +198,27 @@ def block_moments(  # type: ignore[no-untyped-def]
     expand = len(curvature) > 0
     local_mean = np.empty(len(border_mean))
     theirs = np.empty((len(border_mean), 3), dtype=np.int64)
-    size, width = 0, 0
-    for b in range(first, last):
-        size = max(size, starts[b + 1] - starts[b])
-        width = max(width, touched_starts[b + 1] - touched_starts[b])
+    size, width = _largest(blocks, first, last)
     gathered = np.empty(width * width)
     crossing = np.empty(size * width)
     transposed = np.empty(size * width)
     square = np.empty(size * size)
-    n_own, n_border = own.shape[1], border.shape[1]
+    n_own, n_border = blocks.own.shape[1], blocks.border.shape[1]
     for b in range(first, last):
-        n = starts[b + 1] - starts[b]
-        t = touched_starts[b + 1] - touched_starts[b]
-        at = matrix_starts[b]
-        inverse = _view(inverses, at, n, n)
-        g = _view(crosses, cross_starts[b], n, t)
-        v_bb = _view(gathered, 0, t, t)
+        n, t, here = _shape(blocks, b)
+        at = blocks.matrix_starts[b]
+        inverse = view(inverses, at, n, n)
+        g = view(crosses, blocks.cross_starts[b], n, t)
+        v_bb = view(gathered, 0, t, t)
         for c in range(t):
-            row = touched[touched_starts[b] + c]
             for e in range(t):
-                v_bb[c, e] = border_covariance[row, touched[touched_starts[b] + e]]
-        h = _view(crossing, 0, n, t)  # G V_bb
-        _multiply(g, v_bb, h)
-        v_ss = _view(square, 0, n, n)
-        if n * n * t > _SMALL:
-            flipped = _view(transposed, 0, t, n)
-            for q in range(n):
-                for c in range(t):
-                    flipped[c, q] = g[q, c]
-            _multiply(h, flipped, v_ss)
+                v_bb[c, e] = border_covariance[here[c], here[e]]
+        h = view(crossing, 0, n, t)  # G V_bb
+        multiply(g, v_bb, h)
+        v_ss = view(square, 0, n, n)
+        if n * n * t > SMALL:
+            flipped = transpose(g, transposed)
+            multiply(h, flipped, v_ss)
             for q in range(n):
                 for c in range(n):
                     v_ss[q, c] += inverse[q, c]
@@ -298,141 +230,124 @@ def block_moments(  # type: ignore[no-untyped-def]
                         total += h[q, e] * g[c, e]
                     v_ss[q, c] = total
         for q in range(n):
-            variance[starts[b] + q] = v_ss[q, q]
-        m = mean[starts[b] : starts[b] + n]
+            variance[blocks.starts[b] + q] = v_ss[q, q]
+        m = mean[blocks.starts[b] : blocks.starts[b] + n]
         for q in range(n):
-            term = terms[starts[b] + q]
-            effect = effects[starts[b] + q]
+            term = blocks.terms[blocks.starts[b] + q]
+            effect = blocks.effects[blocks.starts[b] + q]
             for e in range(effect + 1):
                 other = q - effect + e
                 second_moments[term, effect, e] += v_ss[q, other] + m[q] * m[other]
         if expand:
-            data = _view(products, at, n, n)
-            ours = own_slots[starts[b] : starts[b + 1]]
+            data = view(products, at, n, n)
+            ours = own_slots[blocks.starts[b] : blocks.starts[b + 1]]
             add_curvature(data, v_ss, 1.0, m, m, ours, ours, True, curvature)
-            cross = _view(cross_products, cross_starts[b], n, t)
+            cross = view(cross_products, blocks.cross_starts[b], n, t)
             for c in range(t):
-                row = touched[touched_starts[b] + c]
-                local_mean[c] = border_mean[row]
+                local_mean[c] = border_mean[here[c]]
                 for e in range(3):
-                    theirs[c, e] = border_slots[row, e]
+                    theirs[c, e] = border_slots[here[c], e]
             add_curvature(cross, h, -1.0, m, local_mean, ours, theirs[:t], False, curvature)
-        for i in range(row_starts[b], row_starts[b + 1]):
+        for i in range(blocks.row_starts[b], blocks.row_starts[b + 1]):
             quadratic = 0.0
             for k in range(n_own):
-                x = own_values[i, k]
-                row = own[i, k]
+                x = blocks.own_values[i, k]
+                row = blocks.own[i, k]
                 part = 0.5 * x * v_ss[row, row]
                 for c in range(k):
-                    part += own_values[i, c] * v_ss[row, own[i, c]]
+                    part += blocks.own_values[i, c] * v_ss[row, blocks.own[i, c]]
                 for c in range(n_border):
-                    part -= border_values[i, c] * h[row, border[i, c]]
+                    part -= blocks.border_values[i, c] * h[row, blocks.border[i, c]]
                 quadratic += x * part
             for k in range(n_border):
-                x = border_values[i, k]
+                x = blocks.border_values[i, k]
                 if x != 0.0:
-                    row = border[i, k]
+                    row = blocks.border[i, k]
                     part = 0.5 * x * v_bb[row, row]
                     for c in range(k):
-                        part += border_values[i, c] * v_bb[row, border[i, c]]
+                        part += blocks.border_values[i, c] * v_bb[row, blocks.border[i, c]]
                     quadratic += x * part
-            row_variance[order[i]] = 2.0 * quadratic
+            row_variance[blocks.order[i]] = 2.0 * quadratic
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
+@numba.njit(cache=True, nogil=True, fastmath=ASSOCIATIVE)
 def reduce_shifts(  # type: ignore[no-untyped-def]
-    first, last,
-    starts, touched, touched_starts, matrix_starts, cross_starts,
-    order, row_starts, own, own_values, border, border_values,
-    shifts, inverses, crosses, right, solutions, border_right, reduced,
-):  # fmt: skip
+    first, last, blocks, shifts, inverses, crosses, right, solutions, border_right, reduced
+):
     """Write h = X'shifts of each block to ``right`` and A⁻¹h to ``solutions``.
 
     Adds the border's h to ``border_right`` and h − Σ G'h to ``reduced``.
     """
-    size, width = 0, 0
-    for b in range(first, last):
-        size = max(size, starts[b + 1] - starts[b])
-        width = max(width, touched_starts[b + 1] - touched_starts[b])
+    size, width = _largest(blocks, first, last)
     shift = np.empty(size)
     local = np.empty(width)
-    n_own, n_border = own.shape[1], border.shape[1]
+    n_own, n_border = blocks.own.shape[1], blocks.border.shape[1]
     for b in range(first, last):
-        n = starts[b + 1] - starts[b]
-        t = touched_starts[b + 1] - touched_starts[b]
-        here = touched[touched_starts[b] : touched_starts[b + 1]]
+        n, t, here = _shape(blocks, b)
         for q in range(n):
             shift[q] = 0.0
         for c in range(t):
             local[c] = 0.0
-        for i in range(row_starts[b], row_starts[b + 1]):
-            h = shifts[order[i]]
+        for i in range(blocks.row_starts[b], blocks.row_starts[b + 1]):
+            h = shifts[blocks.order[i]]
             for k in range(n_own):
-                shift[own[i, k]] += own_values[i, k] * h
+                shift[blocks.own[i, k]] += blocks.own_values[i, k] * h
             for k in range(n_border):
-                local[border[i, k]] += border_values[i, k] * h
+                local[blocks.border[i, k]] += blocks.border_values[i, k] * h
         for c in range(t):
             border_right[here[c]] += local[c]
-        inverse = _view(inverses, matrix_starts[b], n, n)
-        g = _view(crosses, cross_starts[b], n, t)
+        inverse = view(inverses, blocks.matrix_starts[b], n, n)
+        g = view(crosses, blocks.cross_starts[b], n, t)
         for q in range(n):
-            right[starts[b] + q] = shift[q]
+            right[blocks.starts[b] + q] = shift[q]
             total = 0.0
             for c in range(n):
                 total += inverse[q, c] * shift[c]
-            solutions[starts[b] + q] = total
+            solutions[blocks.starts[b] + q] = total
             for c in range(t):
                 local[c] -= g[q, c] * shift[q]
         for c in range(t):
             reduced[here[c]] += local[c]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
+@numba.njit(cache=True, nogil=True, fastmath=ASSOCIATIVE)
 def expand_solutions(  # type: ignore[no-untyped-def]
-    first, last,
-    starts, touched, touched_starts, cross_starts,
-    order, row_starts, own, own_values, border, border_values,
-    crosses, border_solution, solutions, products,
-):  # fmt: skip
+    first, last, blocks, crosses, border_solution, solutions, products
+):
     """Subtract G x_b from each block's ``solutions``, and write X x of each row to ``products``."""
     local = np.empty(len(border_solution))
-    n_own, n_border = own.shape[1], border.shape[1]
+    n_own, n_border = blocks.own.shape[1], blocks.border.shape[1]
     for b in range(first, last):
-        n = starts[b + 1] - starts[b]
-        t = touched_starts[b + 1] - touched_starts[b]
-        here = touched[touched_starts[b] : touched_starts[b + 1]]
-        g = _view(crosses, cross_starts[b], n, t)
+        n, t, here = _shape(blocks, b)
+        g = view(crosses, blocks.cross_starts[b], n, t)
         for c in range(t):
             local[c] = border_solution[here[c]]
         for q in range(n):
             total = 0.0
             for c in range(t):
                 total += g[q, c] * local[c]
-            solutions[starts[b] + q] -= total
-        x = solutions[starts[b] : starts[b + 1]]
-        for i in range(row_starts[b], row_starts[b + 1]):
+            solutions[blocks.starts[b] + q] -= total
+        x = solutions[blocks.starts[b] : blocks.starts[b + 1]]
+        for i in range(blocks.row_starts[b], blocks.row_starts[b + 1]):
             total = 0.0
             for k in range(n_own):
-                total += own_values[i, k] * x[own[i, k]]
+                total += blocks.own_values[i, k] * x[blocks.own[i, k]]
             for k in range(n_border):
-                total += border_values[i, k] * local[border[i, k]]
-            products[order[i]] = total
+                total += blocks.border_values[i, k] * local[blocks.border[i, k]]
+            products[blocks.order[i]] = total
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
+@numba.njit(cache=True, nogil=True, fastmath=ASSOCIATIVE)
 def sample_blocks(  # type: ignore[no-untyped-def]
-    first, last, starts, touched, touched_starts, matrix_starts, cross_starts,
-    factors, crosses, border_draws, draws,
-):  # fmt: skip
+    first, last, blocks, factors, crosses, border_draws, draws
+):
     """Overwrite standard normals z_s, shape (own, S), by L⁻ᵀz_s − G d_b: draws less their mean."""
     n_draws = draws.shape[1]
     for b in range(first, last):
-        n = starts[b + 1] - starts[b]
-        t = touched_starts[b + 1] - touched_starts[b]
-        here = touched[touched_starts[b] : touched_starts[b + 1]]
-        lower = _view(factors, matrix_starts[b], n, n)
-        g = _view(crosses, cross_starts[b], n, t)
-        x = draws[starts[b] : starts[b + 1]]
+        n, t, here = _shape(blocks, b)
+        lower = view(factors, blocks.matrix_starts[b], n, n)
+        g = view(crosses, blocks.cross_starts[b], n, t)
+        x = draws[blocks.starts[b] : blocks.starts[b + 1]]
         for q in range(n - 1, -1, -1):
             for r in range(q + 1, n):
                 for s in range(n_draws):
@@ -445,21 +360,18 @@ def sample_blocks(  # type: ignore[no-untyped-def]
                     x[q, s] -= g[q, c] * border_draws[here[c], s]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_ASSOCIATIVE)
+@numba.njit(cache=True, nogil=True, fastmath=ASSOCIATIVE)
 def block_quadratics(  # type: ignore[no-untyped-def]
-    first, last, starts, touched, touched_starts, matrix_starts, cross_starts,
-    factors, crosses, border_draws, draws, out,
-):  # fmt: skip
+    first, last, blocks, factors, crosses, border_draws, draws, out
+):
     """Add |L'(d_s + G d_b)|² of each block to ``out``; overwrites ``draws``."""
     n_draws = draws.shape[1]
     total = np.empty(n_draws)
     for b in range(first, last):
-        n = starts[b + 1] - starts[b]
-        t = touched_starts[b + 1] - touched_starts[b]
-        here = touched[touched_starts[b] : touched_starts[b + 1]]
-        lower = _view(factors, matrix_starts[b], n, n)
-        g = _view(crosses, cross_starts[b], n, t)
-        x = draws[starts[b] : starts[b + 1]]
+        n, t, here = _shape(blocks, b)
+        lower = view(factors, blocks.matrix_starts[b], n, n)
+        g = view(crosses, blocks.cross_starts[b], n, t)
+        x = draws[blocks.starts[b] : blocks.starts[b + 1]]
         for q in range(n):
             for c in range(t):
                 for s in range(n_draws):

@@ -22,19 +22,18 @@ inference for high-dimensional mixed models. Biometrika; arXiv:2312.13148.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import cho_solve, solve_triangular
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.threads import CHUNKS, Chunk, map_chunks, split
 from pymc_vmrp.solvers import collapsed_kernels as kernels
+from pymc_vmrp.solvers.collapsed_gaussian import CollapsedGaussian, Parts, solve_kept
 from pymc_vmrp.solvers.collapsed_layout import CollapsedLayout, lay_out, prior_blocks
 from pymc_vmrp.solvers.collapsed_pairs import (
-    Elimination,
     Pairs,
     eliminate,
     find_pairs,
@@ -43,17 +42,10 @@ from pymc_vmrp.solvers.collapsed_pairs import (
 from pymc_vmrp.solvers.conjugate import conjugate_gradients
 from pymc_vmrp.solvers.dense import DenseSolver
 from pymc_vmrp.solvers.factor import factor_and_invert, singular
-from pymc_vmrp.solvers.gaussian import covariances_by_chunks
-from pymc_vmrp.solvers.quadratic import Quadratic, n_products, product_slope, product_slots
+from pymc_vmrp.solvers.quadratic import product_slots
 from pymc_vmrp.solvers.sites import Sites
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-
-_TOLERANCE, _LOOSE_TOLERANCE = (
-    1e-12,
-    1e-6,
-)  # of conjugate gradients: for q, for the convergence test
+_TOLERANCE = 1e-12  # of conjugate gradients; looser for the convergence test
 _CHUNK_MEMORY = 2**26  # bytes of all chunks' sums together
 
 
@@ -127,7 +119,7 @@ class CollapsedSolver:
             eliminated = eliminate(self.pairs, glmm.rows, sites.precision, border, cross, blocks)
         factor, inverse = factor_and_invert(border)
         inverse = inverse + np.tril(inverse, -1).T
-        loadings = _solve(factor, cross.T).T  # G', one row a coefficient
+        loadings = solve_kept(factor, cross.T).T  # G', one row a coefficient
         schur, own, log_det = _levels(layout, blocks, cross, loadings)
         log_det += 2 * float(np.log(np.diag(factor)).sum())
         parts = Parts(factor, cross, loadings, schur, own, prior[layout.rest_at], eliminated)
@@ -188,7 +180,7 @@ class CollapsedSolver:
             multiply, reduced, lambda v: layout.times(parts.covariances, v), tolerance
         )
         solution = np.empty_like(out)
-        complete(_solve(parts.factor, kept - parts.cross.T @ v), v, solution)
+        complete(solve_kept(parts.factor, kept - parts.cross.T @ v), v, solution)
         solution[layout.rest_at[layout.own]] += own
         return solution
 
@@ -228,211 +220,3 @@ def _levels(
         schur[where, :d] = precision.reshape(-1, d)
         own[where, :d] = np.linalg.inv(precision).reshape(-1, d)
     return schur, own, log_det
-
-
-def _solve(factor: FloatArray, right: FloatArray) -> FloatArray:
-    """P_CC⁻¹ right; LAPACK complains of empty matrices."""
-    if right.size == 0:
-        return right.copy()
-    return np.asarray(cho_solve((factor, True), right, check_finite=False))
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What q is made of, with b coefficients in the border and r others.
-
-    Of a kept term of many levels, ``precisions`` and ``covariances`` are those given all else, and
-    ``cross`` and ``loadings`` are zero.
-
-    Attributes
-    ----------
-    factor : ndarray, shape (b, b)
-        Lower Cholesky factor of P_CC.
-    cross, loadings : ndarray, shape (r, b)
-        P_RC and G'.
-    precisions, covariances : ndarray, shape (r, most effects)
-        S_gg and Λ_g, one row a coefficient.
-    prior : ndarray, shape (r, most effects)
-        See :func:`prior_blocks`; of the others alone.
-    eliminated : Elimination, optional
-    """
-
-    factor: FloatArray
-    cross: FloatArray
-    loadings: FloatArray
-    precisions: FloatArray
-    covariances: FloatArray
-    prior: FloatArray
-    eliminated: Elimination | None
-
-
-@dataclass(frozen=True)
-class CollapsedGaussian:
-    """q(θ_C | θ_R) Π q(u_g)."""
-
-    solver: CollapsedSolver
-    sites: Sites
-    parts: Parts
-    right: FloatArray = field(repr=False)  # X'k
-    mean: FloatArray
-    border_covariance: FloatArray
-    cross_covariance: FloatArray  # between all others and the border
-    covariances: FloatArray  # of each coefficient outside of the border with its level
-    pairs: FloatArray = field(repr=False)  # covariances with a kept term of many levels
-    log_det_precision: float
-
-    def variances(self) -> FloatArray:
-        """See :class:`Gaussian`."""
-        layout = self.solver.layout
-        out = np.empty(len(self.mean))
-        out[layout.kept_at] = np.diag(self.border_covariance)
-        out[layout.rest_at] = self.covariances[np.arange(len(layout.effect)), layout.effect]
-        return out
-
-    def marginal_covariance(self, index: IntArray) -> FloatArray:
-        """See :class:`Gaussian`."""
-        layout = self.solver.layout
-        out = np.zeros((len(index), len(index)))
-        kept = np.flatnonzero(layout.kept[index] >= 0)
-        rest = np.flatnonzero(layout.kept[index] < 0)
-        c, r = layout.kept[index[kept]], layout.rest[index[rest]]
-        out[np.ix_(kept, kept)] = self.border_covariance[np.ix_(c, c)]
-        cross = self.cross_covariance[np.ix_(r, c)]
-        out[np.ix_(rest, kept)] = cross
-        out[np.ix_(kept, rest)] = cross.T
-        same = layout.level[r][:, None] == layout.level[r]
-        pairs = self.covariances[r[:, None], layout.effect[r][None, :]]
-        own = np.where(same, pairs, 0.0)
-        if self.parts.eliminated is not None:
-            self._add_eliminated(self.parts.eliminated, r, same, own)
-        out[np.ix_(rest, rest)] = own
-        return out
-
-    def level_covariances(self, index: IntArray) -> FloatArray:
-        """See :class:`Gaussian`."""
-        return covariances_by_chunks(self, index)
-
-    def _add_eliminated(
-        self,
-        eliminated: Elimination,
-        r: IntArray,
-        same: NDArray[np.bool_],
-        out: FloatArray,
-    ) -> None:
-        """Covariances of the kept term of many levels with all of ``r``, into their places."""
-        layout = self.solver.layout
-        is_own = (r >= layout.own.start) & (r < layout.own.stop)
-        for k in np.flatnonzero(is_own):
-            i = r[k] - layout.own.start
-            loading = np.asarray(eliminated.matrix[[i]].todense())[0]
-            with_rest = -self.cross_covariance @ eliminated.border[i]
-            with_rest -= layout.times(self.parts.covariances, loading)
-            with_rest[layout.own] = 0.0
-            with_own = -(
-                eliminated.border @ self.cross_covariance[r[k]] + eliminated.matrix @ with_rest
-            )
-            values = with_rest[r]
-            values[is_own] = with_own[r[is_own] - layout.own.start]
-            out[k] = out[:, k] = np.where(same[k], out[k], values)
-
-    def row_moments(self) -> tuple[FloatArray, FloatArray]:
-        """See :class:`Gaussian`."""
-        solver, rows = self.solver, self.solver.glmm.rows
-        variance = np.empty(solver.glmm.n_cells)
-
-        def task(first: int, last: int) -> None:
-            kernels.row_variances(
-                first, last, rows.columns, rows.values, *self._row_arrays, variance
-            )
-
-        map_chunks(task, solver.chunks, solver.operations)
-        return solver.design.row_products(self.mean), variance
-
-    def row_response(self, gradient: FloatArray) -> FloatArray:
-        """See :class:`Gaussian`; the mean is the joint Gaussian's, and responds as it does."""
-        right = self.solver.design.transposed_product(gradient)
-        change = self.solver.solve_joint(self.parts, self.sites.precision, right, _LOOSE_TOLERANCE)
-        return self.solver.design.row_products(change)
-
-    def quadratic(self) -> Quadratic:
-        """See :class:`Gaussian`; by a pass over the rows."""
-        solver, rows = self.solver, self.solver.glmm.rows
-        size = n_products(solver.glmm)
-
-        def task(first: int, last: int) -> FloatArray:
-            out = np.zeros((size, size))
-            kernels.add_curvature(
-                first, last, rows.columns, rows.values, *self._row_arrays,
-                self.sites.precision, solver.slots[rows.columns[0]], self.mean, out,
-            )  # fmt: skip
-            return out
-
-        curvature = np.sum(map_chunks(task, solver.chunks, solver.operations), axis=0)
-        return Quadratic(curvature, product_slope(solver.glmm, self.right, self.mean))
-
-    def second_moment(self, j: int) -> FloatArray:
-        """See :class:`Gaussian`."""
-        layout, d = self.solver.layout, self.solver.glmm.groups[j].d
-        where = self.solver.glmm.group_slice(j)
-        u = self.mean[where].reshape(-1, d)
-        if j in self.solver.kept:
-            index = layout.kept[where].reshape(-1, d)
-            own = self.border_covariance[index[:, :, None], index[:, None, :]].sum(0)
-        else:
-            own = self.covariances[layout.rest[where], :d].reshape(-1, d, d).sum(0)
-        return np.asarray(u.T @ u + own)
-
-    def sample(self, rng: np.random.Generator, draws: int) -> FloatArray:
-        """See :class:`Gaussian`; first the levels, then what is kept given them."""
-        layout, parts = self.solver.layout, self.parts
-        rest = np.empty((len(layout.rest_at), draws))
-        for where, d in layout.terms():
-            z = rng.standard_normal((len(rest[where]) // d, d, draws))
-            root = np.linalg.cholesky(parts.covariances[where, :d].reshape(-1, d, d))
-            rest[where] = (root @ z).reshape(-1, draws)
-        kept = rng.standard_normal((len(layout.kept_at), draws))
-        if kept.size:
-            kept = solve_triangular(parts.factor, kept, lower=True, trans="T", check_finite=False)
-        kept -= parts.loadings.T @ rest
-        if parts.eliminated is not None:
-            rest[layout.own] -= parts.eliminated.expected(kept, rest)
-        out = np.empty((draws, len(self.mean)))
-        out[:, layout.kept_at] = kept.T
-        out[:, layout.rest_at] = rest.T
-        return out + self.mean
-
-    def log_density(self, coefficients: FloatArray) -> FloatArray:
-        """See :class:`Gaussian`."""
-        layout, parts = self.solver.layout, self.parts
-        away = (coefficients - self.mean).T
-        rest, border = np.ascontiguousarray(away[layout.rest_at]), away[layout.kept_at]
-        if parts.eliminated is not None:
-            rest[layout.own] += parts.eliminated.expected(border, rest)
-        total = (rest * layout.times(parts.precisions, rest)).sum(0)
-        kept = border + parts.loadings.T @ rest
-        total += ((parts.factor.T @ kept) ** 2).sum(0)
-        constant = 0.5 * self.log_det_precision - 0.5 * len(self.mean) * np.log(2 * np.pi)
-        return np.asarray(constant - 0.5 * total)
-
-    @property
-    def _row_arrays(
-        self,
-    ) -> tuple[
-        IntArray, IntArray, IntArray, IntArray, IntArray, IntArray,
-        FloatArray, FloatArray, FloatArray, FloatArray,
-    ]:  # fmt: skip
-        """What finds the covariances of a row's coefficients."""
-        layout, pairs = self.solver.layout, self.solver.pairs
-        none = np.full((1, self.solver.glmm.rows.columns.shape[1]), -1)
-        return (
-            none if pairs is None else pairs.offsets,
-            layout.kept,
-            layout.rest,
-            layout.level,
-            layout.effect,
-            np.full(len(layout.rest_at), -1) if pairs is None else pairs.start_of,
-            self.border_covariance,
-            self.cross_covariance,
-            self.covariances,
-            self.pairs,
-        )

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.glmm.threads import CHUNKS, Chunk, map_chunks, split, worth_threads
 from pymc_vmrp.solvers.factor import factor, invert
+from pymc_vmrp.solvers.gaussian import add_prior
 from pymc_vmrp.solvers.kernels import (
     add_curvature,
     add_weighted_cross_products,
@@ -22,8 +23,6 @@ from pymc_vmrp.solvers.kernels import (
 )
 from pymc_vmrp.solvers.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
 
 _CHUNK_MEMORY = 2**26  # bytes of all chunks' copies of P together
 
@@ -48,12 +47,12 @@ class DenseGaussian:
         """See :class:`Gaussian`."""
         return np.diag(self.covariance).copy()
 
-    def marginal_covariance(self, index: NDArray[np.int64]) -> FloatArray:
+    def marginal_covariance(self, index: IntArray) -> FloatArray:
         """See :class:`Gaussian`."""
         high, low = np.maximum.outer(index, index), np.minimum.outer(index, index)
         return self.covariance[high, low]
 
-    def level_covariances(self, index: NDArray[np.int64]) -> FloatArray:
+    def level_covariances(self, index: IntArray) -> FloatArray:
         """See :class:`Gaussian`."""
         row, column = index[:, :, None], index[:, None, :]
         return self.covariance[np.maximum(row, column), np.minimum(row, column)]
@@ -87,11 +86,10 @@ class DenseGaussian:
 
     def second_moment(self, j: int) -> FloatArray:
         """See :class:`Gaussian`."""
-        block, d = self.solver.glmm.group_slice(j), self.solver.glmm.groups[j].d
-        u = self.mean[block].reshape(-1, d)
+        index = self.solver.glmm.group_index(j)
+        u = self.mean[index]
         total = u.T @ u
-        index = np.arange(block.start, block.stop).reshape(-1, d)
-        for a in range(d):
+        for a in range(index.shape[1]):
             for b in range(a + 1):
                 value = self.covariance[index[:, a], index[:, b]].sum()
                 total[a, b] += value
@@ -128,7 +126,7 @@ class DenseSolver:
     name: str = "dense"
 
     @cached_property
-    def slots(self) -> NDArray[np.int64]:
+    def slots(self) -> IntArray:
         """See :func:`product_slots`."""
         return product_slots(self.glmm)
 
@@ -204,12 +202,7 @@ class DenseSolver:
         matrix[beta, beta] += prior
         shift[beta] += prior * glmm.common.prior_mean
         for j, precision in enumerate(precisions):
-            d = len(precision)
-            block = glmm.group_slice(j)
-            index = np.arange(block.start, block.stop).reshape(-1, d)
-            for a in range(d):
-                for b in range(a + 1):
-                    matrix[index[:, a], index[:, b]] += precision[a, b]
+            add_prior(matrix, glmm.group_index(j), precision)
         lower = factor(matrix)
         mean = cho_solve((lower, True), shift, check_finite=False)
         return DenseGaussian(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotri
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError
-
-FloatArray = NDArray[np.float64]
 
 
 class SingularPrecision(DataError):

@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.solvers.quadratic import Quadratic
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
 
 _LARGEST_MARGINAL = 512  # coefficients whose covariance is formed at a time
 
@@ -36,11 +34,11 @@ class Gaussian(Protocol):
         """Diagonal of V, shape (p,)."""
         ...
 
-    def marginal_covariance(self, index: NDArray[np.int64]) -> FloatArray:
+    def marginal_covariance(self, index: IntArray) -> FloatArray:
         """V[index, index], shape (k, k)."""
         ...
 
-    def level_covariances(self, index: NDArray[np.int64]) -> FloatArray:
+    def level_covariances(self, index: IntArray) -> FloatArray:
         """V of the coefficients in each row of ``index``, shape (L, d): shape (L, d, d).
 
         Those of a row are the effects of one level.
@@ -99,7 +97,14 @@ class Solver(Protocol):
         ...
 
 
-def covariances_by_chunks(gaussian: Gaussian, index: NDArray[np.int64]) -> FloatArray:
+def add_prior(matrix: FloatArray, index: IntArray, precision: FloatArray) -> None:
+    """Add Σ⁻¹ of every level to the lower triangle of P; ``index`` of shape (L, d) places them."""
+    for a in range(len(precision)):
+        for b in range(a + 1):
+            matrix[index[:, a], index[:, b]] += precision[a, b]
+
+
+def covariances_by_chunks(gaussian: Gaussian, index: IntArray) -> FloatArray:
     """``gaussian.level_covariances(index)`` from its marginal covariances."""
     levels, d = index.shape
     out = np.empty((levels, d, d))

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IntArray, SmallIntArray
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.partition import Partition
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-SmallIntArray = NDArray[np.int32]
 
 _TABLE = 20_000_000  # entries of a lookup table of (block, level) at most; else sort
 

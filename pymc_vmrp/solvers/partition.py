@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from pymc_vmrp.arrays import IntArray
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
-
-IntArray = NDArray[np.int64]
 
 _JOINED = 4  # of how many of the largest terms pairs are tried as partition factors
 

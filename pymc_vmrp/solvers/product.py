@@ -13,16 +13,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.solvers.dense import DenseSolver
 from pymc_vmrp.solvers.gaussian import Gaussian, Solver
 from pymc_vmrp.solvers.quadratic import Quadratic, n_products, product_slope, product_slots
 from pymc_vmrp.solvers.sites import Sites
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _ROWS = 2**16  # at a time, where every product of a row is held
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.glmm.spec import GLMM
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ def n_products(glmm: GLMM) -> int:
     return 1 + sum(group.d**2 for group in glmm.groups)
 
 
-def product_slots(glmm: GLMM) -> NDArray[np.int64]:
+def product_slots(glmm: GLMM) -> IntArray:
     """For each coefficient, shape (p, 3): its effect, its term's number of effects, its term in r.
 
     Common coefficients are effect 0 of a term with one effect, at the start of r.

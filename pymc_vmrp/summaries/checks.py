@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pymc_vmrp.arguments import check_probability
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.results.idata import read_group
 from pymc_vmrp.summaries.summary import CI_PROB, describe
@@ -17,14 +17,13 @@ from pymc_vmrp.summaries.summary import CI_PROB, describe
 if TYPE_CHECKING:
     import xarray as xr
 
-FloatArray = NDArray[np.float64]
 
 ROW_DIM = "__obs__"
 _BLOCK = 2**22  # responses held at a time
 
 
 def ppc_by_group(
-    idata: xr.DataTree, by: pd.Series | NDArray[Any] | list[Any], ci_prob: float = CI_PROB
+    idata: xr.DataTree, by: pd.Series | AnyArray | list[Any], ci_prob: float = CI_PROB
 ) -> pd.DataFrame:
     """Compare the mean response of each group of rows with what the model replicates.
 
@@ -84,7 +83,7 @@ def ppc_by_group(
 
 def _responses(
     idata: xr.DataTree,
-) -> tuple[xr.DataArray, NDArray[Any], FloatArray, FloatArray]:
+) -> tuple[xr.DataArray, AnyArray, FloatArray, FloatArray]:
     """Observed responses, replicated ones of shape (draws, rows), trials and weights."""
     predictive = read_group(
         idata,

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pymc_vmrp.arguments import names_of
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.results.idata import posterior_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
 
-FloatArray = NDArray[np.float64]
 
 _GRID = 512
 _CONSTANT = 1e-9  # sd of draws in units of the range of both samples

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import GLMM, GroupEffects
@@ -14,7 +14,6 @@ from pymc_vmrp.glmm.spec import GLMM, GroupEffects
 if TYPE_CHECKING:
     from pymc_vmrp.read_model import ReadModel
 
-FloatArray = NDArray[np.float64]
 
 _LATENT = {"logit": np.pi**2 / 3, "probit": 1.0, "cloglog": np.pi**2 / 6}
 _BLOCK = 2**20  # linear predictors held at a time
@@ -72,8 +71,7 @@ def expected_counts(model: ReadModel, draws: Draws) -> FloatArray:
     """
     glmm = model.glmm
     observations = model.observations
-    offset = observations.rows.offset
-    offset = observations.offset if offset is None else offset
+    offset = observations.whole_offset
     weights = None if offset is None else np.exp(offset)
     exposure = np.bincount(observations.cell, weights, minlength=glmm.n_cells)
     beta = draws.coefficients[:, : glmm.common.size].T

@@ -7,7 +7,9 @@ import pytest
 from scipy import optimize, stats
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.cavi.covariance import GridFactor, InverseWishartFactor, update_covariance
+from pymc_vmrp.cavi.covariance import update_covariance
+from pymc_vmrp.cavi.grid_factor import GridFactor
+from pymc_vmrp.cavi.inverse_wishart import InverseWishartFactor
 from pymc_vmrp.glmm.priors.covariance import covariance_log_density
 from pymc_vmrp.glmm.priors.scales import largest_sigma
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import pymc_vmrp as vmrp
-from pymc_vmrp.cavi.covariance import inverse_wishart_draws
+from pymc_vmrp.cavi.inverse_wishart import inverse_wishart_draws
 from pymc_vmrp.gibbs.covariances import draw_covariance
 from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
 from tests.gibbs.joint import covariance_draw

@@ -328,7 +328,7 @@ def test_a_row_without_a_finite_density_is_named(models, monkeypatch):
     """A response that every draw holds for impossible would make the whole sum infinite."""
     from dataclasses import replace
 
-    from pymc_vmrp.selection import select as module
+    from pymc_vmrp.selection import criteria as module
 
     def impossible(*arguments):
         found = real(*arguments)

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pymc_vmrp.errors import VmrpError
-from pymc_vmrp.frontends.bambi.draws import free_variables
+from pymc_vmrp.errors import VmrpError, warn
+from pymc_vmrp.frontends.bambi.draws import free_variables, group_specific_terms
 from pymc_vmrp.frontends.bambi.encoder import bambi_encoder
-from pymc_vmrp.frontends.bambi.read import (
-    BambiSpec,
-    read_bambi,
-    warn_of_few_levels_of,
-    warn_of_summed_slopes,
-)
+from pymc_vmrp.frontends.bambi.read import BambiSpec, read_bambi
+from pymc_vmrp.frontends.few_levels import warn_of_few_levels
 from pymc_vmrp.read_model import Door, Predictors, ReadModel
 from pymc_vmrp.results.reports import GlmmReports
 
@@ -37,8 +33,8 @@ def bambi_door(model: Any) -> Door:
 
 
 def _warn(model: Any, read: ReadModel) -> None:
-    warn_of_summed_slopes(model)
-    warn_of_few_levels_of(model)
+    _warn_of_summed_slopes(model)
+    _warn_of_few_levels(model)
 
 
 def _read(model: Any) -> ReadModel:
@@ -79,7 +75,7 @@ def _sample_nuts(
     model: Any, draws: int, random_seed: int | None, options: dict[str, Any]
 ) -> xr.DataTree:
     """``bambi_model.fit()``, from draws of an earlier fit where there is one."""
-    warn_of_summed_slopes(model)
+    _warn_of_summed_slopes(model)
     earlier = options.pop("warm_start", None)
     options = _named_as_in_bambi(options)
     if earlier is not None:
@@ -115,3 +111,45 @@ def _started(
     start = start_from(model.backend.model, free_variables(model, earlier), random_seed)
     options = started_options(start, random_seed, {**options, "nuts_sampler": sampler})
     return _named_as_in_bambi(options)
+
+
+def _warn_of_summed_slopes(model: Any) -> None:
+    """Warn of terms that Bambi's own pm.Model does not compute as they are written.
+
+    Where the expression of a group-specific term is a matrix of one column, as that of ``(x:z|g)``,
+    Bambi 0.21 broadcasts n effects against an n × 1 matrix and sums over the wrong axis: each row
+    meets the sum of all rows' effects. Its ``predict`` and its sparse products are as written.
+    """
+    from bambi.config import config
+
+    if config["SPARSE_DOT"]:
+        return
+    names = [
+        term.name
+        for term in group_specific_terms(model)
+        if np.shape(term.predictor)[1:] == (1,)
+        and not any(dim.endswith("__expr_dim") for dim in term.coords)
+    ]
+    if names:
+        warn(
+            f"bambi_model.fit() multiplies each row of {names[0]!r} by the sum of all rows' "
+            "effects, an error of Bambi 0.21 for one column of numbers. CAVI and Gibbs fit the "
+            "term as it is written, as bambi_model.predict() has it; for NUTS on the same model "
+            'set bambi.config["SPARSE_DOT"] = True before the model is built, or make the product '
+            "a column of the data."
+        )
+
+
+def _warn_of_few_levels(model: Any) -> None:
+    """Warn of group-specific terms with few levels under Bambi's default priors."""
+
+    def example(name: str) -> str:
+        sd = 'bmb.Prior("HalfNormal", sigma=s)'
+        return f'priors={{{name!r}: bmb.Prior("Normal", mu=0, sigma={sd})}}'
+
+    levels = {
+        term.name: len(np.unique(term.group_index))
+        for term in group_specific_terms(model)
+        if term.prior.auto_scale
+    }
+    warn_of_few_levels(levels, example)

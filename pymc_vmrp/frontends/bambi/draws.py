@@ -71,12 +71,17 @@ def _found(pm_model: Any, posterior: xr.Dataset, name: str) -> xr.DataArray:
     return values.transpose("chain", "draw", *of_model)
 
 
+def group_specific_terms(model: Any) -> list[Any]:
+    """Those of every linear predictor of a Bambi model."""
+    components = model.conditional_parameters.values()
+    return [term for one in components for term in one.group_specific_terms.values()]
+
+
 def _sd_of(model: Any, effect: str) -> str:
     """The name of the sd of a term's effects."""
-    for component in model.conditional_parameters.values():
-        for term in component.group_specific_terms.values():
-            if effect in (term.alias, term.name):
-                return f"{effect}_{term.hyperprior_alias.get('sigma', 'sigma')}"
+    for term in group_specific_terms(model):
+        if effect in (term.alias, term.name):
+            return f"{effect}_{term.hyperprior_alias.get('sigma', 'sigma')}"
     raise DataError(f"The standardized effects of {effect!r} are of no term of the model.")
 
 

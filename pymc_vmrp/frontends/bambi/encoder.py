@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from formulae.terms.terms import Intercept
 from formulae.terms.variable import Variable
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray
 from pymc_vmrp.errors import ModelError
 from pymc_vmrp.frontends.bambi.read import BambiSpec
-from pymc_vmrp.frontends.formula.design import Encoder
 from pymc_vmrp.frontends.formula.effects import Block
+from pymc_vmrp.frontends.formula.encoder import Encoder
 from pymc_vmrp.frontends.formula.factors import Factor, fit_factor
 from pymc_vmrp.frontends.tidy import kind_of, tidy_column
 from pymc_vmrp.glmm.codes import encode_column
@@ -52,7 +52,7 @@ def _factor(term: Any) -> _Piece:
 def _column(term: Any, k: int) -> _Piece:
     """One column of an expression: each effect of a Bambi model is a block of its own."""
 
-    def column(frame: pd.DataFrame) -> NDArray[Any]:
+    def column(frame: pd.DataFrame) -> AnyArray:
         values = np.asarray(term.eval_new_data(frame))
         return values if values.ndim == 1 else values[:, k]
 

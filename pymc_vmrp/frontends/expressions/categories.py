@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from formulae.categorical import CategoricalBox, Sum, Treatment
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, IntArray
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.checks import abbreviate
 
@@ -66,7 +66,7 @@ class Binary:
         self.learned = False
         self.success: Any = None
 
-    def __call__(self, x: Any, success: Any = None) -> NDArray[np.int64]:
+    def __call__(self, x: Any, success: Any = None) -> IntArray:
         """Learn the success level the first time."""
         if not self.learned:
             levels = sorted(pd.unique(x).tolist())
@@ -77,7 +77,7 @@ class Binary:
         return np.where(np.asarray(x == self.success), 1, 0)
 
 
-def _array(data: Any) -> NDArray[Any]:
+def _array(data: Any) -> AnyArray:
     array = np.asarray(data)
     if array.ndim != 1:
         raise FormulaError("C() takes one column.")

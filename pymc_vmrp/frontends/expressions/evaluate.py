@@ -6,11 +6,10 @@ import math
 import operator
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from formulae.terms.call_resolver import LazyCall, LazyOperator, LazyValue, LazyVariable
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import FormulaError
 from pymc_vmrp.frontends.expressions.names import Names
 
@@ -18,9 +17,7 @@ _COMPARISONS = (operator.eq, operator.ne, operator.le, operator.lt, operator.ge,
 _EXACT = 2.0**53  # whole numbers below it are exact as floats
 
 
-def evaluate(
-    node: Any, data: pd.DataFrame, names: Names, weights: NDArray[np.float64] | None = None
-) -> Any:
+def evaluate(node: Any, data: pd.DataFrame, names: Names, weights: FloatArray | None = None) -> Any:
     """The value of a node of a call.
 
     Parameters
@@ -58,7 +55,7 @@ def evaluate(
     raise FormulaError(f"{node} has no meaning in a formula.")
 
 
-def _callable(node: LazyCall, names: Names, weights: NDArray[np.float64] | None) -> Any:
+def _callable(node: LazyCall, names: Names, weights: FloatArray | None) -> Any:
     """The function of a call; of one that learns, what it has learned so far."""
     function = names.functions[node.callee]
     if not getattr(function, "__stateful_transform__", False):

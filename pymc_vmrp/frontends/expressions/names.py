@@ -20,11 +20,17 @@ from pymc_vmrp.frontends.expressions.functions import BARE, CONSTANTS, FUNCTIONS
 
 ENVIRONMENTS = ("caller", "command line", "saved")
 
-_REMEDIES = {
-    "command line": "compute a column of the data beforehand",
-    "saved": "if you trust it, type the formula yourself (--formula on the command line, "
-    "pymc_vmrp.Model in Python)",
-}
+# what errors call a restricted environment, and its remedy
+_RESTRICTED = {
+    "command line": (
+        "a formula on the command line", "compute a column of the data beforehand",
+    ),
+    "saved": (
+        "a formula read from a saved result",
+        "if you trust it, type the formula yourself (--formula on the command line, "
+        "pymc_vmrp.Model in Python)",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -193,15 +199,11 @@ def _unknown(call: LazyCall, environment: Environment) -> FormulaError:
     if hint is not None:
         return FormulaError(f"{call} has no meaning here: {hint}.")
     if environment.restricted:
-        where = (
-            "a formula read from a saved result"
-            if environment.kind == "saved"
-            else "a formula on the command line"
-        )
+        where, remedy = _RESTRICTED[environment.kind]
         return FormulaError(
             f"{call} is refused: {where} knows scale, center, poly, bs, C, I, offset, binary "
             "and numpy's functions of single rows, such as np.log, and nothing besides; "
-            f"{_REMEDIES[environment.kind]}."
+            f"{remedy}."
         )
     return FormulaError(
         f"{call} cannot be evaluated, since neither formulas nor your code know {call.callee!r}: "

@@ -15,16 +15,11 @@ import pandas as pd
 from formulae.categorical import CategoricalBox
 from formulae.resolver import Resolver
 from formulae.terms.call import Call
-from formulae.terms.call_resolver import (
-    CallResolver,
-    LazyCall,
-    LazyOperator,
-    LazyVariable,
-)
+from formulae.terms.call_resolver import CallResolver, LazyCall, LazyOperator, LazyVariable
 from formulae.terms.terms import Intercept, Term
 from formulae.transforms import Offset, Proportion
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.frontends.expressions.evaluate import evaluate
@@ -40,13 +35,11 @@ class FormulaCall(Call):  # type: ignore[misc]
     def __hash__(self) -> int:
         return hash(structure(self.call))
 
-    def values(self, data: pd.DataFrame, weights: NDArray[np.float64] | None = None) -> Any:
+    def values(self, data: pd.DataFrame, weights: FloatArray | None = None) -> Any:
         """What the call evaluates to; transformations that learn do so the first time."""
         return evaluate(self.call, data, self.env, weights)
 
-    def set_type(
-        self, data: pd.DataFrame, names: Names, weights: NDArray[np.float64] | None = None
-    ) -> None:
+    def set_type(self, data: pd.DataFrame, names: Names, weights: FloatArray | None = None) -> None:
         """Evaluate the call and see what kind of values it has."""
         self.env = names
         self.set_value(self.values(data, weights), len(data))
@@ -79,7 +72,7 @@ class FormulaCall(Call):  # type: ignore[misc]
         """The columns of new rows."""
         value = self.values(data)
         if self.kind == "categoric":
-            labels = _labels(value)
+            labels = unboxed(value)
             new = [level for level in pd.unique(labels) if level not in self.levels]
             if new:
                 raise DataError(
@@ -112,7 +105,8 @@ def _kind_in_words(value: Any) -> str:
     return type(value).__name__ if dtype is None else f"values of type {dtype}"
 
 
-def _labels(value: Any) -> Any:
+def unboxed(value: Any) -> Any:
+    """The labels that C() and its like put into a box with their coding; other values as is."""
     return value.data if isinstance(value, CategoricalBox) else value
 
 

@@ -11,11 +11,9 @@ import numpy as np
 import pandas as pd
 from formulae.transforms import BSpline as FormulaeBSpline
 from formulae.transforms import Offset
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError, FormulaError
-
-FloatArray = NDArray[np.float64]
 
 MOST_DEGREES = 50  # of a polynomial: beyond, rounding is all there is
 MOST_FUNCTIONS = 1000  # of a basis
@@ -37,33 +35,32 @@ class Center:
         self.mean: float | None = None
 
     def __call__(self, x: Any) -> Any:
-        """Learn the mean the first time."""
+        """Learn the first time."""
         if self.mean is None:
-            self.mean = float(np.average(np.asarray(x, dtype=float), weights=self.weights))
+            self.mean = self._learn(np.asarray(x, dtype=float))
             self.weights = None
         return x - self.mean
 
+    def _learn(self, x: FloatArray) -> float:
+        """The mean."""
+        return float(np.average(x, weights=self.weights))
 
-class Scale:
+
+class Scale(Center):
     """``scale(x)``: x less its mean, over its standard deviation."""
 
-    __stateful_transform__ = True
-    weights: FloatArray | None = None
-
-    def __init__(self) -> None:
-        self.mean: float | None = None
-        self.sd = 1.0
+    sd = 1.0
 
     def __call__(self, x: Any) -> Any:
-        """Learn mean and standard deviation the first time."""
-        if self.mean is None:
-            values = np.asarray(x, dtype=float)
-            self.mean = float(np.average(values, weights=self.weights))
-            self.sd = float(np.sqrt(np.average((values - self.mean) ** 2, weights=self.weights)))
-            self.weights = None
-            if self.sd == 0:
-                raise DataError("its argument is the same in every row")
-        return (x - self.mean) / self.sd
+        """Learn the first time."""
+        return super().__call__(x) / self.sd
+
+    def _learn(self, x: FloatArray) -> float:
+        mean = super()._learn(x)
+        self.sd = float(np.sqrt(np.average((x - mean) ** 2, weights=self.weights)))
+        if self.sd == 0:
+            raise DataError("its argument is the same in every row")
+        return mean
 
 
 class Poly:

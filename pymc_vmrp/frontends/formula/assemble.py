@@ -9,14 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pymc_vmrp.errors import DataError, FormulaError, PriorError
-from pymc_vmrp.frontends.bambi_priors import (
-    coefficient_prior,
-    is_bambi_prior,
-    scale_prior,
-)
+from pymc_vmrp.arrays import FloatArray, SmallIntArray
+from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.checks import (
     abbreviate,
     check_columns,
@@ -39,61 +34,40 @@ from pymc_vmrp.frontends.formula.centring import (
     column_parts,
     column_scales,
 )
-from pymc_vmrp.frontends.formula.design import (
-    EncodedRows,
-    Encoder,
-    fit_encoder,
-    needed_columns,
-    response_columns,
-)
+from pymc_vmrp.frontends.formula.design import fit_encoder, needed_columns, response_columns
 from pymc_vmrp.frontends.formula.effects import Block
+from pymc_vmrp.frontends.formula.encoder import EncodedRows, Encoder
 from pymc_vmrp.frontends.formula.parse import ParsedFormula
+from pymc_vmrp.frontends.formula.priors import (
+    DEFAULT_SCALE,
+    checked_for,
+    checked_priors,
+    covariance_prior,
+    default_prior,
+    prior_keys,
+    stated_columns,
+)
 from pymc_vmrp.frontends.formula.response import (
     KnownArgument,
     is_proportion,
     known_argument,
-    proportion_arguments,
     read_response,
+    response_arguments,
     response_nodes,
 )
-from pymc_vmrp.frontends.identify import (
-    check_identified,
-    warn_of_far_zeros,
-    warn_of_single_answers,
-)
+from pymc_vmrp.frontends.identify import check_identified, warn_of_far_zeros, warn_of_single_answers
 from pymc_vmrp.frontends.pooling import cell_keys, check_offset, pool_rows
 from pymc_vmrp.frontends.unbounded import check_bounded
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import Family, Rows
-from pymc_vmrp.glmm.priors.covariance import (
-    CoefficientPrior,
-    CovariancePrior,
-    Flat,
-    HuangWand,
-    Normal,
-    named_covariance_prior,
-)
-from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart, check_improper
-from pymc_vmrp.glmm.priors.lkj import LKJ
-from pymc_vmrp.glmm.priors.support import check_covariance_prior
+from pymc_vmrp.glmm.priors.covariance import HuangWand, Normal
 from pymc_vmrp.glmm.priors.units import in_units
-from pymc_vmrp.glmm.spec import (
-    GLMM,
-    CommonEffects,
-    CommonTerm,
-    Effect,
-    GroupEffects,
-    Observations,
-)
+from pymc_vmrp.glmm.spec import GLMM, CommonEffects, CommonTerm, Effect, GroupEffects, Observations
 from pymc_vmrp.glmm.variables import coords, posterior_names, repeated_name
 from pymc_vmrp.read_model import Predictors
 
-FloatArray = NDArray[np.float64]
-
-DEFAULT_A = 5.0  # of the Huang–Wand prior, times the scale of the response
 DEFAULT_SMOOTH_A = 1.0  # the same of smooths: of their typical distance from their linear part
 _EXTREME = 1e100  # of the sd of a predictor
-DEFAULT_SCALE = 2.5  # of a coefficient's prior per sd of its predictor, as rstanarm and Bambi
 
 
 @dataclass(frozen=True)
@@ -155,7 +129,7 @@ def assemble(
     _check_constant(encoder.common_terms, rows.common)
     scale = response_scale(family, replace(counted, offset=learned.offset))
     parameters = family_parameters(family, scale, priors, fixed=response.sd is not None)
-    checked = _checked_priors(priors, encoder, [p.name for p in family.parameters])
+    checked = checked_priors(priors, encoder, [p.name for p in family.parameters])
     centre = 0.0 if family.centre is None else family.centre(pooled.statistics, pooled.offset)
     common = _common_effects(
         encoder, rows.common, counts, checked, center_predictors, centre, scale
@@ -201,7 +175,7 @@ def _own_predictors(
 
 def _group_effects(
     block: Block,
-    codes: NDArray[np.int32],
+    codes: SmallIntArray,
     values: FloatArray,
     counts: FloatArray,
     priors: dict[str, Any],
@@ -218,7 +192,7 @@ def _group_effects(
             basis = centring_basis(flat, parts, weights)
         scales = column_scales(flat, basis, parts, weights)
         _check_scales(block, scales)
-    prior = _covariance_prior(block, priors, scale / scales)
+    prior = covariance_prior(block, priors, scale / scales)
     if center_predictors and len(parts) > 1 and (scales != 1).any():
         # so that no step of any engine depends on units
         basis = (np.eye(len(parts)) if basis is None else basis) / scales
@@ -239,7 +213,7 @@ def _warn_of_few_levels(blocks: Sequence[Block], priors: Mapping[str, Any]) -> N
     named = {
         f"{'+'.join(dict.fromkeys(e.expression for e in block.effects))}|{block.factor.name}": block
         for block in blocks
-        if not {*_prior_keys(block), "group_specific"} & {*priors}
+        if not {*prior_keys(block), "group_specific"} & {*priors}
     }
 
     def example(name: str) -> str:
@@ -276,7 +250,7 @@ def _smooth_groups(
             levels=block.levels,
             codes=codes,
             values=values,
-            prior=_checked_for(
+            prior=checked_for(
                 priors.get(block.title, priors.get(name, default)),
                 1,
                 len(block.levels),
@@ -298,7 +272,7 @@ def _what_counts(parsed: ParsedFormula, weights: str | None) -> tuple[str, str]:
         remedy = f"scale {weights!r} to sum to the number of respondents"
         return "The weights", f"{remedy}, or to the effective sample size"
     if is_proportion(parsed.response):
-        named = str(proportion_arguments(parsed.response)[1])
+        named = str(response_arguments(parsed.response)[1])
         return f"The trials {named!r} of {parsed.response.name!r}", "correct that column"
     return "The rows", "take fewer"
 
@@ -315,7 +289,7 @@ def _weight_columns(weights: str | None, frame: pd.DataFrame) -> list[str]:
 def _check_response_is_no_predictor(parsed: ParsedFormula, predictors: dict[str, str]) -> None:
     used = parsed.response.var_names
     if is_proportion(parsed.response):  # the number of trials may well be a predictor
-        used = {str(proportion_arguments(parsed.response)[0])}
+        used = {str(response_arguments(parsed.response)[0])}
     for name in used & set(predictors):
         raise FormulaError(
             f"{name!r} is the response and used by {predictors[name]}: drop it there."
@@ -338,85 +312,6 @@ def _check_constant(terms: tuple[CommonTerm, ...], columns: FloatArray) -> None:
             )
 
 
-# --- priors ------------------------------------------------------------------------------------
-
-
-def _checked_priors(
-    priors: Mapping[str, Any] | None, encoder: Encoder, parameters: list[str]
-) -> dict[str, Any]:
-    """Priors by key, with "flat" spelled out; an unknown key or a wrong kind is an error."""
-    if priors is None:
-        return {}
-    if not isinstance(priors, Mapping):
-        raise PriorError("priors must be a dict such as {'common': Normal(0, 1)}.")
-    common = {"common", *(term.name for term in encoder.common_terms)}
-    if encoder.intercept:
-        common.add("Intercept")
-    group = {"group_specific"}
-    for block in encoder.blocks:
-        group |= set(_prior_keys(block))
-    for smooth in encoder.smooths:
-        group |= {"smooths", smooth.name, *(block.title for block in smooth.blocks)}
-    checked = {}
-    for key, prior in priors.items():
-        if key in parameters and key not in common:
-            continue  # read with the family's parameters
-        if key not in common | group:
-            raise PriorError(
-                f"priors has the key {key!r}, but the model has no such term. Its terms are "
-                f"{', '.join(map(repr, sorted(common | group | set(parameters))))}."
-            )
-        if isinstance(prior, str) and key in common and prior.lower() == "flat":
-            prior = Flat()
-        elif is_bambi_prior(prior):
-            prior = (coefficient_prior if key in common else scale_prior)(prior, key)
-        elif isinstance(prior, str) and key in group:
-            prior = named_covariance_prior(prior.lower()) or prior
-        kind, wanted = (
-            (CoefficientPrior, "Normal, Flat, StudentT, Laplace, Cauchy or Horseshoe")
-            if key in common
-            else (
-                CovariancePrior,
-                "HuangWand, InverseWishart, LKJ, a prior on one sd, or one of 'mean_exists', "
-                "'jeffreys', 'limit' and 'uniform'",
-            )
-        )
-        if not isinstance(prior, kind):
-            raise PriorError(f"The prior of {key!r} must be {wanted}, not {prior!r}.")
-        checked[key] = prior
-    return checked
-
-
-def _prior_keys(block: Block) -> list[str]:
-    """Names under which a block's prior may be given: the whole term, or any of its effects."""
-    expressions = list(dict.fromkeys(effect.expression for effect in block.effects))
-    names = ["+".join(expressions), *expressions]
-    return list(dict.fromkeys(f"{name}|{block.factor.name}" for name in names))
-
-
-def _covariance_prior(block: Block, priors: dict[str, Any], scales: FloatArray) -> CovariancePrior:
-    """The prior given, or one that follows ``scales``: of η per unit of each effect's column."""
-    name, *effects = _prior_keys(block)
-    given = [priors[key] for key in (name, *effects) if key in priors]
-    if any(prior != given[0] for prior in given):
-        raise PriorError(f"The effects of {name!r} share one covariance matrix: give one prior.")
-    sizes = tuple((DEFAULT_A * scales).tolist())
-    alike = len(set(sizes)) == 1
-    default = priors.get("group_specific", HuangWand(nu=2, A=sizes[0] if alike else sizes))
-    prior: CovariancePrior = given[0] if given else default
-    return _checked_for(prior, len(block.effects), len(block.factor.levels), name)
-
-
-def _checked_for(prior: CovariancePrior, d: int, levels: int, name: str) -> CovariancePrior:
-    """The prior of a block of d effects per level, if it can be that."""
-    check_covariance_prior(prior, d, name)
-    if isinstance(prior, LKJ) and d == 1:
-        return prior.scales(1)[0]
-    if isinstance(prior, ImproperInverseWishart):
-        check_improper(prior, d, levels, name)
-    return prior
-
-
 def _common_effects(
     encoder: Encoder,
     columns: FloatArray,
@@ -433,7 +328,7 @@ def _common_effects(
     basis = None
     if center_predictors:
         parts = _common_parts(encoder)
-        stated = _stated_columns(encoder.common_terms, priors)
+        stated = stated_columns(encoder.common_terms, priors)
         basis = centring_basis(columns, parts, weights, stated, encoder.intercept)
         columns = columns if basis is None else columns @ basis
     share = weights / weights.sum()
@@ -450,7 +345,7 @@ def _common_effects(
         key = term.name if term.name in priors else "common"
         prior = priors.get(key)
         if prior is None:
-            prior = _default_prior(term, sds[term.start : term.stop], scale)
+            prior = default_prior(term, sds[term.start : term.stop], scale)
         given.append(GivenPrior(term.name, key, prior, term.stop - term.start))
     prior_mean, prior_sd, mixtures = prior_arrays(given)
     return CommonEffects(
@@ -476,21 +371,3 @@ def _common_parts(encoder: Encoder) -> list[ColumnParts]:
             for i in range(term.stop - term.start)
         ]
     return parts
-
-
-def _stated_columns(terms: Sequence[CommonTerm], priors: Mapping[str, Any]) -> set[int]:
-    """Columns with a prior that somebody wrote for the column as the formula has it."""
-    out: set[int] = set()
-    for term in terms:
-        prior = priors.get(term.name, priors.get("common"))
-        if prior is not None and not isinstance(prior, Flat):
-            out |= set(range(term.start, term.stop))
-    return out
-
-
-def _default_prior(term: CommonTerm, sds: FloatArray, scale: float) -> Normal:
-    if (sds == 0).any():
-        raise DataError(f"The predictor {term.name!r} is constant where there are trials.")
-    if not np.isfinite(sds).all():
-        raise DataError(f"The predictor {term.name!r} is of an extreme scale: rescale it.")
-    return Normal(0, tuple((DEFAULT_SCALE * scale / sds).tolist()))

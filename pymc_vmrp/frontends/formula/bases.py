@@ -14,12 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import BSpline, CubicSpline, PPoly
 from scipy.linalg import eigh, qr, solve
 from scipy.sparse.linalg import eigsh
 
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import FloatArray
 
 _MOST_KNOTS = 2000  # of a thin plate spline, as in mgcv
 _DEGREE = 3  # of B-splines

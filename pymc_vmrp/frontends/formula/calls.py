@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from formulae.terms.variable import Variable
 from formulae.transforms import Offset
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import DataError, FormulaError
 from pymc_vmrp.frontends.expressions.names import Environment, Names, bind
-from pymc_vmrp.frontends.expressions.resolve import FormulaCall
+from pymc_vmrp.frontends.expressions.resolve import FormulaCall, unboxed
 from pymc_vmrp.frontends.formula.parse import ParsedFormula, predictor_terms
 
 
@@ -44,7 +44,7 @@ def evaluate_calls(
     parsed: ParsedFormula,
     frame: pd.DataFrame,
     names: Names,
-    weights: NDArray[np.float64] | None = None,
+    weights: FloatArray | None = None,
 ) -> list[tuple[str, FormulaCall, Any]]:
     """Evaluate every call on all rows, so that stateful ones learn from all of them.
 
@@ -84,17 +84,16 @@ def evaluate_calls(
     return calls
 
 
-def call_values(value: Any, n: int) -> NDArray[Any]:
+def call_values(value: Any, n: int) -> AnyArray:
     """What a call evaluated to on n rows, as numbers or labels."""
     if isinstance(value, Offset):
         value.set_size(n)
         return np.asarray(value.eval(), dtype=float).reshape(n)
-    value = value.data if type(value).__name__ == "CategoricalBox" else value
-    array = np.asarray(value)
+    array = np.asarray(unboxed(value))
     return array.astype(float) if array.dtype.kind in "buif" else array.astype(object)
 
 
-def check_finite(values: NDArray[Any], name: str, what: str) -> None:
+def check_finite(values: AnyArray, name: str, what: str) -> None:
     """Refuse a term that is infinite or not a number in some rows."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError(

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from formulae.terms.call import Call
 from formulae.terms.terms import Intercept
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import FloatArray
 
 _REFINEMENTS = 3  # of least squares by normal equations
 _NOTHING_LEFT = 1e-9  # sd of a centred column relative to its own: rounding alone
@@ -72,30 +71,15 @@ def column_parts(expressions: Sequence[Any]) -> list[ColumnParts]:
             out.append(ColumnParts(term))
             continue
         components = expression.components
-        widths = [_width(component) for component in components]
-        numeric = [component.kind != "categoric" for component in components]
-        variables = frozenset(
-            str(name)
-            for component, is_numeric in zip(components, numeric, strict=True)
-            if is_numeric
-            for name in _variables(component)
-        )
-        factors = frozenset(
-            str(c.name) for c, is_numeric in zip(components, numeric, strict=True) if not is_numeric
-        )
-        for index in np.ndindex(*widths):
-            own = frozenset(
-                (str(component.name), i)
-                for component, i, is_numeric in zip(components, index, numeric, strict=True)
-                if is_numeric
-            )
-            degrees = [
-                _degree(component, i)
-                for component, i, is_numeric in zip(components, index, numeric, strict=True)
-                if is_numeric
-            ]
+        numeric = [c for c in components if c.kind != "categoric"]
+        variables = frozenset(str(name) for c in numeric for name in _variables(c))
+        factors = frozenset(str(c.name) for c in components if c.kind == "categoric")
+        for index in np.ndindex(*map(_width, components)):
+            own = [(c, i) for c, i in zip(components, index, strict=True) if c.kind != "categoric"]
+            degrees = [_degree(c, i) for c, i in own]
+            columns = frozenset((str(c.name), i) for c, i in own)
             degree = -1 if -1 in degrees else sum(degrees)
-            out.append(ColumnParts(term, own, variables, factors, degree))
+            out.append(ColumnParts(term, columns, variables, factors, degree))
     return out
 
 

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 from formulae.terms.terms import Intercept, Term
 from formulae.terms.variable import Variable
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
-
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.frontends.formula.calls import check_finite, formulae_errors
 
 
 def gather(expressions: Sequence[Any], n: int) -> FloatArray:
@@ -44,7 +43,7 @@ def _let_go(term: Term) -> None:
         component._intermediate_data = None
 
 
-def two_dimensional(values: Any, n: int | None) -> NDArray[Any]:
+def two_dimensional(values: Any, n: int | None) -> AnyArray:
     """Values as a matrix; an error where it does not have n rows."""
     array = np.asarray(values)
     if array.ndim == 1:
@@ -52,6 +51,20 @@ def two_dimensional(values: Any, n: int | None) -> NDArray[Any]:
     if n is not None and len(array) != n:
         raise DataError(f"A term evaluates to {len(array)} rows where the data have {n}.")
     return array
+
+
+def new_columns(expressions: Sequence[Any], frame: pd.DataFrame, what: str) -> FloatArray:
+    """Columns of evaluated expressions in new rows."""
+    pieces = [np.empty((len(frame), 0))]
+    for expression in expressions:
+        if isinstance(expression, Intercept):
+            pieces.append(np.ones((len(frame), 1)))
+            continue
+        check_known_levels(expression, frame, what)
+        with formulae_errors(expression.name, what):
+            pieces.append(two_dimensional(expression.eval_new_data(frame), len(frame)))
+        check_finite(pieces[-1], expression.name, what)
+    return np.column_stack(pieces).astype(float)
 
 
 def column_labels(term: Term, width: int) -> tuple[str, ...] | None:

@@ -1,202 +1,36 @@
-"""Turn a data frame into design columns and factor codes, and remember how for new data.
+"""A data frame as design columns and factor codes, and what is learned of them for new data.
 
 Common terms and the expressions left of a bar are evaluated by formulae, on one row per cell.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from formulae.terms.call import Call
-from formulae.terms.terms import Intercept, Term
-from formulae.terms.terms import Model as TermSet
+from formulae.terms.terms import Term
 from formulae.terms.variable import Variable
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray, IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_columns, check_name
 from pymc_vmrp.frontends.expressions.names import Names
-from pymc_vmrp.frontends.formula.calls import (
-    call_values,
-    check_finite,
-    check_rowwise,
-    evaluate_calls,
-    formulae_errors,
-)
+from pymc_vmrp.frontends.formula.calls import check_rowwise, evaluate_calls
 from pymc_vmrp.frontends.formula.coding import code_terms
-from pymc_vmrp.frontends.formula.columns import (
-    check_known_levels,
-    column_labels,
-    gather,
-    two_dimensional,
-)
-from pymc_vmrp.frontends.formula.effects import Block, encode_blocks, fit_blocks, unseen_levels
+from pymc_vmrp.frontends.formula.columns import column_labels, gather, two_dimensional
+from pymc_vmrp.frontends.formula.effects import fit_blocks
+from pymc_vmrp.frontends.formula.encoder import EncodedRows, Encoder, encoded_rows
 from pymc_vmrp.frontends.formula.factors import check_factor_names, is_plain
 from pymc_vmrp.frontends.formula.parse import ParsedFormula, predictor_terms
-from pymc_vmrp.frontends.formula.smooths import (
-    Smooth,
-    SmoothRows,
-    fit_smooths,
-    linear_name,
-    linear_terms,
-    smooth_codes,
-    smooth_values,
-)
+from pymc_vmrp.frontends.formula.smooths import fit_smooths, linear_terms
 from pymc_vmrp.frontends.tidy import is_labelled, kind_of, tidy_column
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
-from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.spec import CommonTerm
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class EncodedRows:
-    """Design of some rows: raw common columns, codes and values of each block, and the offset.
-
-    The blocks of smooths come after those of group-specific terms.
-    """
-
-    common: FloatArray
-    codes: tuple[IntArray, ...]
-    values: tuple[FloatArray, ...]
-    offset: FloatArray | None
-    intercept: FloatArray | None = None  # what it is multiplied by; None is 1
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """Everything needed to give new data the same design columns.
-
-    Attributes
-    ----------
-    terms : tuple
-        formulae's evaluated common terms, without the intercept.
-    common_terms : tuple of CommonTerm
-    intercept : bool
-    blocks : tuple of Block
-    smooths : tuple of Smooth
-    needed : dict
-        Data columns the predictors need, with the terms that need them.
-    kinds : dict
-        What each needed column held: numbers, true/false or text.
-    offsets : tuple of Call
-        Known parts of the linear predictor.
-    """
-
-    terms: tuple[Term, ...]
-    common_terms: tuple[CommonTerm, ...]
-    intercept: bool
-    blocks: tuple[Block, ...]
-    smooths: tuple[Smooth, ...]
-    needed: dict[str, str]
-    kinds: dict[str, str]
-    offsets: tuple[Call, ...] = ()
-
-    @property
-    def has_offset(self) -> bool:
-        """Whether a part of the linear predictor is known."""
-        return bool(self.offsets)
-
-    def restricted(
-        self,
-        kept: Collection[str],
-        blocks: Sequence[int],
-        smooths: Sequence[Smooth],
-        offset: bool,
-    ) -> Encoder:
-        """The encoder of some of the terms, which needs their columns alone; smooths are whole."""
-        terms = tuple(term for term in self.terms if term.name in kept)
-        kept_blocks = tuple(self.blocks[j] for j in blocks if j < len(self.blocks))
-        evaluated = {*(term.name for term in terms), *(linear_name(s.name) for s in smooths)}
-        offsets = self.offsets if offset else ()
-        read = [*terms, *offsets, *(block.factor.term for block in kept_blocks)]
-        read += [e for b in kept_blocks for e in b.expressions if not isinstance(e, Intercept)]
-        columns = set().union(
-            *(item.var_names for item in read), *(smooth.columns for smooth in smooths)
-        )
-        return replace(
-            self,
-            terms=terms,
-            common_terms=tuple(term for term in self.common_terms if term.name in evaluated),
-            smooths=tuple(smooths),
-            blocks=kept_blocks,
-            offsets=offsets,
-            needed={name: why for name, why in self.needed.items() if name in columns},
-        )
-
-    def columns_of(self, term: str) -> list[str]:
-        """Columns of the data that a term, or "offset", reads."""
-        text = " ".join(offset.name for offset in self.offsets) if term == "offset" else term
-        return [name for name in self.needed if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)]
-
-    def further(self, draws: Draws) -> list[tuple[str, FloatArray]]:
-        """Coefficients beside those of the GLMM: none."""
-        return []
-
-    def prepare(self, data: pd.DataFrame, what: str) -> pd.DataFrame:
-        """The needed columns of new data, checked and tidied."""
-        check_columns(data, self.needed, what, self.needed)
-        frame = {}
-        for name in self.needed:
-            if data[name].isna().any():
-                raise DataError(
-                    f"{what} has missing values in {name!r} ({int(data[name].isna().sum())} rows): "
-                    "fill them in or leave those rows out."
-                )
-            column = tidy_column(data[name], what)
-            if kind_of(column) != self.kinds[name]:
-                raise DataError(
-                    f"Column {name!r} held {self.kinds[name]} when the model was built but holds "
-                    f"{kind_of(column)} in {what}: convert it to the same type."
-                )
-            frame[name] = column
-        return pd.DataFrame(frame, index=data.index)
-
-    def unseen_levels(self, frame: pd.DataFrame) -> list[tuple[str, ...]]:
-        """For each block, the sorted keys of its factor's levels that the model never saw."""
-        of_smooths = sum(len(smooth.blocks) for smooth in self.smooths)
-        return unseen_levels(self.blocks, frame) + [()] * of_smooths
-
-    def encode(
-        self, frame: pd.DataFrame, unseen: Sequence[Sequence[str]], what: str
-    ) -> EncodedRows:
-        """Design of prepared new rows.
-
-        Levels whose keys are in ``unseen`` (one sequence per block) get the codes after the known.
-        """
-        common = self._common_columns(frame, what)
-        # the blocks of smooths come last, and have no levels to be unseen
-        codes, values = encode_blocks(self.blocks, frame, unseen[: len(self.blocks)])
-        smooths = [smooth.evaluate(frame, what) for smooth in self.smooths]
-        return _encoded_rows(common, codes, values, smooths, self.offset(frame, what))
-
-    def offset(self, frame: pd.DataFrame, what: str) -> FloatArray | None:
-        """Sum of the offsets of prepared rows; None without offsets."""
-        if not self.offsets:
-            return None
-        total = np.zeros(len(frame))
-        for call in self.offsets:
-            with formulae_errors(call.name, what):
-                total += call_values(call.values(frame), len(frame))
-        check_finite(total, "offset", what)
-        return total
-
-    def _common_columns(self, frame: pd.DataFrame, what: str) -> FloatArray:
-        pieces = [np.empty((len(frame), 0))]
-        for term in self.terms:
-            check_known_levels(term, frame, what)
-            with formulae_errors(term.name, what):
-                pieces.append(two_dimensional(term.eval_new_data(frame), len(frame)))
-            check_finite(pieces[-1], term.name, what)
-        return np.column_stack(pieces).astype(float)
 
 
 @dataclass(frozen=True)
@@ -223,9 +57,9 @@ def fit_encoder(
     parsed: ParsedFormula,
     data: pd.DataFrame,
     names: Names,
-    keys: Sequence[NDArray[Any]] = (),
+    keys: Sequence[AnyArray] = (),
     absorbs_offset: bool = False,
-    weights: NDArray[Any] | None = None,
+    weights: AnyArray | None = None,
 ) -> Learned:
     """Learn the design from the data.
 
@@ -252,7 +86,8 @@ def fit_encoder(
     calls = evaluate_calls(parsed, frame, names, weights)
     roles = _column_roles(parsed, frame, names)
     offset_calls = tuple(term.components[0] for term in parsed.offsets)
-    offset = _sum_of_offsets(calls, offset_calls)
+    known = [value for _, call, value in calls if any(call is one for one in offset_calls)]
+    offset = np.sum(known, axis=0) if known else None
     if offset is not None and not absorbs_offset:
         keys = [*keys, offset]
     coded = {name: encode_column(frame[name]) for name in frame.columns if name in roles.design}
@@ -261,7 +96,8 @@ def fit_encoder(
     coded = {name: codes.take(cells.first) for name, codes in coded.items() if name in roles.coded}
     cell_frame = _cell_frame(frame, cells, coded, roles)
 
-    terms, intercept = _evaluate_common(parsed.common, cell_frame, names)
+    every = code_terms(parsed.common.common_terms, cell_frame, names)
+    terms = [term for term in every if isinstance(term, Term)]
     common_terms = _common_terms(terms)
     common = gather(terms, cells.size)
     check_factor_names(parsed.bars)
@@ -278,7 +114,7 @@ def fit_encoder(
     encoder = Encoder(
         terms=tuple(terms),
         common_terms=common_terms,
-        intercept=intercept,
+        intercept=len(terms) < len(every),
         blocks=tuple(blocks),
         smooths=smooths,
         needed=needed,
@@ -286,22 +122,8 @@ def fit_encoder(
         offsets=offset_calls,
     )
     of_cells = None if offset is None or absorbs_offset else offset[cells.first]
-    rows = _encoded_rows(common, codes, values, smooth_rows, of_cells)
+    rows = encoded_rows(common, codes, values, smooth_rows, of_cells)
     return Learned(encoder, cells, rows, offset)
-
-
-def _encoded_rows(
-    common: FloatArray,
-    codes: Sequence[IntArray],
-    values: Sequence[FloatArray],
-    smooths: Sequence[SmoothRows],
-    offset: FloatArray | None,
-) -> EncodedRows:
-    if smooths:
-        common = np.column_stack([common, *(smooth.common for smooth in smooths)])
-    return EncodedRows(
-        common, (*codes, *smooth_codes(smooths)), (*values, *smooth_values(smooths)), offset
-    )
 
 
 def _check_labels_group(parsed: ParsedFormula, data: pd.DataFrame, names: Names) -> None:
@@ -319,13 +141,6 @@ def _check_labels_group(parsed: ParsedFormula, data: pd.DataFrame, names: Names)
                     f"groups as in (1|{column}), but cannot be a number or a category in the term "
                     f"{name!r}: compute numbers from it, or make it text."
                 )
-
-
-def _sum_of_offsets(
-    calls: list[tuple[str, Call, Any]], offset_calls: tuple[Call, ...]
-) -> FloatArray | None:
-    values = [value for _, call, value in calls if any(call is o for o in offset_calls)]
-    return np.sum(values, axis=0) if values else None
 
 
 def needed_columns(parsed: ParsedFormula, data: pd.DataFrame, names: Names) -> dict[str, str]:
@@ -393,7 +208,7 @@ def _cell_frame(
     return pd.DataFrame(columns, index=pd.RangeIndex(cells.size), copy=False)
 
 
-def _take(column: pd.Series, rows: NDArray[np.int64]) -> Any:
+def _take(column: pd.Series, rows: IntArray) -> Any:
     taken = column.array.take(rows)
     # rows that hold −0.0 and 0.0 share a cell, whichever of them comes first
     return taken + 0.0 if pd.api.types.is_float_dtype(column.dtype) else taken
@@ -427,15 +242,6 @@ def _columns_of(term: Term, data: pd.DataFrame, names: Names) -> list[str]:
         elif isinstance(component.name, str):
             columns.add(component.name)
     return sorted(columns)
-
-
-# --- common terms ----------------------------------------------------------------------------
-
-
-def _evaluate_common(common: TermSet, frame: pd.DataFrame, names: Names) -> tuple[list[Term], bool]:
-    intercept = any(isinstance(term, Intercept) for term in common.common_terms)
-    terms = code_terms(common.common_terms, frame, names)
-    return [term for term in terms if isinstance(term, Term)], intercept
 
 
 def _common_terms(terms: Sequence[Term]) -> tuple[CommonTerm, ...]:

@@ -6,31 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from formulae.terms.terms import Intercept, Term
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, SmallIntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import check_name
 from pymc_vmrp.frontends.expressions.names import Names
-from pymc_vmrp.frontends.formula.calls import check_finite, formulae_errors
 from pymc_vmrp.frontends.formula.coding import code_terms
-from pymc_vmrp.frontends.formula.columns import (
-    check_known_levels,
-    column_labels,
-    gather,
-    two_dimensional,
-)
-from pymc_vmrp.frontends.formula.factors import Factor, encode_factor, fit_factor, unseen_keys
+from pymc_vmrp.frontends.formula.columns import column_labels, gather, new_columns, two_dimensional
+from pymc_vmrp.frontends.formula.factors import Factor, fit_factor
 from pymc_vmrp.frontends.formula.members import Members, fit_members, members_values
-from pymc_vmrp.frontends.formula.parse import Bar, expression_name
+from pymc_vmrp.frontends.formula.parse import Bar
+from pymc_vmrp.frontends.formula.products import expression_name
 from pymc_vmrp.frontends.formula.special import MemberTerm
 from pymc_vmrp.glmm.codes import Codes
 from pymc_vmrp.glmm.spec import Effect
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -44,11 +35,11 @@ class Block:
 
 def fit_blocks(
     bars: Sequence[Bar], frame: pd.DataFrame, coded: Mapping[str, Codes], names: Names
-) -> tuple[list[Block], list[IntArray], list[FloatArray]]:
+) -> tuple[list[Block], list[SmallIntArray], list[FloatArray]]:
     """Learn the blocks from one row per cell; codes and values of each as well."""
-    fitted: dict[str, tuple[Factor, IntArray]] = {}
+    fitted: dict[str, tuple[Factor, SmallIntArray]] = {}
     blocks: list[Block] = []
-    codes: list[IntArray] = []
+    codes: list[SmallIntArray] = []
     values: list[FloatArray] = []
     for bar in bars:
         name = bar.factor.name
@@ -72,29 +63,26 @@ def fit_blocks(
 
 def unseen_levels(blocks: Sequence[Block], frame: pd.DataFrame) -> list[tuple[str, ...]]:
     """For each block, the sorted keys of its factor's levels that the model never saw."""
-    found = {block.factor.name: block.factor for block in blocks}
-    keys = {
-        name: factor.unseen(frame) if isinstance(factor, Members) else unseen_keys(factor, frame)
-        for name, factor in found.items()
-    }
+    factors = {block.factor.name: block.factor for block in blocks}
+    keys = {name: factor.unseen(frame) for name, factor in factors.items()}
     return [keys[block.factor.name] for block in blocks]
 
 
 def encode_blocks(
     blocks: Sequence[Block], frame: pd.DataFrame, unseen: Sequence[Sequence[str]]
-) -> tuple[list[IntArray], list[FloatArray]]:
+) -> tuple[list[SmallIntArray], list[FloatArray]]:
     """Codes and values of each block on new rows; ``unseen`` levels come after the known."""
-    coded: dict[str, IntArray] = {}
+    coded: dict[str, SmallIntArray] = {}
     codes, values = [], []
     for block, new_levels in zip(blocks, unseen, strict=True):
-        columns = _block_values(block.expressions, len(frame), frame)
+        columns = new_columns(block.expressions, frame, "the new data")
         name = block.factor.name
         if isinstance(block.factor, Members):
             members = block.factor.encode(frame, new_levels)
             code, columns = members_values(*members, columns)
         else:
             if name not in coded:
-                coded[name] = encode_factor(block.factor, frame, new_levels)
+                coded[name] = block.factor.encode(frame, new_levels)
             code = coded[name]
         codes.append(code)
         values.append(columns)
@@ -143,16 +131,3 @@ def _constant_effect(name: str, factor: Term) -> DataError:
         f"{name!r} in ({name}|{factor.name}) is constant, or has only one level: its "
         "effects cannot be told from the intercepts. Leave it out."
     )
-
-
-def _block_values(expressions: Sequence[Any], n: int, frame: pd.DataFrame) -> FloatArray:
-    pieces = []
-    for expression in expressions:
-        if isinstance(expression, Intercept):
-            pieces.append(np.ones((n, 1)))
-            continue
-        check_known_levels(expression, frame, "the new data")
-        with formulae_errors(expression.name, "the new data"):
-            pieces.append(two_dimensional(expression.eval_new_data(frame), n))
-        check_finite(pieces[-1], expression.name, "the new data")
-    return np.column_stack(pieces).astype(float)

@@ -11,13 +11,12 @@ import pandas as pd
 from formulae.terms.call import Call
 from formulae.terms.terms import Term
 from formulae.terms.variable import Variable
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, BoolArray, IntArray, SmallIntArray
 from pymc_vmrp.errors import DataError, FormulaError
+from pymc_vmrp.frontends.expressions.resolve import unboxed
 from pymc_vmrp.frontends.formula.parse import Bar
 from pymc_vmrp.glmm.codes import Codes, code_dtype, encode_column, encode_integers
-
-IntArray = NDArray[np.int32]
 
 KEY_SEPARATOR = "\x1f"  # labels may hold colons, and "a:b" + "c" is not "a" + "b:c"
 
@@ -43,7 +42,7 @@ class Factor:
     name: str
     term: Term
     component_levels: tuple[pd.Index, ...]
-    known: NDArray[np.int64]
+    known: IntArray
     levels: tuple[str, ...]
 
     def parts(self) -> dict[str, list[Any]]:
@@ -55,8 +54,33 @@ class Factor:
 
     def known_parts(self, frame: pd.DataFrame) -> set[str]:
         """Names of the components of which some row has a value that the factor saw."""
-        codes = _known_codes(self, frame)[1]
+        codes = self._codes(frame)[1]
         return {name for name, code in zip(self.parts(), codes, strict=True) if (code >= 0).any()}
+
+    def unseen(self, frame: pd.DataFrame) -> tuple[str, ...]:
+        """Sorted keys of the levels in ``frame`` that the factor never saw.
+
+        A key joins the components' labels by ``KEY_SEPARATOR``; :func:`level_name` makes the name.
+        """
+        values, codes = self._codes(frame)
+        new = ~np.isin(_combine(codes, self.component_levels), self.known)
+        return tuple(sorted(set(_keys(values, new))))
+
+    def encode(self, frame: pd.DataFrame, unseen: Sequence[str]) -> SmallIntArray:
+        """Code of each row's level; levels whose keys are in ``unseen`` come after the known."""
+        values, codes = self._codes(frame)
+        combined = _combine(codes, self.component_levels)
+        position = np.minimum(np.searchsorted(self.known, combined), len(self.known) - 1)
+        new = self.known[position] != combined
+        if new.any():
+            position[new] = len(self.levels) + pd.Index(unseen).get_indexer(_keys(values, new))
+        return position.astype(np.int32)
+
+    def _codes(self, frame: pd.DataFrame) -> tuple[list[pd.Series], list[AnyArray]]:
+        """Components of new rows, and their codes: −1 for a value that the factor never saw."""
+        values = [_component_values(component, frame) for component in self.term.components]
+        pairs = zip(self.component_levels, values, strict=True)
+        return values, [_match(levels, value) for levels, value in pairs]
 
 
 def check_factor_names(bars: Sequence[Bar]) -> None:
@@ -72,7 +96,7 @@ def check_factor_names(bars: Sequence[Bar]) -> None:
 
 def fit_factor(
     term: Term, frame: pd.DataFrame, coded: Mapping[str, Codes]
-) -> tuple[Factor, IntArray]:
+) -> tuple[Factor, SmallIntArray]:
     """Learn the levels of a factor, whose calls were evaluated before, from one row per cell.
 
     Parameters
@@ -94,16 +118,11 @@ def fit_factor(
     codes, known = encode_integers(_combine([part.codes for part in parts], levels))
     known = known.astype(np.int64)
     positions = np.unravel_index(known, tuple(len(level) for level in levels))
-    names = tuple(
-        ":".join(labels)
-        for labels in zip(
-            *(
-                map(str, level.take(position).tolist())
-                for level, position in zip(levels, positions, strict=True)
-            ),
-            strict=True,
-        )
-    )
+    labels = [
+        map(str, level.take(position).tolist())
+        for level, position in zip(levels, positions, strict=True)
+    ]
+    names = tuple(map(":".join, zip(*labels, strict=True)))
     if len(set(names)) < len(names):
         raise DataError(f"Levels of the grouping factor {term.name!r} read alike as text: recode.")
     if len(names) < 2:
@@ -117,8 +136,7 @@ def fit_factor(
 def _component_values(component: Variable | Call, frame: pd.DataFrame) -> pd.Series:
     if isinstance(component, Variable):
         return frame[component.name]
-    value = component.values(frame)
-    value = value.data if type(value).__name__ == "CategoricalBox" else value
+    value = unboxed(component.values(frame))
     if np.ndim(value) != 1:
         raise FormulaError(
             f"{component.name!r} has several columns and cannot be a grouping factor."
@@ -153,22 +171,13 @@ def _component_codes(
         ) from None
 
 
-def _known_codes(factor: Factor, frame: pd.DataFrame) -> tuple[list[pd.Series], list[NDArray[Any]]]:
-    """Components of new rows, and their codes: −1 for a value that the factor never saw."""
-    values = [_component_values(component, frame) for component in factor.term.components]
-    codes = [
-        _match(levels, value) for levels, value in zip(factor.component_levels, values, strict=True)
-    ]
-    return values, codes
-
-
-def _match(levels: pd.Index, values: pd.Series) -> NDArray[Any]:
+def _match(levels: pd.Index, values: pd.Series) -> AnyArray:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return levels.get_indexer(values.cat.categories)[values.array.codes]
     return levels.get_indexer(pd.Index(values))
 
 
-def _combine(codes: Sequence[NDArray[Any]], levels: Sequence[pd.Index]) -> NDArray[Any]:
+def _combine(codes: Sequence[AnyArray], levels: Sequence[pd.Index]) -> AnyArray:
     """One code per combination of component codes, −1 where any component is unknown."""
     size = np.prod([float(len(level)) for level in levels])
     if size > 2.0**62:
@@ -185,28 +194,7 @@ def _combine(codes: Sequence[NDArray[Any]], levels: Sequence[pd.Index]) -> NDArr
     return combined
 
 
-def unseen_keys(factor: Factor, frame: pd.DataFrame) -> tuple[str, ...]:
-    """Sorted keys of the levels in ``frame`` that the factor never saw.
-
-    A key joins the components' labels by ``KEY_SEPARATOR``; :func:`level_name` makes the name.
-    """
-    values, codes = _known_codes(factor, frame)
-    new = ~np.isin(_combine(codes, factor.component_levels), factor.known)
-    return tuple(sorted(set(_keys(values, new))))
-
-
-def encode_factor(factor: Factor, frame: pd.DataFrame, unseen: Sequence[str]) -> IntArray:
-    """Code of each row's level; levels whose keys are in ``unseen`` come after the known."""
-    values, codes = _known_codes(factor, frame)
-    combined = _combine(codes, factor.component_levels)
-    position = np.minimum(np.searchsorted(factor.known, combined), len(factor.known) - 1)
-    new = factor.known[position] != combined
-    if new.any():
-        position[new] = len(factor.levels) + pd.Index(unseen).get_indexer(_keys(values, new))
-    return position.astype(np.int32)
-
-
-def _keys(values: Sequence[pd.Series], where: NDArray[np.bool_]) -> list[str]:
+def _keys(values: Sequence[pd.Series], where: BoolArray) -> list[str]:
     parts = [[str(v) for v in value[where].tolist()] for value in values]
     return [KEY_SEPARATOR.join(part) for part in zip(*parts, strict=True)]
 

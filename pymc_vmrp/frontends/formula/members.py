@@ -7,15 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, SmallIntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.formula.special import MemberTerm
 from pymc_vmrp.glmm.codes import Codes
 from pymc_vmrp.glmm.memberships import order_members
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class Members:
         seen = any((self.index.get_indexer(column) >= 0).any() for column in columns)
         return {self.name} if seen else set()
 
-    def encode(self, frame: pd.DataFrame, new: Sequence[str]) -> tuple[IntArray, FloatArray]:
+    def encode(self, frame: pd.DataFrame, new: Sequence[str]) -> tuple[SmallIntArray, FloatArray]:
         """Levels and weights of each row, shape (N, m); ``new`` levels come after the known."""
         codes = []
         for name in self.term.columns:
@@ -70,7 +67,7 @@ class Members:
 
 def fit_members(
     term: MemberTerm, coded: Mapping[str, Codes]
-) -> tuple[Members, IntArray, FloatArray]:
+) -> tuple[Members, SmallIntArray, FloatArray]:
     """Learn the levels of all columns together, from one row per cell.
 
     Returns
@@ -119,7 +116,7 @@ def _shares(columns: Sequence[FloatArray], n: int, m: int, name: str) -> FloatAr
 
 
 def members_values(
-    codes: IntArray, weights: FloatArray, columns: FloatArray
-) -> tuple[IntArray, FloatArray]:
+    codes: SmallIntArray, weights: FloatArray, columns: FloatArray
+) -> tuple[SmallIntArray, FloatArray]:
     """Levels and values of rows that belong to several levels with weights."""
     return order_members(codes, weights[:, :, None] * columns[:, None])

@@ -21,14 +21,26 @@ from formulae.terms.terms import Model as TermSet
 
 from pymc_vmrp.errors import FormulaError
 from pymc_vmrp.frontends.expressions.resolve import identity, resolve
+from pymc_vmrp.frontends.formula.products import (
+    addends,
+    check_powers,
+    explain_numbers,
+    expression_name,
+)
 from pymc_vmrp.frontends.formula.special import (
+    MEMBERS,
+    SMOOTHS,
     SmoothCall,
-    contains_members,
-    contains_smooth,
-    is_members,
-    is_smooth,
     read_members,
     read_smooth,
+)
+from pymc_vmrp.frontends.formula.syntax import (
+    callee,
+    calls,
+    contains_bar,
+    is_bar,
+    operator_of,
+    strip,
 )
 
 _EXAMPLE = "write for example 'y ~ x + (1|group)'"
@@ -88,17 +100,17 @@ def parse_formula(formula: str) -> ParsedFormula:
     tree: Any = None
     try:
         tree = _parse(formula)
-        if getattr(getattr(tree, "operator", None), "kind", None) != "TILDE":
+        if operator_of(tree) != "TILDE":
             raise FormulaError(f"The formula {formula!r} has no response: {_EXAMPLE}.")
         response = Response(resolve(tree.left)).term
         if not isinstance(response.components[0].name, str):
             raise FormulaError(f"The response of {formula!r} is a number: {_EXAMPLE}.")
-        _check_powers(tree.right)
+        check_powers(tree.right)
         common, bars, offsets, smooths = _terms(tree.right)
     except FormulaError:
         raise
     except Exception as error:  # formulae raises many types; the user needs one
-        _explain_numbers(getattr(tree, "right", None))
+        explain_numbers(getattr(tree, "right", None))
         raise FormulaError(
             f"The formula {formula!r} cannot be read ({_reason(error)}): {_EXAMPLE}."
         ) from error
@@ -114,15 +126,10 @@ def _reason(error: Exception) -> str:
     return str(error).encode("utf-8", "backslashreplace").decode()
 
 
-def is_offset(component: Any) -> bool:
-    """Whether a term's component is a call of ``offset``."""
-    return isinstance(component, Call) and component.call.callee == "offset"
-
-
 def _offset(node: Any) -> Term | None:
     """The term of an addend that is one call of ``offset``."""
-    node = _strip(node)
-    if type(node).__name__ != "Call" or node.callee.name.lexeme != "offset":
+    node = strip(node)
+    if callee(node) != "offset":
         return None
     term: Term = resolve(node)
     return term
@@ -131,7 +138,8 @@ def _offset(node: Any) -> Term | None:
 def _check_offsets(common: TermSet) -> None:
     """Refuse offsets that are part of another term."""
     for term in common.common_terms:
-        if any(is_offset(component) for component in getattr(term, "components", [])):
+        components = getattr(term, "components", [])
+        if any(isinstance(c, Call) and c.call.callee == "offset" for c in components):
             raise FormulaError(
                 f"offset(...) is a known part of the linear predictor and has no interactions: "
                 f"write {term.name!r} as one offset of the product."
@@ -172,16 +180,16 @@ def _terms(tree: Any) -> tuple[TermSet, list[Bar], list[Term], list[SmoothCall]]
     offsets: list[Term] = []
     smooths: list[SmoothCall] = []
     plain = []
-    for sign, node in _addends(tree):
-        if _is_bar(node):
+    for sign, node in addends(tree):
+        if is_bar(node):
             if sign < 0:
                 raise FormulaError("A group-specific term cannot be subtracted: leave it out.")
-            bars.extend(_bars(_strip(node)))
-        elif _contains_bar(node):
+            bars.extend(_bars(strip(node)))
+        elif contains_bar(node):
             raise FormulaError(
                 "A group-specific term such as (1|group) can only be added to other terms."
             )
-        elif is_smooth(node):
+        elif callee(node) in SMOOTHS:
             if sign < 0:
                 raise FormulaError("A smooth cannot be subtracted: leave it out.")
             smooths.append(read_smooth(node))
@@ -199,12 +207,12 @@ def _terms(tree: Any) -> tuple[TermSet, list[Bar], list[Term], list[SmoothCall]]
 
 
 def _check_no_special(node: Any) -> None:
-    if contains_smooth(node):
+    if calls(node, SMOOTHS):
         raise FormulaError(
             "s(...) and rw(...) can only be added to other terms: for a smooth that differs by "
             "group write s(x, by=g), not s(x):g, s(x)*g or (s(x)|g)."
         )
-    if contains_members(node):
+    if calls(node, MEMBERS):
         raise FormulaError("mm(...) stands alone right of |, as in (1|mm(a, b)).")
 
 
@@ -239,129 +247,15 @@ def _components(term: Any) -> frozenset[Hashable]:
     return frozenset(map(identity, getattr(term, "components", ())))
 
 
-def _addends(node: Any, sign: int = 1) -> list[tuple[int, Any]]:
-    """The signed terms of a sum, parentheses opened where they hold group-specific terms."""
-    operator = getattr(node, "operator", None)
-    if operator is not None and operator.kind in ("PLUS", "MINUS") and hasattr(node, "left"):
-        right_sign = sign if operator.kind == "PLUS" else -sign
-        return _addends(node.left, sign) + _addends(node.right, right_sign)
-    opened = hasattr(node, "expression") and (_contains_bar(node) or contains_smooth(node))
-    if opened and not _is_bar(node):
-        return _addends(node.expression, sign)
-    return [(sign, node)]
-
-
-def _check_powers(node: Any) -> None:
-    """Refuse x**2, which formulae would silently read as x."""
-    operator = getattr(node, "operator", None)
-    if (
-        operator is not None
-        and operator.kind == "STAR_STAR"
-        and type(_strip(node.left)).__name__ in ("Variable", "QuotedName", "Call")
-    ):
-        raise FormulaError("Write I(x**2) for a power of a column: x**2 means x itself here.")
-    if operator is not None and operator.kind == "STAR_STAR":
-        power = getattr(_strip(node.right), "value", None)
-        if not isinstance(power, int) or isinstance(power, bool) or power < 1:
-            raise FormulaError(
-                "The power of a sum of terms must be a whole number, as in (x + z)**2 for x, z and "
-                "x:z: write I((x + z)**1.5) for the power of a sum of columns."
-            )
-    for name in ("left", "right", "expression"):
-        if getattr(node, name, None) is not None and type(node).__name__ != "Call":
-            _check_powers(getattr(node, name))
-
-
-def _explain_numbers(node: Any) -> None:
-    """Raise FormulaError for a product of which an addend is a number, which nothing can read."""
-    operator = getattr(node, "operator", None)
-    if operator is not None and operator.kind in ("STAR_STAR", "STAR", "COLON"):
-        sides = [node.left] if operator.kind == "STAR_STAR" else [node.left, node.right]
-        if any(_has_intercept(side) for side in sides):
-            raise FormulaError(
-                f"In {_written(node)!r} a number stands among the terms of a product: the "
-                "intercept is a term of the whole formula, which has it unless it says 0 +. Leave "
-                f"the number out there{_without(node)}."
-                + (
-                    ""
-                    if operator.kind == "COLON"
-                    else f" For arithmetic write I({_written(node)})."
-                )
-            )
-    for name in ("left", "right", "expression"):
-        if getattr(node, name, None) is not None and type(node).__name__ != "Call":
-            _explain_numbers(getattr(node, name))
-
-
-def _has_intercept(node: Any) -> bool:
-    """Whether a number is one of the addends."""
-    node = _strip(node)
-    operator = getattr(node, "operator", None)
-    if operator is not None and operator.kind in ("PLUS", "MINUS"):
-        sides = (getattr(node, "left", None), node.right)
-        return any(_has_intercept(side) for side in sides if side is not None)
-    return type(node).__name__ == "Literal" and not isinstance(node.value, str)
-
-
-def _without(node: Any) -> str:
-    """A product without the numbers in it, as a hint; nothing where nothing is left."""
-    left, right = (_written(side, numbers=False) for side in (node.left, node.right))
-    if node.operator.kind == "STAR_STAR":
-        return f": {left}**{_written(node.right)}" if left.startswith("(") else f": {left}"
-    return f": {left}{node.operator.lexeme}{right}" if left and right else ""
-
-
-def _written(node: Any, numbers: bool = True) -> str:
-    """A node as text; without ``numbers``, what is left of sums."""
-    kind = type(node).__name__
-    if kind == "Grouping":
-        inner = _written(node.expression, numbers)
-        single = not numbers and len(_addends(node.expression)) - _n_numbers(node.expression) < 2
-        return inner if single else f"({inner})"
-    if kind == "Literal":
-        return str(node.lexeme or node.value) if numbers else ""
-    if kind == "QuotedName":
-        return str(node.expression.lexeme)
-    operator = getattr(node, "operator", None)
-    if operator is None:
-        return expression_name(resolve(node))
-    wide = f" {operator.lexeme} " if operator.kind in ("PLUS", "MINUS") else operator.lexeme
-    left = _written(node.left, numbers) if hasattr(node, "left") else ""
-    right = _written(node.right, numbers)
-    return wide.join(part for part in (left, right) if part) if left else right
-
-
-def _n_numbers(node: Any) -> int:
-    return sum(type(_strip(addend)).__name__ == "Literal" for _, addend in _addends(node))
-
-
-def _strip(node: Any) -> Any:
-    while type(node).__name__ == "Grouping":
-        node = node.expression
-    return node
-
-
-def _is_bar(node: Any) -> bool:
-    operator = getattr(_strip(node), "operator", None)
-    return operator is not None and operator.kind == "PIPE"
-
-
-def _contains_bar(node: Any) -> bool:
-    if _is_bar(node):
-        return True
-    children = [getattr(node, name, None) for name in ("left", "right", "expression")]
-    return any(child is not None and _contains_bar(child) for child in children)
-
-
 def _bars(node: Any) -> list[Bar]:
     correlated = node.operator.lexeme != "||"
-    if _contains_bar(node.left) or _contains_bar(node.right):
+    if contains_bar(node.left) or contains_bar(node.right):
         raise FormulaError("A group-specific term holds one | only, as in (1 + x|group).")
     expressions = _expressions(node.left)
-    if any(sign < 0 for sign, _ in _addends(_strip(node.right))):
+    if any(sign < 0 for sign, _ in addends(strip(node.right))):
         raise FormulaError("Grouping columns right of | cannot be subtracted.")
     _check_no_special(node.left)
-    if is_members(node.right):
+    if callee(node.right) in MEMBERS:
         factors = read_members(node.right)
     else:
         _check_no_special(node.right)
@@ -377,7 +271,7 @@ def _bars(node: Any) -> list[Bar]:
 
 def _expressions(left: Any) -> list[Any]:
     """The effects left of the bar; as in lme4 an intercept is implied unless taken away."""
-    terms = _sum(TermSet(Intercept()), _addends(_strip(left))).common_terms
+    terms = _sum(TermSet(Intercept()), addends(strip(left))).common_terms
     if not terms:
         raise FormulaError("(0|group) holds no effect: write (1|group) or (0 + x|group).")
     return sorted(terms, key=lambda term: not isinstance(term, Intercept))
@@ -394,11 +288,6 @@ def _check_duplicates(bars: list[Bar]) -> None:
                     "(x|g) already holds the intercept 1|g; write (0 + x|g) for the slope alone."
                 )
             seen.add(name)
-
-
-def expression_name(expression: Any) -> str:
-    """``"1"`` for an intercept, else the term's own name."""
-    return "1" if isinstance(expression, Intercept) else str(expression.name)
 
 
 def predictor_terms(parsed: ParsedFormula) -> Iterator[tuple[str, Term]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,16 +12,10 @@ from formulae.terms.call import Call
 from formulae.terms.call_utils import CallVarsExtractor
 from formulae.terms.terms import Term
 from formulae.utils import flatten_list
-from numpy.typing import NDArray
 
-from pymc_vmrp.errors import DataError, FormulaError
-from pymc_vmrp.frontends.checks import (
-    abbreviate,
-    check_columns,
-    check_total,
-    is_real,
-    plain_numbers,
-)
+from pymc_vmrp.arrays import AnyArray, BoolArray, FloatArray
+from pymc_vmrp.errors import DataError, FormulaError, warn
+from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_total, finite_numbers
 from pymc_vmrp.frontends.expressions.evaluate import evaluate
 from pymc_vmrp.frontends.expressions.functions import PROPORTION
 from pymc_vmrp.frontends.expressions.names import Names
@@ -30,8 +23,6 @@ from pymc_vmrp.frontends.formula.calls import formulae_errors
 from pymc_vmrp.frontends.tidy import tidy_column
 from pymc_vmrp.glmm.codes import encode_column, look_up
 from pymc_vmrp.glmm.families.family import Family
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -52,12 +43,12 @@ class ResponseRows:
     """
 
     name: str
-    y: NDArray[Any]
-    trials: NDArray[Any] | None
+    y: AnyArray
+    trials: AnyArray | None
     event: str
     sd: FloatArray | None = None
 
-    def take(self, rows: NDArray[np.bool_]) -> ResponseRows:
+    def take(self, rows: BoolArray) -> ResponseRows:
         """The response of some rows."""
         return replace(
             self,
@@ -73,15 +64,22 @@ def is_proportion(term: Term) -> bool:
     return isinstance(component, Call) and component.call.callee in PROPORTION
 
 
-def proportion_arguments(term: Term) -> tuple[Any, Any]:
-    """The arguments successes and trials of p(successes, trials), by position or by name."""
+def has_known_sd(term: Term) -> bool:
+    """Whether the response is written se(y, sd)."""
+    component = term.components[0]
+    return isinstance(component, Call) and component.call.callee == "se"
+
+
+def response_arguments(term: Term) -> tuple[Any, Any]:
+    """The arguments of p(successes, trials) or se(y, sd), by position or by name."""
+    first, second = ("successes", "trials") if is_proportion(term) else ("y", "sd")
     call = term.components[0].call
-    named = dict(zip(("successes", "trials"), call.args, strict=False)) | call.kwargs
-    if len(call.args) + len(call.kwargs) != 2 or set(named) != {"successes", "trials"}:
+    named = dict(zip((first, second), call.args, strict=False)) | call.kwargs
+    if len(call.args) + len(call.kwargs) != 2 or set(named) != {first, second}:
         raise FormulaError(
-            f"The response {term.name!r} must have two arguments: successes, trials."
+            f"The response {term.name!r} must have two arguments: {first}, {second}."
         )
-    return named["successes"], named["trials"]
+    return named[first], named[second]
 
 
 def read_response(
@@ -135,17 +133,9 @@ def response_nodes(term: Term) -> list[Any]:
     component = term.components[0]
     if not isinstance(component, Call):
         return []
-    if is_proportion(term):
-        return list(proportion_arguments(term))
-    if has_known_sd(term):
-        return list(_known_sd_arguments(term))
+    if is_proportion(term) or has_known_sd(term):
+        return list(response_arguments(term))
     return [component.call]
-
-
-def has_known_sd(term: Term) -> bool:
-    """Whether the response is written se(y, sd)."""
-    component = term.components[0]
-    return isinstance(component, Call) and component.call.callee == "se"
 
 
 def _read_number(
@@ -154,22 +144,26 @@ def _read_number(
     """Real, positive or whole numbers."""
     component = term.components[0]
     name = str(component.name)
-    if isinstance(component, Call):
-        with formulae_errors(name, "data"):
-            raw = component.values(data, weights)
-        if np.ndim(raw) != 1 or len(raw) != len(data):
-            raise DataError(f"The response {name!r} does not evaluate to one value per row.")
-        column = pd.Series(np.asarray(raw), index=data.index, name=name)
-    else:
-        if component.reference is not None:
-            raise FormulaError(
-                f"{name}[{component.reference!r}] is for family='bernoulli': the response of other "
-                "families is a number."
-            )
-        column = data[name]
-    y = _finite_numbers(column, f"The response {name!r}")
+    if not isinstance(component, Call) and component.reference is not None:
+        raise FormulaError(
+            f"{name}[{component.reference!r}] is for family='bernoulli': the response of other "
+            "families is a number."
+        )
+    y = finite_numbers(_evaluated(component, data, weights), f"The response {name!r}")
     check_values(name, y, kind)
     return ResponseRows(name, y, None, f"the mean of {name}")
+
+
+def _evaluated(component: Any, data: pd.DataFrame, weights: FloatArray | None) -> pd.Series:
+    """The response of each row, a column or a call."""
+    name = str(component.name)
+    if not isinstance(component, Call):
+        return data[name]
+    with formulae_errors(name, "data"):
+        raw = component.values(data, weights)
+    if np.ndim(raw) != 1 or len(raw) != len(data):
+        raise DataError(f"The response {name!r} does not evaluate to one value per row.")
+    return pd.Series(np.asarray(raw), index=data.index, name=name)
 
 
 def check_values(name: str, y: FloatArray, kind: str) -> None:
@@ -194,38 +188,20 @@ def check_values(name: str, y: FloatArray, kind: str) -> None:
         raise DataError(f"The response {name!r} is the same in every row: nothing to estimate.")
 
 
-def _finite_numbers(column: pd.Series, what: str) -> FloatArray:
-    column = plain_numbers(column)
-    if not is_real(column.dtype):
-        raise DataError(f"{what} must be numbers, not {column.dtype}.")
-    if column.isna().any():
-        raise DataError(f"{what} has missing values.")
-    values = column.to_numpy(dtype=float)
-    if not np.isfinite(values).all():
-        raise DataError(f"{what} has infinite values.")
-    return values
-
-
 def _read_known_sd(term: Term, data: pd.DataFrame, names: Names) -> ResponseRows:
-    arguments = _known_sd_arguments(term)
-    y = _argument_numbers(arguments[0], data, names, f"The argument y of {term.name!r}")
-    sd = _positive_sds(arguments[1], data, names, term.name)
-    return ResponseRows(str(term.name), y, None, f"the mean of {arguments[0]}", sd)
+    of_y, of_sd = response_arguments(term)
+    y = _argument_numbers(of_y, data, names, f"The argument y of {term.name!r}")
+    sd = _positive_sds(of_sd, data, names, term.name)
+    return ResponseRows(str(term.name), y, None, f"the mean of {of_y}", sd)
 
 
-def _known_sd_arguments(term: Term) -> tuple[Any, Any]:
-    """The arguments y and sd of se(y, sd), by position or by name."""
-    call = term.components[0].call
-    named = dict(zip(("y", "sd"), call.args, strict=False)) | call.kwargs
-    if len(call.args) + len(call.kwargs) != 2 or set(named) != {"y", "sd"}:
-        raise FormulaError(f"The response {term.name!r} must have two arguments: y, sd.")
-    return named["y"], named["sd"]
-
-
-def _argument_numbers(argument: Any, data: pd.DataFrame, names: Names, what: str) -> FloatArray:
-    return _finite_numbers(
-        pd.Series(np.broadcast_to(evaluate(argument, data, names), len(data))), what
-    )
+def _argument_numbers(
+    argument: Any, data: pd.DataFrame, names: Names, what: str, verb: str = "has"
+) -> FloatArray:
+    """An argument of p() or se() in each row."""
+    raw = evaluate(argument, data, names)
+    column = raw if isinstance(raw, pd.Series) else pd.Series(np.broadcast_to(raw, len(data)))
+    return finite_numbers(column, what, verb=verb)
 
 
 def _positive_sds(argument: Any, data: pd.DataFrame, names: Names, response: str) -> FloatArray:
@@ -271,12 +247,9 @@ class KnownArgument:
 
 def known_argument(term: Term, columns: Collection[str], names: Names) -> KnownArgument | None:
     """Trials or standard deviations in the response, None without; ``columns`` it may read."""
-    if is_proportion(term):
-        kind, argument = "trials", proportion_arguments(term)[1]
-    elif has_known_sd(term):
-        kind, argument = "sd", _known_sd_arguments(term)[1]
-    else:
+    if not is_proportion(term) and not has_known_sd(term):
         return None
+    kind, argument = "trials" if is_proportion(term) else "sd", response_arguments(term)[1]
     read = argument.accept(CallVarsExtractor(argument))
     read = {read} if isinstance(read, str) else set(flatten_list(read))
     return KnownArgument(str(term.name), kind, argument, tuple(sorted(read & set(columns))), names)
@@ -284,15 +257,8 @@ def known_argument(term: Term, columns: Collection[str], names: Names) -> KnownA
 
 def _read_binary(term: Term, data: pd.DataFrame, weights: FloatArray | None) -> ResponseRows:
     component = term.components[0]
-    if isinstance(component, Call):
-        name, reference = str(component.name), None
-        result = component.values(data, weights)
-        if np.ndim(result) != 1 or len(result) != len(data):
-            raise DataError(f"The response {name!r} does not evaluate to one value per row.")
-        values = pd.Series(np.asarray(result), index=data.index, name=name)
-    else:
-        name, reference = component.name, component.reference
-        values = data[name]
+    name, reference = str(component.name), getattr(component, "reference", None)
+    values = _evaluated(component, data, weights)
     if values.isna().any():
         raise DataError(f"The response {name!r} has missing values after evaluation.")
     values = tidy_column(values, "data")
@@ -333,16 +299,14 @@ def _read_two_levels(name: str, values: pd.Series) -> ResponseRows:
             f"The response {name!r} must have two levels, but has {len(levels)}: "
             f"{abbreviate(levels)}. Write {name}['level'] to model one level against the rest."
         )
-    warnings.warn(
+    warn(
         f"modelling P({name} = {levels[0]!r}), the first of its two levels, as Bambi does; write "
-        f"{name}['{levels[1]}'] in the formula to model the other.",
-        UserWarning,
-        stacklevel=2,
+        f"{name}['{levels[1]}'] in the formula to model the other."
     )
     return _binary_rows(name, (values == levels[0]).to_numpy(dtype=bool), str(levels[0]))
 
 
-def _binary_rows(name: str, event: NDArray[np.bool_], level: str) -> ResponseRows:
+def _binary_rows(name: str, event: BoolArray, level: str) -> ResponseRows:
     # int8 and not bool: what computes with it may subtract
     return ResponseRows(name, event.astype(np.int8), None, f"P({name} = {level})")
 
@@ -350,7 +314,7 @@ def _binary_rows(name: str, event: NDArray[np.bool_], level: str) -> ResponseRow
 def _read_proportion(term: Term, data: pd.DataFrame, names: Names) -> ResponseRows:
     successes, trials = (
         _counts(argument, data, names, term.name, role)
-        for argument, role in zip(proportion_arguments(term), ("successes", "trials"), strict=True)
+        for argument, role in zip(response_arguments(term), ("successes", "trials"), strict=True)
     )
     above = successes > trials
     if above.any():
@@ -366,16 +330,7 @@ def _read_proportion(term: Term, data: pd.DataFrame, names: Names) -> ResponseRo
 def _counts(
     argument: Any, data: pd.DataFrame, names: Names, response: str, role: str
 ) -> FloatArray:
-    raw = evaluate(argument, data, names)
-    series = pd.Series(raw if np.ndim(raw) else np.full(len(data), raw), index=None)
-    series = plain_numbers(series)
-    if not is_real(series.dtype):
-        raise DataError(f"The {role} of {response!r} must be numbers, not {series.dtype}.")
-    if series.isna().any():
-        raise DataError(f"The {role} of {response!r} have missing values.")
-    values = series.to_numpy(dtype=float)
-    if not np.isfinite(values).all():
-        raise DataError(f"The {role} of {response!r} have infinite values.")
+    values = _argument_numbers(argument, data, names, f"The {role} of {response!r}", "have")
     if (values < 0).any():
         raise DataError(f"The {role} of {response!r} have negative values: counts cannot be.")
     if (values != np.floor(values)).any():

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from formulae.terms.variable import Variable
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate, check_name
 from pymc_vmrp.frontends.formula.bases import SMALLEST, Basis, fit_basis, random_walk
 from pymc_vmrp.frontends.formula.calls import check_finite, formulae_errors
-from pymc_vmrp.frontends.formula.factors import Factor, encode_factor, fit_factor, unseen_keys
+from pymc_vmrp.frontends.formula.factors import Factor, fit_factor
 from pymc_vmrp.frontends.formula.special import SmoothCall
 from pymc_vmrp.frontends.tidy import kind_of
 from pymc_vmrp.glmm.codes import Codes
 from pymc_vmrp.glmm.spec import CommonTerm, Report
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -53,32 +51,28 @@ class SmoothRows:
     values: tuple[FloatArray, ...]
 
 
-class Smooth(Protocol):
-    """A smooth as learned from the data."""
+@dataclass(frozen=True)
+class Smooth:
+    """A smooth as learned from the data.
 
-    @property
-    def name(self) -> str:
-        """What the formula and the priors call it."""
-        ...
+    Attributes
+    ----------
+    name : str
+        What the formula and the priors call it.
+    columns : tuple of str
+        Names of data columns, and perhaps of other things, that it reads.
+    linear : tuple of str, or None
+        Labels of its common columns, ``("",)`` for one without a label, None without any.
+    blocks : tuple of SmoothBlock
+    evaluate : callable
+        (data frame, what errors call it) → its columns for some rows.
+    """
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of data columns, and perhaps of other things, that it reads."""
-        ...
-
-    @property
-    def linear(self) -> tuple[str, ...] | None:
-        """Labels of its common columns, ``("",)`` for one without a label, None without any."""
-        ...
-
-    @property
-    def blocks(self) -> tuple[SmoothBlock, ...]:
-        """Its blocks of effects."""
-        ...
-
-    def evaluate(self, frame: pd.DataFrame, what: str) -> SmoothRows:
-        """Its columns for some rows."""
-        ...
+    name: str
+    columns: tuple[str, ...]
+    linear: tuple[str, ...] | None
+    blocks: tuple[SmoothBlock, ...]
+    evaluate: Callable[[pd.DataFrame, str], SmoothRows]
 
 
 def linear_name(name: str) -> str:
@@ -122,11 +116,11 @@ def fit_smooth(
         basis = _basis(call, x, weights * z**2, centred=False)
         # fit_basis scales by the average over w·z², the data's average is over w
         basis = basis.scaled(np.sqrt(_total(weights) / _total(weights * z**2)))
-        smooth: Smooth = Spline(call.name, call, None, (call.name,), (basis,), by)
+        smooth = _spline(call, basis, by)
     elif call.by is None:
         _check_distinct(call, x[weights > 0], "")
         basis = _basis(call, x, weights, centred=True)
-        smooth = Spline(call.name, call, None, (call.name,), (basis,), None)
+        smooth = _spline(call, basis)
     else:
         factor, codes = fit_factor(call.by, frame, coded)
         bases = []
@@ -135,8 +129,7 @@ def fit_smooth(
             counted = x[mine & (weights > 0)]
             _check_distinct(call, counted, f"where {by} is {name!r}", SMALLEST[call.kind])
             bases.append(_basis(call, x[mine], weights[mine], centred=True))
-        titles = tuple(f"{call.name}[{name}]" for name in factor.levels)
-        smooth = Spline(call.name, call, factor, titles, tuple(bases), None)
+        smooth = _splines_of_levels(call, factor, bases)
     return smooth, smooth.evaluate(frame, "data")
 
 
@@ -182,117 +175,59 @@ def _numbers(call: SmoothCall, frame: pd.DataFrame, what: str) -> FloatArray:
     return out
 
 
-@dataclass(frozen=True)
-class Spline:
-    """A penalised regression spline, or one for each level of a factor.
-
-    Attributes
-    ----------
-    name : str
-    call : SmoothCall
-    factor : Factor or None
-        Each level of it has a spline of its own.
-    titles : tuple of str
-        Name of each spline.
-    bases : tuple of Basis
-    multiplier : str or None
-        Numeric column that multiplies the smooth.
-    """
-
-    name: str
-    call: SmoothCall
-    factor: Factor | None
-    titles: tuple[str, ...]
-    bases: tuple[Basis, ...]
-    multiplier: str | None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """See :class:`Smooth`."""
-        return self.call.columns
-
-    @property
-    def linear(self) -> tuple[str, ...] | None:
-        """See :class:`Smooth`."""
-        n = self.bases[0].polynomials
-        if n == 0:
-            return None
-        if self.factor is not None:
-            return self.factor.levels
-        return ("",) if self.multiplier is None else ("1", self.call.x.name)[:n]
-
-    @property
-    def blocks(self) -> tuple[SmoothBlock, ...]:
-        """See :class:`Smooth`."""
-        return tuple(
-            SmoothBlock(title, tuple(str(i + 1) for i in range(basis.size)))
-            for title, basis in zip(self.titles, self.bases, strict=True)
-        )
-
-    def evaluate(self, frame: pd.DataFrame, what: str) -> SmoothRows:
-        """See :class:`Smooth`."""
-        x = _numbers(self.call, frame, what)
-        if self.factor is None:
-            free, values = self.bases[0].evaluate(x)
-            if self.multiplier is not None:
-                z = frame[self.multiplier].to_numpy(dtype=float)[:, None]
-                free, values = free * z, values * z
-            return SmoothRows(free, (values,))
-        codes = _known_levels(self.factor, frame, self.name, what)
-        common, blocks = [], []
-        for level, basis in enumerate(self.bases):
-            mine = codes == level
-            free, values = np.zeros((len(x), basis.polynomials)), np.zeros((len(x), basis.size))
-            free[mine], values[mine] = basis.evaluate(x[mine])
-            common.append(free)
-            blocks.append(values)
-        return SmoothRows(np.column_stack(common), tuple(blocks))
+def _spline(call: SmoothCall, basis: Basis, multiplier: str | None = None) -> Smooth:
+    """A penalised regression spline, which a numeric column may multiply."""
+    labels = ("",) if multiplier is None else ("1", call.x.name)
+    return Smooth(
+        call.name,
+        call.columns,
+        labels[: basis.polynomials] or None,
+        (_spline_block(call.name, basis),),
+        partial(_evaluate_spline, call, basis, multiplier),
+    )
 
 
-@dataclass(frozen=True)
-class RandomWalk:
-    """A random walk of first order over the levels of an ordered factor.
+def _splines_of_levels(call: SmoothCall, factor: Factor, bases: Sequence[Basis]) -> Smooth:
+    """A spline of its own for each level of a factor."""
+    return Smooth(
+        call.name,
+        call.columns,
+        factor.levels if bases[0].polynomials else None,
+        tuple(
+            _spline_block(f"{call.name}[{level}]", basis)
+            for level, basis in zip(factor.levels, bases, strict=True)
+        ),
+        partial(_evaluate_levels, call, factor, bases),
+    )
 
-    Attributes
-    ----------
-    name : str
-    call : SmoothCall
-    factor : Factor
-    forward, backward : ndarray
-        Levels from steps, and steps from levels: see :func:`random_walk`.
-    """
 
-    name: str
-    call: SmoothCall
-    factor: Factor
-    forward: FloatArray
-    backward: FloatArray
+def _spline_block(title: str, basis: Basis) -> SmoothBlock:
+    return SmoothBlock(title, tuple(str(i + 1) for i in range(basis.size)))
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """See :class:`Smooth`."""
-        return self.call.columns
 
-    @property
-    def linear(self) -> None:
-        """See :class:`Smooth`."""
-        return None
+def _evaluate_spline(
+    call: SmoothCall, basis: Basis, multiplier: str | None, frame: pd.DataFrame, what: str
+) -> SmoothRows:
+    free, values = basis.evaluate(_numbers(call, frame, what))
+    if multiplier is not None:
+        z = frame[multiplier].to_numpy(dtype=float)[:, None]
+        free, values = free * z, values * z
+    return SmoothRows(free, (values,))
 
-    @property
-    def blocks(self) -> tuple[SmoothBlock, ...]:
-        """See :class:`Smooth`."""
-        levels = self.factor.levels
-        steps = tuple(f"{a} to {b}" for a, b in pairwise(levels))
-        return (SmoothBlock(self.name, steps, Report(levels, self.forward, self.backward)),)
 
-    def evaluate(self, frame: pd.DataFrame, what: str) -> SmoothRows:
-        """See :class:`Smooth`."""
-        codes = _known_levels(self.factor, frame, self.name, what)
-        return self.rows(codes)
-
-    def rows(self, codes: NDArray[Any]) -> SmoothRows:
-        """Columns of rows of known levels."""
-        return SmoothRows(np.empty((len(codes), 0)), (self.forward[codes],))
+def _evaluate_levels(
+    call: SmoothCall, factor: Factor, bases: Sequence[Basis], frame: pd.DataFrame, what: str
+) -> SmoothRows:
+    x = _numbers(call, frame, what)
+    codes = _known_levels(factor, frame, call.name, what)
+    common, blocks = [], []
+    for level, basis in enumerate(bases):
+        mine = codes == level
+        free, values = np.zeros((len(x), basis.polynomials)), np.zeros((len(x), basis.size))
+        free[mine], values[mine] = basis.evaluate(x[mine])
+        common.append(free)
+        blocks.append(values)
+    return SmoothRows(np.column_stack(common), tuple(blocks))
 
 
 def _fit_walk(
@@ -300,7 +235,8 @@ def _fit_walk(
     frame: pd.DataFrame,
     coded: Mapping[str, Codes],
     kinds: Mapping[str, Any],
-) -> tuple[RandomWalk, SmoothRows]:
+) -> tuple[Smooth, SmoothRows]:
+    """A random walk of first order over the levels of an ordered factor."""
     component = call.x.components[0]
     if isinstance(component, Variable):
         dtype = kinds[component.name]
@@ -312,19 +248,33 @@ def _fit_walk(
                 "ordered=True)."
             )
     factor, codes = fit_factor(call.x, frame, coded)
-    walk = RandomWalk(call.name, call, factor, *random_walk(len(factor.levels)))
-    return walk, walk.rows(codes)
+    forward, backward = random_walk(len(factor.levels))
+    steps = tuple(f"{a} to {b}" for a, b in pairwise(factor.levels))
+    block = SmoothBlock(call.name, steps, Report(factor.levels, forward, backward))
+    evaluate = partial(_evaluate_walk, call.name, factor, forward)
+    return Smooth(call.name, call.columns, None, (block,), evaluate), _steps(forward, codes)
 
 
-def _known_levels(factor: Factor, frame: pd.DataFrame, name: str, what: str) -> NDArray[Any]:
+def _evaluate_walk(
+    name: str, factor: Factor, forward: FloatArray, frame: pd.DataFrame, what: str
+) -> SmoothRows:
+    return _steps(forward, _known_levels(factor, frame, name, what))
+
+
+def _steps(forward: FloatArray, codes: AnyArray) -> SmoothRows:
+    """The steps of a random walk that lead to each row's level."""
+    return SmoothRows(np.empty((len(codes), 0)), (forward[codes],))
+
+
+def _known_levels(factor: Factor, frame: pd.DataFrame, name: str, what: str) -> AnyArray:
     """Code of each row's level; one that the model never saw is an error."""
-    new = unseen_keys(factor, frame)
+    new = factor.unseen(frame)
     if new:
         raise DataError(
             f"{factor.name!r} of {what} has levels that {name} never saw: {abbreviate(new)} (it "
             f"knows {abbreviate(factor.levels)}). Merge them into known levels."
         )
-    return encode_factor(factor, frame, ())
+    return factor.encode(frame, ())
 
 
 def fit_smooths(
@@ -353,14 +303,3 @@ def linear_terms(smooths: Sequence[Smooth], start: int) -> tuple[CommonTerm, ...
         out.append(CommonTerm(linear_name(smooth.name), labels, start, stop))
         start = stop
     return tuple(out)
-
-
-def smooth_codes(rows: Sequence[SmoothRows]) -> tuple[IntArray, ...]:
-    """Codes of all blocks: every row touches every effect, which takes one row of memory."""
-    shapes = [values.shape for part in rows for values in part.values]
-    return tuple(np.broadcast_to(np.arange(n, dtype=np.int32), (rows, n)) for rows, n in shapes)
-
-
-def smooth_values(rows: Sequence[SmoothRows]) -> tuple[FloatArray, ...]:
-    """Values of all blocks, shape (N, L, 1) each."""
-    return tuple(values[:, :, None] for part in rows for values in part.values)

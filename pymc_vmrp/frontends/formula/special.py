@@ -13,8 +13,10 @@ from formulae.terms.variable import Variable
 from pymc_vmrp.errors import FormulaError
 from pymc_vmrp.frontends.expressions.resolve import FormulaCall, resolve_call
 from pymc_vmrp.frontends.formula.bases import BASES, SMALLEST
+from pymc_vmrp.frontends.formula.syntax import strip
 
-_SMOOTHS = ("s", "rw")
+SMOOTHS = ("s", "rw")
+MEMBERS = ("mm",)
 _DEFAULT_K = 10
 
 
@@ -67,47 +69,9 @@ class MemberTerm(Term):  # type: ignore[misc]
         self.name = f"mm({', '.join(columns)})"
 
 
-def is_smooth(node: Any) -> bool:
-    """Whether a node of formulae's syntax tree is a call of s() or rw()."""
-    return _callee(_strip(node)) in _SMOOTHS
-
-
-def is_members(node: Any) -> bool:
-    """Whether a node is a call of mm()."""
-    return _callee(_strip(node)) == "mm"
-
-
-def contains_smooth(node: Any) -> bool:
-    """Whether s() or rw() stands anywhere in a node."""
-    return _finds(node, _SMOOTHS)
-
-
-def contains_members(node: Any) -> bool:
-    """Whether mm() stands anywhere in a node."""
-    return _finds(node, ("mm",))
-
-
-def _finds(node: Any, names: tuple[str, ...]) -> bool:
-    if _callee(node) in names:
-        return True
-    children = [getattr(node, name, None) for name in ("left", "right", "expression", "value")]
-    children += list(getattr(node, "args", None) or [])
-    return any(child is not None and _finds(child, names) for child in children)
-
-
-def _callee(node: Any) -> str | None:
-    return str(node.callee.name.lexeme) if type(node).__name__ == "Call" else None
-
-
-def _strip(node: Any) -> Any:
-    while type(node).__name__ == "Grouping":
-        node = node.expression
-    return node
-
-
 def read_smooth(node: Any) -> SmoothCall:
     """What a call of s() or rw() says; a FormulaError where it makes no sense."""
-    call = resolve_call(_strip(node))
+    call = resolve_call(strip(node))
     text = str(call)
     if len(call.args) != 1:
         raise FormulaError(f"{text}: {call.callee}() takes one predictor, as in {call.callee}(x).")
@@ -160,7 +124,7 @@ def _count(call: LazyCall, name: str, default: int, least: int, wanted: str) -> 
 
 def read_members(node: Any) -> MemberTerm:
     """What a call of mm() says; a FormulaError where it makes no sense."""
-    call = resolve_call(_strip(node))
+    call = resolve_call(strip(node))
     weights = call.kwargs.get("weights")
     unknown = set(call.kwargs) - {"weights"}
     columns = call.args

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pymc_vmrp.arrays import FloatArray, IndexArray, SmallIntArray
 from pymc_vmrp.frontends.identify import check_identified, warn_of_far_zeros
+from pymc_vmrp.frontends.pooling import cell_keys, pool_rows
 from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate
 from pymc_vmrp.frontends.pymc.labels import block_labels, element_labels, vector_labels
 from pymc_vmrp.frontends.pymc.latents import Latent
@@ -23,7 +23,6 @@ from pymc_vmrp.frontends.pymc.view import Likelihood
 from pymc_vmrp.frontends.unbounded import check_bounded
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
-from pymc_vmrp.glmm.families.family import Rows
 from pymc_vmrp.glmm.memberships import order_members
 from pymc_vmrp.glmm.priors.mixtures import Cauchy, Laplace, ScaleMixture, StudentT
 from pymc_vmrp.glmm.spec import (
@@ -34,11 +33,7 @@ from pymc_vmrp.glmm.spec import (
     GroupEffects,
     Mixture,
     Observations,
-    Response,
 )
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.integer[Any]]
 
 _MOST_VALUES = 3e8  # of the design as fixed-width rows
 _MIXTURES = {"StudentT": StudentT, "Cauchy": Cauchy, "Laplace": Laplace}
@@ -49,7 +44,7 @@ class CommonPlace:
     """Where the elements of a common part are in β: β = factor·(location + scale·z)."""
 
     part: CommonPart
-    index: IntArray
+    index: IndexArray
     factor: FloatArray
 
 
@@ -85,28 +80,21 @@ def assemble(parts: Parts, terms: Terms, likelihood: Likelihood) -> Assembled:
     if rows.offset is not None:
         offset = offset + rows.offset
     known = offset if offset.any() else None
-    rows = Rows(rows.y, rows.trials, None, known if family.absorbs_offset else None, rows.sd)
-    kept = None if family.absorbs_offset else known
-    cells = _cells(parts, terms, likelihood, kept)
+    cells = _cells(parts, terms, likelihood, None if family.absorbs_offset else known)
+    response, observations = pool_rows(
+        parts.observed.name, family, replace(rows, offset=None), known, cells,
+        partial(np.arange, len(rows.y)),
+    )  # fmt: skip
     first = element[cells.first]
     divisor = None if likelihood.divisor is None else likelihood.divisor[cells.first]
     groups = [_scale_group(parts, block, first, divisor) for block in terms.blocks]
     groups += [_vector_group(parts, block, first, divisor) for block in terms.vectors]
     common, places = _common(parts, terms, first, divisor)
-    response = Response(
-        name=parts.observed.name,
-        statistics=family.pool(rows, cells),
-        log_base=float(family.constants(rows).sum()),
-        offset=None if kept is None else kept[cells.first],
-    )
     check_identified(common, family, response.statistics)
     warn_of_far_zeros(tuple(groups), cells.counts().astype(float))
     glmm = GLMM(family, response, common, tuple(groups), likelihood.parameters)
-    check_bounded(glmm, rows, rows.offset if family.absorbs_offset else known, cells)
-    every = partial(np.arange, len(rows.y))
-    return Assembled(
-        glmm, places, Observations(parts.observed.name, rows, kept, cells.index, every)
-    )
+    check_bounded(glmm, observations.rows, known, cells)
+    return Assembled(glmm, places, observations)
 
 
 def _cells(parts: Parts, terms: Terms, likelihood: Likelihood, offset: FloatArray | None) -> Cells:
@@ -118,15 +106,9 @@ def _cells(parts: Parts, terms: Terms, likelihood: Likelihood, offset: FloatArra
         return Cells(every, every)
     elements = collapse(_design_columns(parts, terms), len(terms.offset))
     index = elements.index[likelihood.element]
-    columns: list[pd.Series | Codes] = [encode_column(pd.Series(index.astype(np.int64)))]
-    for values in (offset, likelihood.divisor):
-        if values is not None:
-            columns.append(pd.Series(values))
-    if not family.pools:
-        columns.append(pd.Series(rows.y))
-        if rows.trials is not None:
-            columns.append(pd.Series(rows.trials))
-    return collapse(columns, n)
+    keys = (offset, likelihood.divisor, *cell_keys(family, rows.y, rows.trials))
+    columns = [pd.Series(values) for values in keys if values is not None]
+    return collapse([encode_column(pd.Series(index.astype(np.int64))), *columns], n)
 
 
 def _design_columns(parts: Parts, terms: Terms) -> list[pd.Series | Codes]:
@@ -144,7 +126,7 @@ def _design_columns(parts: Parts, terms: Terms) -> list[pd.Series | Codes]:
     return out
 
 
-def fixed_width(matrix: csr_array, name: str) -> tuple[NDArray[np.int32], FloatArray]:
+def fixed_width(matrix: csr_array, name: str) -> tuple[SmallIntArray, FloatArray]:
     """A sparse matrix as (N, m) columns and values, rows of fewer entries filled with zeros."""
     n = matrix.shape[0]
     counts = np.diff(matrix.indptr)
@@ -160,13 +142,13 @@ def fixed_width(matrix: csr_array, name: str) -> tuple[NDArray[np.int32], FloatA
     return codes, values[:, :, 0] + 0.0
 
 
-def _taken(matrix: csr_array, first: IntArray, divisor: FloatArray | None) -> csr_array:
+def _taken(matrix: csr_array, first: IndexArray, divisor: FloatArray | None) -> csr_array:
     taken = csr_array(matrix[first])
     return taken if divisor is None else csr_array(taken.multiply(1 / divisor[:, None]))
 
 
 def _scale_group(
-    parts: Parts, block: ScaleBlock, first: IntArray, divisor: FloatArray | None
+    parts: Parts, block: ScaleBlock, first: IndexArray, divisor: FloatArray | None
 ) -> GroupEffects:
     names = [parts.latents[j].name for j in block.latents]
     codes, values = scale_codes(_taken(block.matrix, first, divisor), parts.observed.name)
@@ -183,7 +165,7 @@ def _scale_group(
 
 
 def _vector_group(
-    parts: Parts, block: VectorBlock, first: IntArray, divisor: FloatArray | None
+    parts: Parts, block: VectorBlock, first: IndexArray, divisor: FloatArray | None
 ) -> GroupEffects:
     """Entries of one level come together: they are its d effects."""
     latent = parts.latents[block.latent]
@@ -201,13 +183,13 @@ def _vector_group(
     )
 
 
-def scale_codes(matrix: csr_array, name: str) -> tuple[NDArray[np.int32], FloatArray]:
+def scale_codes(matrix: csr_array, name: str) -> tuple[SmallIntArray, FloatArray]:
     """Levels of a block of single effects that each row has, and what they are multiplied by."""
     codes, values = fixed_width(matrix, name)
     return (codes[:, 0], values) if codes.shape[1] == 1 else (codes, values[:, :, None])
 
 
-def vector_codes(matrix: csr_array, d: int, name: str) -> tuple[NDArray[np.int32], FloatArray]:
+def vector_codes(matrix: csr_array, d: int, name: str) -> tuple[SmallIntArray, FloatArray]:
     """The same of a block of ``d`` effects, whose columns come level by level."""
     levels = matrix.shape[1] // d
     entries = matrix.tocoo()
@@ -228,7 +210,7 @@ def vector_codes(matrix: csr_array, d: int, name: str) -> tuple[NDArray[np.int32
 
 
 def _common(
-    parts: Parts, terms: Terms, first: IntArray, divisor: FloatArray | None
+    parts: Parts, terms: Terms, first: IndexArray, divisor: FloatArray | None
 ) -> tuple[CommonEffects, tuple[CommonPlace, ...]]:
     columns = [_taken(part.matrix, first, divisor).toarray() for part in terms.common]
     intercept = _find_intercept(parts, terms.common, columns)
@@ -278,16 +260,8 @@ def _common(
 
 
 def _sd(parts: Parts, part: CommonPart) -> FloatArray:
-    kind = parts.latents[part.latent].kind
-    return (
-        np.full(len(part.scale), {"flat": np.inf, "mixture": np.nan}[kind])
-        if kind
-        in (
-            "flat",
-            "mixture",
-        )
-        else np.asarray(part.scale)
-    )
+    unknown = {"flat": np.inf, "mixture": np.nan}.get(parts.latents[part.latent].kind)
+    return np.asarray(part.scale) if unknown is None else np.full(len(part.scale), unknown)
 
 
 def _find_intercept(

@@ -1,21 +1,28 @@
-"""Which pm.Data containers hold the rows of a pm.Model, and their values in a data frame."""
+"""Which pm.Data containers hold the rows of a pm.Model, and what they index; values of new rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Constant
-from pytensor.graph.traversal import ancestors
+from pytensor.graph.traversal import io_toposort
+from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.subtensor import AdvancedSubtensor
 
+from pymc_vmrp.arrays import AnyArray, IntArray
 from pymc_vmrp.errors import DataError
-from pymc_vmrp.frontends.checks import check_columns, plain_numbers
+from pymc_vmrp.frontends.checks import check_columns, plain_numbers, refuse_missing
+from pymc_vmrp.frontends.pymc.graph import arrays_of, depends_on, multipliers
 from pymc_vmrp.frontends.pymc.reading import Parts
+
+REMEDY = (
+    "Build the model with its data in pm.Data containers, such as x = pm.Data('x', x), and fit it "
+    "again; or write it as a bambi.Model or a pymc_vmrp.Model."
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Container:
     certain: bool
 
     @property
-    def values(self) -> NDArray[Any]:
+    def values(self) -> AnyArray:
         """The model's own."""
         return np.asarray(self.constant.data)
 
@@ -51,7 +58,7 @@ class Container:
         """Whether it holds integers, such as an index."""
         return self.values.dtype.kind in "iub"
 
-    def taken(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+    def taken(self, rows: IntArray) -> AnyArray:
         """Some of the model's own rows."""
         return np.take(self.values, rows, self.axis)
 
@@ -63,7 +70,7 @@ class Container:
         others = range(self.values.shape[1 - self.axis]) if self.labels is None else self.labels
         return [f"{self.name}[{other}]" for other in others]
 
-    def own_columns(self) -> dict[str, NDArray[Any]]:
+    def own_columns(self) -> dict[str, AnyArray]:
         """The model's own values, by the names of the columns."""
         table = np.moveaxis(self.values, self.axis, 0).reshape(self.values.shape[self.axis], -1)
         return dict(zip(self.column_names, table.T, strict=True))
@@ -77,7 +84,7 @@ class Container:
         use_numbers = not set(labelled) <= set(data.columns) and set(numbered) <= set(data.columns)
         return numbered if use_numbers else labelled
 
-    def read(self, data: pd.DataFrame, what: str) -> NDArray[Any]:
+    def read(self, data: pd.DataFrame, what: str) -> AnyArray:
         """Its values in new rows.
 
         Raises
@@ -90,12 +97,8 @@ class Container:
         columns = [self._column(data[name], name, what) for name in names]
         return columns[0] if self.values.ndim == 1 else np.stack(columns, 1 - self.axis)
 
-    def _column(self, column: pd.Series, name: str, what: str) -> NDArray[Any]:
-        if column.isna().any():
-            raise DataError(
-                f"{what} has missing values in {name!r} ({int(column.isna().sum())} rows): fill "
-                "them in or leave those rows out."
-            )
+    def _column(self, column: pd.Series, name: str, what: str) -> AnyArray:
+        refuse_missing(column, what)
         column = plain_numbers(column)
         if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
             more = ": a pm.Model knows levels by their position, 0, 1, ..." if self.is_whole else ""
@@ -128,20 +131,16 @@ def find_containers(parts: Parts, outputs: Sequence[Any]) -> list[Container]:
     shared = {v.name: v for v in model.named_vars.values() if isinstance(v, SharedVariable)}
     row_dim = (model.named_vars_to_dims.get(parts.observed.name) or (None,))[0]
     found = []
-    for constant in ancestors(list(outputs)):
-        name = constant.name
-        if not isinstance(constant, Constant) or name is None or name not in shared:
+    for constant in arrays_of(outputs):
+        name, data = constant.name, constant.data
+        if name is None or name not in shared:
             continue
-        data = np.asarray(constant.data)
         dims = model.named_vars_to_dims.get(name) or (None,) * data.ndim
         if row_dim in dims and row_dim is not None:
             axis, certain = dims.index(row_dim), True
         else:
-            free = [
-                a
-                for a in range(data.ndim)
-                if data.shape[a] == rows and (dims[a] is None or row_dim is None)
-            ]
+            alike = (a for a, n in enumerate(data.shape) if n == rows)
+            free = [a for a in alike if dims[a] is None or row_dim is None]
             if not free:
                 continue
             axis, certain = free[0], False
@@ -159,3 +158,72 @@ def has_data(parts: Parts) -> bool:
         isinstance(v, SharedVariable) and v is not observed
         for v in parts.original.named_vars.values()
     )
+
+
+@dataclass(frozen=True)
+class Index:
+    """Where containers choose elements of something: ``u[g]``.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The containers that the index is made of.
+    direct : bool
+        Whether it is one of them as it is.
+    """
+
+    names: tuple[str, ...]
+    direct: bool
+
+
+def find_indices(
+    outputs: Sequence[Any], inputs: Mapping[Any, Any]
+) -> tuple[list[Index], list[Any]]:
+    """Indices made of containers; their values and the numbers that they may not reach."""
+    indices, values = [], []
+    for node in io_toposort([], list(outputs)):
+        if not isinstance(node.op, AdvancedSubtensor):
+            continue
+        source, *chosen = (cast("Any", v) for v in node.inputs)
+        for axis, entry in enumerate(node.op.idx_list):
+            if not isinstance(entry, int) or not str(chosen[entry].dtype).startswith(("int", "u")):
+                continue
+            found = depends_on([chosen[entry]], list(inputs.values()))
+            if found:
+                direct = _without_casts(chosen[entry]) in found
+                indices.append(Index(tuple(v.name for v in found), direct))
+                values += [chosen[entry], source.shape[axis]]
+    return indices, values
+
+
+def _without_casts(variable: Any) -> Any:
+    while variable.owner is not None and len(variable.owner.inputs) == 1:
+        op = variable.owner.op
+        if not isinstance(op, Elemwise) or not str(op.scalar_op).startswith("Cast"):
+            break
+        variable = variable.owner.inputs[0]
+    return variable
+
+
+def blame(
+    parts: Parts, eta: Any, parameters: Sequence[Any], containers: Sequence[Container]
+) -> str:
+    """What is as long as the rows, and in no container."""
+    n = len(parts.y)
+    known = {one.constant for one in containers} | {parts.data}
+    told = []
+    for constant in arrays_of(parameters):
+        data = constant.data
+        if constant not in known and n in data.shape and data.size > 1:
+            users = [repr(one.name) for one in parts.latents if constant in multipliers(one.z, eta)]
+            use = f"that {' and '.join(users)} meet" if users else "of the linear predictor"
+            kind = "positions" if data.dtype.kind in "iu" else "numbers"
+            told.append(f"the array of {kind} of shape {data.shape} {use}")
+    told += [f"the variable {one.name!r}, one element a row" for one in parts.latents
+             if n in one.shape]  # fmt: skip
+    if not told:
+        reason = "its graph does not take data of another length than its own"
+    else:
+        reason = f"fixed at the {n} rows of its data are {'; '.join(told)}"
+    none = "" if has_data(parts) else " (it has no pm.Data at all)"
+    return f"{reason}{none}. {REMEDY}"

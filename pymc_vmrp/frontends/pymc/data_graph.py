@@ -8,50 +8,33 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from pytensor.graph.basic import Constant
-from pytensor.graph.traversal import ancestors, io_toposort
-from pytensor.tensor.elemwise import Elemwise
-from pytensor.tensor.subtensor import AdvancedSubtensor
+from pytensor.graph.traversal import ancestors
 from pytensor.tensor.type import TensorType
 
+from pymc_vmrp.arrays import AnyArray, FloatArray, IntArray
 from pymc_vmrp.errors import DataError, ModelError
-from pymc_vmrp.frontends.pymc.containers import Container, find_containers, has_data
-from pymc_vmrp.frontends.pymc.graph import depends_on, multipliers, numeric, substitute
-from pymc_vmrp.frontends.pymc.likelihood import MEANS, element_of_rows
+from pymc_vmrp.frontends.pymc.containers import (
+    REMEDY,
+    Container,
+    Index,
+    blame,
+    find_containers,
+    find_indices,
+)
+from pymc_vmrp.frontends.pymc.graph import multipliers, numeric, substitute
 from pymc_vmrp.frontends.pymc.reading import Parts, Point
 from pymc_vmrp.frontends.pymc.recognise import Recognised
+from pymc_vmrp.frontends.pymc.view import MEANS, element_of_rows
 
-FloatArray = NDArray[np.float64]
-Values = Mapping[str, NDArray[Any]]
+Values = Mapping[str, AnyArray]
 
 NO_NEW_ROWS = "New rows of this pm.Model cannot be predicted: "
-_REMEDY = (
-    "Build the model with its data in pm.Data containers, such as x = pm.Data('x', x), and fit it "
-    "again; or write it as a bambi.Model or a pymc_vmrp.Model."
-)
 _MOST_ROWS = 20_000  # of made-up data
 _SMALL = 1e-9  # relative, of differences that are rounding
-
-
-@dataclass(frozen=True)
-class Index:
-    """Where containers choose elements of something: ``u[g]``.
-
-    Attributes
-    ----------
-    names : tuple of str
-        The containers that the index is made of.
-    direct : bool
-        Whether it is one of them as it is.
-    """
-
-    names: tuple[str, ...]
-    direct: bool
 
 
 @dataclass(frozen=True)
@@ -118,7 +101,7 @@ class DataGraph:
         n = size_of(self.containers, data)
         return self.needed[-2] if self.known(data).size in (1, n) else None
 
-    def rows(self, eta: FloatArray, data: Values, n: int) -> tuple[NDArray[Any], FloatArray]:
+    def rows(self, eta: FloatArray, data: Values, n: int) -> tuple[AnyArray, FloatArray]:
         """Which element of η each row depends on, and what is added to it.
 
         Raises
@@ -184,11 +167,11 @@ class DataGraph:
             for one in self.containers
         }
 
-    def own(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    def own(self, rows: IntArray) -> dict[str, AnyArray]:
         """Data of some of the model's own rows."""
         return {one.name: one.taken(rows) for one in self.containers}
 
-    def made_up(self) -> dict[str, NDArray[Any]]:
+    def made_up(self) -> dict[str, AnyArray]:
         """Data of other rows than the model's, as far as possible with every level.
 
         Numbers are positive; whole ones that are no index are the model's own.
@@ -215,13 +198,9 @@ class DataGraph:
                 grid = (rows // step) % length if is_grid else rng.permutation(rows) % length
                 step *= length
                 if value.ndim == 2:  # several memberships
-                    grid = np.stack(
-                        [
-                            grid,
-                            *(rng.permutation(grid) for _ in range(value.shape[1 - one.axis] - 1)),
-                        ],
-                        1 - one.axis,
-                    )
+                    width = value.shape[1 - one.axis]
+                    others = [rng.permutation(grid) for _ in range(width - 1)]
+                    grid = np.stack([grid, *others], 1 - one.axis)
                 value = grid.astype(value.dtype)
             elif not one.is_whole:
                 value = rng.uniform(0.5, 1.5, value.shape).astype(value.dtype)
@@ -232,7 +211,7 @@ class DataGraph:
         taken = {one.name: one.taken(rows % len(self.parts.y)) for one in self.containers}
         return {name: v if name in lengths else taken[name] for name, v in out.items()}
 
-    def _ordered(self, data: Values) -> list[NDArray[Any]]:
+    def _ordered(self, data: Values) -> list[AnyArray]:
         return [data[one.name] for one in self.containers]
 
 
@@ -252,7 +231,7 @@ def make_data_graph(recognised: Recognised) -> DataGraph:
     parts, node = recognised.translation.parts, recognised.observed.owner
     parameters = list(node.op.dist_params(node))
     if parts.y.ndim != 1:
-        raise ModelError(f"{NO_NEW_ROWS}{parts.observed.name!r} is no vector of rows. {_REMEDY}")
+        raise ModelError(f"{NO_NEW_ROWS}{parts.observed.name!r} is no vector of rows. {REMEDY}")
     candidates = find_containers(parts, parameters)
     tables = [one.name for one in candidates if one.values.ndim > 2]
     if tables:
@@ -268,7 +247,7 @@ def make_data_graph(recognised: Recognised) -> DataGraph:
             graph = _compile(recognised, chosen, parameters)
             if _is_of_rows(graph):
                 return graph
-    raise ModelError(NO_NEW_ROWS + _blame(parts, recognised.eta, parameters, candidates))
+    raise ModelError(NO_NEW_ROWS + blame(parts, recognised.eta, parameters, candidates))
 
 
 def _compile(
@@ -283,7 +262,7 @@ def _compile(
     data = list(inputs.values())
     thetas = [hyper.value for hyper in parts.hypers]
     whole = substitute(parameters, inputs, any_shape=True)
-    indices, values = _find_indices(whole, inputs)
+    indices, values = find_indices(whole, inputs)
     name_of = {variable: one.name for one, variable in zip(containers, data, strict=True)}
 
     def names(variables: Collection[Any]) -> frozenset[str]:
@@ -308,35 +287,6 @@ def _compile(
 def _input(one: Container) -> Any:
     shape = [None if axis == one.axis else n for axis, n in enumerate(one.values.shape)]
     return TensorType(str(one.values.dtype), tuple(shape))(one.name)
-
-
-def _find_indices(
-    outputs: Sequence[Any], inputs: Mapping[Any, Any]
-) -> tuple[list[Index], list[Any]]:
-    """Indices made of containers; their values and the numbers that they may not reach."""
-    indices, values = [], []
-    for node in io_toposort([], list(outputs)):
-        if not isinstance(node.op, AdvancedSubtensor):
-            continue
-        source, *chosen = (cast("Any", v) for v in node.inputs)
-        for axis, entry in enumerate(node.op.idx_list):
-            if not isinstance(entry, int) or not str(chosen[entry].dtype).startswith(("int", "u")):
-                continue
-            found = depends_on([chosen[entry]], list(inputs.values()))
-            if found:
-                direct = _without_casts(chosen[entry]) in found
-                indices.append(Index(tuple(v.name for v in found), direct))
-                values += [chosen[entry], source.shape[axis]]
-    return indices, values
-
-
-def _without_casts(variable: Any) -> Any:
-    while variable.owner is not None and len(variable.owner.inputs) == 1:
-        op = variable.owner.op
-        if not isinstance(op, Elemwise) or not str(op.scalar_op).startswith("Cast"):
-            break
-        variable = variable.owner.inputs[0]
-    return variable
 
 
 def _is_of_rows(graph: DataGraph) -> bool:
@@ -367,29 +317,3 @@ def _is_of_rows(graph: DataGraph) -> bool:
     if here.size == 1:
         return there.size == 1
     return bool(np.allclose(there, here[order], rtol=_SMALL, atol=0, equal_nan=True))
-
-
-def _blame(
-    parts: Parts, eta: Any, parameters: Sequence[Any], containers: Sequence[Container]
-) -> str:
-    """What is as long as the rows, and in no container."""
-    n = len(parts.y)
-    known = {one.constant for one in containers} | {parts.data}
-    told = []
-    for constant in ancestors(list(parameters)):
-        data = getattr(constant, "data", None)
-        if constant in known or not isinstance(constant, Constant):
-            continue
-        if isinstance(data, np.ndarray) and n in data.shape and data.size > 1:
-            users = [repr(one.name) for one in parts.latents if constant in multipliers(one.z, eta)]
-            use = f"that {' and '.join(users)} meet" if users else "of the linear predictor"
-            kind = "positions" if data.dtype.kind in "iu" else "numbers"
-            told.append(f"the array of {kind} of shape {data.shape} {use}")
-    told += [f"the variable {one.name!r}, one element a row" for one in parts.latents
-             if n in one.shape]  # fmt: skip
-    if not told:
-        reason = "its graph does not take data of another length than its own"
-    else:
-        reason = f"fixed at the {n} rows of its data are {'; '.join(told)}"
-    none = "" if has_data(parts) else " (it has no pm.Data at all)"
-    return f"{reason}{none}. {_REMEDY}"

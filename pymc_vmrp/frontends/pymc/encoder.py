@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from pytensor import config  # type: ignore[attr-defined]
 
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.errors import DataError, ModelError
-from pymc_vmrp.frontends.formula.design import EncodedRows
+from pymc_vmrp.frontends.formula.encoder import EncodedRows
 from pymc_vmrp.frontends.pymc.assemble import scale_codes, vector_codes
 from pymc_vmrp.frontends.pymc.data_graph import (
     NO_NEW_ROWS,
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from pymc_vmrp.frontends.formula.effects import Block
     from pymc_vmrp.frontends.formula.smooths import Smooth
 
-FloatArray = NDArray[np.float64]
 OFFSET = "offset"
 
 
@@ -237,12 +235,8 @@ def pymc_encoder(recognised: Recognised) -> PymcEncoder:
     return PymcEncoder(Once(recognised))
 
 
+@quiet()
 def _make(recognised: Recognised) -> NewData:
-    with config.change_flags(traceback__limit=0), quiet():
-        return _made(recognised)
-
-
-def _made(recognised: Recognised) -> NewData:
     graph = make_data_graph(recognised)
     data = graph.made_up()
     further = find_further(graph, data)
@@ -305,7 +299,7 @@ class KnownOfRows:
 
     make: Callable[[], NewData]
 
-    def read(self, data: pd.DataFrame, what: str) -> NDArray[Any]:
+    def read(self, data: pd.DataFrame, what: str) -> AnyArray:
         """Those of new rows.
 
         Raises

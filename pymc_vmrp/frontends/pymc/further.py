@@ -5,20 +5,19 @@ They are no coefficients of the GLMM, but new rows may have them; draws of the p
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.errors import ModelError
 from pymc_vmrp.frontends.pymc.data_graph import DataGraph, Values
-from pymc_vmrp.frontends.pymc.probe import Columns, probe_columns
-from pymc_vmrp.frontends.pymc.reading import Point
+from pymc_vmrp.frontends.pymc.predictor import OfLatent
+from pymc_vmrp.frontends.pymc.probe import Columns
+from pymc_vmrp.frontends.pymc.reading import Point, Theta
 from pymc_vmrp.frontends.pymc.scales import Scale, make_trials, recognise
 from pymc_vmrp.glmm.draws import Draws
 
-FloatArray = NDArray[np.float64]
 INTERCEPT = "Intercept"
 
 
@@ -42,8 +41,8 @@ class Further:
 
     term: str
     latent: int
-    elements: NDArray[np.int64]
-    position: NDArray[np.int64]
+    elements: IntArray
+    position: IntArray
     block: int | None
     divisor: float
 
@@ -56,24 +55,19 @@ class Further:
 
 def columns_of_latent(
     graph: DataGraph, data: Values, j: int, offset: FloatArray
-) -> tuple[Columns, Callable[[tuple[FloatArray, ...]], Callable[[FloatArray], FloatArray]]]:
-    """Columns of η by one latent at some data, and η less its offset as a function of θ, then z."""
-    zeros, latent = graph.parts.zeros(), graph.parts.latents[j]
-
-    def at(theta: tuple[FloatArray, ...]) -> Callable[[FloatArray], FloatArray]:
-        def function(z: FloatArray) -> FloatArray:
-            full = (*zeros[:j], z.reshape(latent.shape), *zeros[j + 1 :])
-            return graph.eta(Point(full, theta), data).ravel().astype(float) - offset
-
-        return function
-
-    columns = probe_columns(at(graph.parts.base()), latent.size, np.random.default_rng(0))
+) -> tuple[Columns, OfLatent]:
+    """Columns of η by one latent at some data, and η less its offset as a function of it."""
+    function = OfLatent(
+        graph.parts, lambda point: graph.eta(point, data).ravel().astype(float), offset, j
+    )
+    columns = function.columns(np.random.default_rng(0))
     if columns is None:
         raise ModelError(
-            f"The design of {latent.name!r} in so many rows is too large to be found at once: "
-            "predict fewer rows at a time, or pass a smaller chunk_size= to poststratify."
+            f"The design of {graph.parts.latents[j].name!r} in so many rows is too large to be "
+            "found at once: predict fewer rows at a time, or pass a smaller chunk_size= to "
+            "poststratify."
         )
-    return columns, at
+    return columns, function
 
 
 def find_further(graph: DataGraph, data: Values) -> tuple[Further, ...]:
@@ -99,8 +93,10 @@ def find_further(graph: DataGraph, data: Values) -> tuple[Further, ...]:
         if not new.any():
             continue
 
-        def scales(theta: tuple[FloatArray, ...]) -> FloatArray:
-            return np.where(new, columns.scales(function(theta)), np.nan)  # noqa: B023
+        of_theta = function.scales(columns)
+
+        def scales(theta: Theta) -> FloatArray:
+            return np.where(new, of_theta(theta), np.nan)  # noqa: B023
 
         sigmas = recognise(parts, trials, parts.latents[j].name, "a scale", scales)
         for sigma in dict.fromkeys(sigmas[e] for e in np.flatnonzero(new)):
@@ -117,9 +113,7 @@ def _place(graph: DataGraph, j: int, sigma: Scale | None) -> tuple[str, int | No
     translation, glmm = graph.recognised.translation, graph.recognised.glmm
     if sigma is not None:
         for b, block in enumerate(translation.terms.blocks):
-            same = (block.scale.hyper, block.scale.element, block.scale.form) == (
-                sigma.hyper, sigma.element, sigma.form
-            )  # fmt: skip
+            same = replace(block.scale, rate=sigma.rate) == sigma
             if same and np.isclose(block.scale.rate, sigma.rate, rtol=1e-7):
                 return glmm.groups[b].name, b
         return None

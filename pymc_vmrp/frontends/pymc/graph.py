@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.maker import function
+from pytensor.graph.basic import Constant
 from pytensor.graph.traversal import ancestors, io_toposort
 from pytensor.scalar.basic import Add, Cast, Sub
 from pytensor.tensor.basic import Alloc, MakeVector, cast
@@ -17,9 +17,8 @@ from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.type import TensorType
 
+from pymc_vmrp.arrays import AnyArray
 from pymc_vmrp.frontends.pymc.numpy_mode import numpy_mode
-
-FloatArray = NDArray[np.float64]
 
 
 def named_input(name: str, shape: Sequence[int | None]) -> Any:
@@ -138,9 +137,15 @@ def _rebuild(
     return [memo[variable] for variable in outputs]
 
 
-def evaluate(outputs: Sequence[Any]) -> list[NDArray[Any]]:
+def evaluate(outputs: Sequence[Any]) -> list[AnyArray]:
     """Values of variables that depend on constants alone."""
     return [np.asarray(value) for value in numeric([], outputs)()]
+
+
+def arrays_of(outputs: Sequence[Any]) -> list[Any]:
+    """Constants that hold arrays among the ancestors of variables."""
+    constants = (v for v in ancestors(list(outputs)) if isinstance(v, Constant))
+    return [v for v in constants if isinstance(getattr(v, "data", None), np.ndarray)]
 
 
 def is_random(variable: Any) -> bool:

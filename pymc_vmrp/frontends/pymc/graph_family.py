@@ -15,28 +15,24 @@ from typing import Any, Never
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
 from pytensor.compile.maker import function
 from pytensor.gradient import grad
-from pytensor.graph.basic import Constant
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 
-from pymc_vmrp.frontends.pymc.graph import in_double, named_input, numeric, substitute
+from pymc_vmrp.arrays import AnyArray, FloatArray, IntArray
+from pymc_vmrp.frontends.pymc.graph import arrays_of, in_double, named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.numpy_mode import numpy_mode
 from pymc_vmrp.frontends.pymc.reading import print_name
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import Scale, evaluate_ends, prior_of
 from pymc_vmrp.frontends.pymc.smoothness import best_step, differences, has_kinks
 from pymc_vmrp.frontends.pymc.view import FreeParameter, Likelihood, View
-from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import Family, Parameters, Rows, Statistics
 from pymc_vmrp.glmm.priors.lkj import median
 from pymc_vmrp.glmm.priors.scales import largest_sigma
 from pymc_vmrp.glmm.spec import FamilyParameter
-
-FloatArray = NDArray[np.float64]
 
 _LOOKED_AT = 24  # rows whose derivatives are looked at, twice
 _LEAST = -1e8  # of ℓ
@@ -60,16 +56,13 @@ def graph_likelihood(view: View) -> Likelihood:
     graph = _usable(_Graph(view, tuple(scales), largest))
     parameters = []
     for i, prior in enumerate(priors):
-        middle = np.log(median(prior))
-        high = min(middle + _SPAN, np.log(largest_sigma(prior)) - 1e-3)
-        parameters.append(FamilyParameter(f"phi{i}", prior, (middle - _SPAN, high)))
+        centre = np.log(median(prior))
+        high = min(centre + _SPAN, np.log(largest_sigma(prior)) - 1e-3)
+        parameters.append(FamilyParameter(f"phi{i}", prior, (centre - _SPAN, high)))
     free = tuple(FreeParameter(scale, 1.0) for scale in scales)
-    family = _family(print_name(view.observed), graph, len(view.y), _middle(parameters))
+    middle = tuple(float(np.exp(np.mean(parameter.span))) for parameter in parameters)
+    family = _family(print_name(view.observed), graph, len(view.y), middle)
     return Likelihood(family, Rows(view.y), view.element, tuple(parameters), free)
-
-
-def _middle(parameters: list[FamilyParameter]) -> tuple[float, ...]:
-    return tuple(float(np.exp(np.mean(parameter.span))) for parameter in parameters)
 
 
 def _free(view: View) -> list[Scale]:
@@ -124,14 +117,9 @@ class _Graph:
         some = pt.dvector("some")  # η of these rows
         log_density = pm.logp(view.observed, parts.data)
         by_row = _data_of_rows(log_density, parts.y.shape, rows)
-        (replaced,) = in_double(
-            substitute(
-                [log_density],
-                {**by_row, view.eta: some},
-                any_shape=True,
-                flat=parts.y.ndim > 1,
-            )
-        )
+        own = {**by_row, view.eta: some}
+        flat = parts.y.ndim > 1
+        (replaced,) = in_double(substitute([log_density], own, any_shape=True, flat=flat))
         many = pt.dmatrix("many")
         used = sorted({scale.hyper for scale in self.scales})
         values = [parts.hypers[h].value for h in used]
@@ -201,10 +189,8 @@ class _Graph:
 def _data_of_rows(log_density: Any, shape: tuple[int, ...], rows: Any) -> dict[Any, Any]:
     """Constants that have an entry for each response, taken at some of them."""
     out = {}
-    for constant in ancestors([log_density]):
-        data = getattr(constant, "data", None)
-        if not isinstance(constant, Constant) or not isinstance(data, np.ndarray):
-            continue
+    for constant in arrays_of([log_density]):
+        data = constant.data
         if data.size == 1 and data.ndim and len(shape) > 1:
             out[constant] = pt.constant(data.reshape(()))
         if data.ndim > len(shape) > 1 or data.size < 2:
@@ -279,7 +265,7 @@ def _usable(graph: _Graph) -> _Graph:
     return graph
 
 
-def _spread(y: NDArray[Any]) -> NDArray[np.int64]:
+def _spread(y: AnyArray) -> IntArray:
     """Some rows: evenly spaced, at random, and those of the smallest and the largest response."""
     even = np.linspace(0, len(y) - 1, min(_LOOKED_AT, len(y))).astype(np.int64)
     chance = np.random.default_rng(7).integers(0, len(y), _LOOKED_AT)
@@ -308,7 +294,7 @@ def _family(name: str, graph: _Graph, rows: int, middle: tuple[float, ...]) -> F
         inverse_link=_absent,
         log_likelihood=lambda eta, statistics, phi: graph.density(eta, statistics[0], phi),
         derivatives=lambda eta, statistics, phi: graph.derivatives(eta, statistics[0], phi),
-        pool=lambda _, cells: (_first(cells),),
+        pool=lambda _, cells: (cells.first.astype(float),),
         start=start,
         likelihood=_absent,
         draw=_absent,
@@ -325,10 +311,6 @@ def _nearest_mode(grid: FloatArray, values: FloatArray) -> int:
         if values[best] <= values[at]:
             return at
         at = best
-
-
-def _first(cells: Cells) -> FloatArray:
-    return cells.first.astype(float)
 
 
 def _absent(*_: Any) -> Never:

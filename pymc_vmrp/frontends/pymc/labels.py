@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import IndexArray
 from pymc_vmrp.frontends.pymc.latents import Latent
 from pymc_vmrp.frontends.pymc.reading import Parts
 
@@ -24,9 +23,7 @@ def element_labels(parts: Parts, latent: Latent) -> list[str]:
     return [kind + ", ".join(one) for one in product(*_axes(parts, latent))]
 
 
-def block_labels(
-    parts: Parts, latents: NDArray[np.integer[Any]], elements: NDArray[np.integer[Any]]
-) -> tuple[str, ...]:
+def block_labels(parts: Parts, latents: IndexArray, elements: IndexArray) -> tuple[str, ...]:
     """Of elements of one variable; of several, with the names of the variables."""
     found = {j: element_labels(parts, parts.latents[j]) for j in np.unique(latents).tolist()}
     pairs = list(zip(latents.tolist(), elements.tolist(), strict=True))
@@ -37,7 +34,7 @@ def block_labels(
 
 
 def vector_labels(
-    parts: Parts, latent: Latent, elements: NDArray[np.integer[Any]]
+    parts: Parts, latent: Latent, elements: IndexArray
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Of levels, and of effects, for ``elements`` (L, d) of which one axis of z is the effects."""
     axes = _axes(parts, latent)

@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 from pymc.distributions.continuous import FlatRV
 from pymc.distributions.multivariate import ZeroSumNormalRV
 from pymc.distributions.timeseries import RandomWalkRV
 from pytensor.tensor.random.basic import CauchyRV, LaplaceRV, MvNormalRV, NormalRV, StudentTRV
+from scipy.linalg import helmert
 
 from pymc_vmrp.frontends.pymc.graph import named_input
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -110,22 +108,12 @@ def _flat(rv: Any, shape: tuple[int, ...]) -> Latent:
     return _elementwise(rv, shape, pt.constant(0.0), pt.constant(1.0), kind="flat")
 
 
-def _student(rv: Any, shape: tuple[int, ...]) -> Latent:
-    nu, mu, sigma = rv.owner.op.dist_params(rv.owner)
-    arguments = {"distribution": "StudentT", "nu": nu, "mu": mu, "sigma": sigma}
-    return _elementwise(rv, shape, mu, sigma, kind="mixture", arguments=arguments)
-
-
-def _cauchy(rv: Any, shape: tuple[int, ...]) -> Latent:
-    alpha, beta = rv.owner.op.dist_params(rv.owner)
-    arguments = {"distribution": "Cauchy", "alpha": alpha, "beta": beta}
-    return _elementwise(rv, shape, alpha, beta, kind="mixture", arguments=arguments)
-
-
-def _laplace(rv: Any, shape: tuple[int, ...]) -> Latent:
-    mu, b = rv.owner.op.dist_params(rv.owner)
-    arguments = {"distribution": "Laplace", "mu": mu, "b": b}
-    return _elementwise(rv, shape, mu, b, kind="mixture", arguments=arguments)
+def _mixture(rv: Any, shape: tuple[int, ...]) -> Latent:
+    """Its location and its scale are PyMC's last two parameters."""
+    distribution, names = _MIXTURES[type(rv.owner.op)]
+    parameters = rv.owner.op.dist_params(rv.owner)
+    arguments = {"distribution": distribution, **dict(zip(names, parameters, strict=True))}
+    return _elementwise(rv, shape, *parameters[-2:], kind="mixture", arguments=arguments)
 
 
 def _multivariate(rv: Any, shape: tuple[int, ...]) -> Latent:
@@ -147,7 +135,7 @@ def _multivariate(rv: Any, shape: tuple[int, ...]) -> Latent:
 
 
 def _zero_sum(rv: Any, shape: tuple[int, ...]) -> Latent:
-    """σ Qz with orthonormal contrasts Q along each axis that sums to zero."""
+    """σ Qz with orthonormal (Helmert) contrasts Q along each axis that sums to zero."""
     sigma = rv.owner.inputs[2]
     axes = rv.owner.op.ndim_supp
     inner = (*shape[: len(shape) - axes], *(n - 1 for n in shape[len(shape) - axes :]))
@@ -155,21 +143,11 @@ def _zero_sum(rv: Any, shape: tuple[int, ...]) -> Latent:
     sigma = pt.cast(sigma, "float64")
     x, standard = z, rv / sigma
     for axis in range(-axes, 0):
-        contrasts = pt.constant(zero_sum_contrasts(shape[axis]))
+        contrasts = pt.constant(helmert(shape[axis]).T)
         x = pt.moveaxis(pt.dot(pt.moveaxis(x, axis, -1), contrasts.T), -1, axis)
         standard = pt.moveaxis(pt.dot(pt.moveaxis(standard, axis, -1), contrasts), -1, axis)
     log_scale = pt.log(pt.broadcast_to(sigma, inner)).sum()
     return Latent(rv.name, rv, z, inner, sigma * x, standard, log_scale, element="contrast")
-
-
-def zero_sum_contrasts(n: int) -> FloatArray:
-    """Orthonormal columns that sum to zero (Helmert), shape (n, n − 1)."""
-    out = np.zeros((n, n - 1))
-    for k in range(1, n):
-        out[:k, k - 1] = 1.0
-        out[k, k - 1] = -k
-        out[:, k - 1] /= np.sqrt(k * (k + 1))
-    return out
 
 
 def _random_walk(rv: Any, shape: tuple[int, ...]) -> Latent | None:
@@ -199,12 +177,15 @@ def _random_walk(rv: Any, shape: tuple[int, ...]) -> Latent | None:
     )  # fmt: skip
 
 
+_MIXTURES = {
+    StudentTRV: ("StudentT", ("nu", "mu", "sigma")),
+    CauchyRV: ("Cauchy", ("alpha", "beta")),
+    LaplaceRV: ("Laplace", ("mu", "b")),
+}
 GAUSSIAN_FORMS: dict[type, Callable[[Any, tuple[int, ...]], Latent | None]] = {
     NormalRV: _normal,
     FlatRV: _flat,
-    StudentTRV: _student,
-    CauchyRV: _cauchy,
-    LaplaceRV: _laplace,
+    **dict.fromkeys(_MIXTURES, _mixture),
     MvNormalRV: _multivariate,
     ZeroSumNormalRV: _zero_sum,
     RandomWalkRV: _random_walk,

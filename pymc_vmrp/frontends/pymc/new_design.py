@@ -6,17 +6,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
+from pymc_vmrp.arrays import FloatArray, IndexArray
 from pymc_vmrp.errors import DataError, ModelError
 from pymc_vmrp.frontends.pymc.data_graph import NO_NEW_ROWS, DataGraph, Values
 from pymc_vmrp.frontends.pymc.further import Further, columns_of_latent
 from pymc_vmrp.frontends.pymc.probe import Columns
 from pymc_vmrp.frontends.pymc.reading import Point
 from pymc_vmrp.glmm.draws import Draws
-
-FloatArray = NDArray[np.float64]
 
 _TOLERANCE = 1e-8  # relative to the parts of η in a row
 _ROUNDING = 1e-12  # of an offset, relative
@@ -135,7 +133,7 @@ def _prove(
     further: Sequence[Further],
     design: NewDesign,
     data: Values,
-    element: NDArray[np.integer],
+    element: IndexArray,
     added: FloatArray,
     latents: Collection[int],
 ) -> None:

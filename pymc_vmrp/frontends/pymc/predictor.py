@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 from pytensor.graph.traversal import ancestors, io_toposort
 
+from pymc_vmrp.arrays import FloatArray, IndexArray
 from pymc_vmrp.frontends.pymc.graph import depends_on, is_random, numeric
-from pymc_vmrp.frontends.pymc.reading import Parts, Point, print_name
+from pymc_vmrp.frontends.pymc.probe import Columns, probe_columns
+from pymc_vmrp.frontends.pymc.reading import Parts, Point, Theta, print_name
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.rows import at_distinct_rows
-
-FloatArray = NDArray[np.float64]
 
 _SMALL = 1e-9  # relative, of differences that are rounding
 
@@ -50,8 +49,43 @@ class Predictor:
     observed: Any
     evaluate: Callable[[Point], FloatArray]
     shape: tuple[int, ...]
-    index: NDArray[np.integer[Any]]
+    index: IndexArray
     offset: FloatArray
+
+
+@dataclass(frozen=True)
+class OfLatent:
+    """η less its value at z = 0, as a function of one latent; all others are zero.
+
+    Attributes
+    ----------
+    parts : Parts
+    evaluate : callable
+        :class:`Point` → η, flat.
+    offset : ndarray
+        ``evaluate`` at z = 0.
+    latent : int
+    """
+
+    parts: Parts
+    evaluate: Callable[[Point], FloatArray]
+    offset: FloatArray
+    latent: int
+
+    def __call__(self, z: FloatArray, theta: Theta) -> FloatArray:
+        """At values of the latent and of the hyperparameters."""
+        full = list(self.parts.zeros())
+        full[self.latent] = z.reshape(full[self.latent].shape)
+        return self.evaluate(Point(tuple(full), theta)) - self.offset
+
+    def columns(self, rng: np.random.Generator) -> Columns | None:
+        """Its columns; None where they are too large to be taken apart."""
+        base, size = self.parts.base(), self.parts.latents[self.latent].size
+        return probe_columns(lambda z: self(z, base), size, rng)
+
+    def scales(self, columns: Columns) -> Callable[[Theta], FloatArray]:
+        """Values of the elements' columns as a function of the hyperparameters."""
+        return lambda theta: columns.scales(lambda z: self(z, theta))
 
 
 def find_predictors(parts: Parts) -> list[Predictor]:
@@ -151,7 +185,7 @@ def _descendants(order: dict[Any, int], sources: Sequence[Any]) -> set[Any]:
 
 def _at_rows(
     parts: Parts, node: Any, shape: tuple[int, ...], rng: np.random.Generator
-) -> tuple[Callable[[Point], FloatArray], NDArray[np.integer[Any]]]:
+) -> tuple[Callable[[Point], FloatArray], IndexArray]:
     """A node as a function at its distinct rows, where it is that; else at all."""
     full = _function(parts, node)
     reduced = at_distinct_rows(node, shape[0]) if len(shape) == 1 else None

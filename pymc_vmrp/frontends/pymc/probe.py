@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array, hstack
 
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
+
 Function = Callable[[FloatArray], FloatArray]
 
 _FEW = 48  # elements that are probed one by one where rows touch several
@@ -42,12 +42,12 @@ class Columns:
     """
 
     matrix: csr_array
-    probes: NDArray[np.bool_]
-    probe: NDArray[np.int64]
-    row: NDArray[np.int64]
+    probes: BoolArray
+    probe: IntArray
+    row: IntArray
 
     @property
-    def touched(self) -> NDArray[np.bool_]:
+    def touched(self) -> BoolArray:
         """Which elements any row touches, shape (n,)."""
         return self.row >= 0
 
@@ -98,12 +98,12 @@ class _Single:
     """What rows show that touch at most one of a set of elements."""
 
     value: FloatArray
-    element: NDArray[np.int64]
-    resolved: NDArray[np.bool_]
+    element: IntArray
+    resolved: BoolArray
 
 
 def _rows_of_one(
-    function: Function, members: NDArray[np.bool_], rng: np.random.Generator
+    function: Function, members: BoolArray, rng: np.random.Generator
 ) -> _Single | None:
     index = np.flatnonzero(members)
     z = np.zeros(len(members))
@@ -130,9 +130,9 @@ def _rows_of_one(
 
 def _by_partitions(function: Function, n: int, rng: np.random.Generator) -> Columns | None:
     """Rows are taken from the first partition in whose parts they touch one element at a time."""
-    left: NDArray[np.bool_] | None = None
+    left: BoolArray | None = None
     entries = []
-    probes: list[NDArray[np.bool_]] = []
+    probes: list[BoolArray] = []
     for _ in range(_ROUNDS):
         part = rng.permutation(n) % _PARTS
         members = [part == k for k in range(_PARTS)]
@@ -156,10 +156,10 @@ def _by_partitions(function: Function, n: int, rng: np.random.Generator) -> Colu
 def _columns(
     shape: tuple[int, int],
     values: FloatArray,
-    row: NDArray[np.int64],
-    element: NDArray[np.int64],
-    probes: NDArray[np.bool_],
-    probe: NDArray[np.int64],
+    row: IntArray,
+    element: IntArray,
+    probes: BoolArray,
+    probe: IntArray,
 ) -> Columns:
     """Of each element the entry with the largest value; ``probe`` is that which showed an entry."""
     order = np.argsort(np.abs(values), kind="stable")  # the last write wins: the largest

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pymc as pm
-from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
 from scipy.sparse import csr_array
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import ModelError
 from pymc_vmrp.frontends.pymc.graph import in_double, numeric, substitute
 from pymc_vmrp.frontends.pymc.reading import Parts, Point
@@ -17,8 +17,6 @@ from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.translate import Translation
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.glmm.log_joint import log_joint
-
-FloatArray = NDArray[np.float64]
 
 _POINTS = 6
 _TOLERANCE = 1e-8  # relative
@@ -42,10 +40,10 @@ def prove(translation: Translation) -> Constant:
     ModelError
         Where they differ by more than one constant: then the graph was not understood.
     """
-    found = _differences(translation, model_log_density(translation.parts))
+    found = _differences(translation, _LogDensity(translation.parts))
     if found.broken or found.spread > _TOLERANCE:
         # PyMC's graphs as written lose digits in the tails of some distributions
-        found = _differences(translation, model_log_density(translation.parts, stable=True))
+        found = _differences(translation, _LogDensity(translation.parts, stable=True))
     if found.broken:
         raise _not_finite(translation.parts, found.broken)
     if not found.spread <= _TOLERANCE:
@@ -79,7 +77,7 @@ def prove_at_draws(translation: Translation, constant: Constant, draws: Draws) -
     points = list(translation.to_points(draws.take(chosen), np.random.default_rng(0)))
     worst = np.inf
     for stable in (False, True):
-        original = model_log_density(translation.parts, stable=stable)
+        original = _LogDensity(translation.parts, stable=stable)
         expected = np.array([original(point) for point in points])
         known = np.flatnonzero(np.isfinite(expected))
         if not len(known):
@@ -169,7 +167,7 @@ def _column_size(matrix: csr_array) -> FloatArray:
 class _LogDensity:
     """Log p(y, x, θ) + log |dx/dz| of the pm.Model, at a :class:`Point`."""
 
-    def __init__(self, parts: Parts, stable: bool) -> None:
+    def __init__(self, parts: Parts, *, stable: bool = False) -> None:
         free = parts.frozen.free_RVs
         values = {rv: rv.type() for rv in free}
         terms = []
@@ -205,8 +203,3 @@ class _LogDensity:
                 reason = f"has parameters outside of their support at an ordinary point ({error})"
                 raise refuse(None, reason) from error
             return terms, found[self._free :]
-
-
-def model_log_density(parts: Parts, *, stable: bool = False) -> _LogDensity:
-    """Log p(y, x, θ) + log |dx/dz| as a function of a point."""
-    return _LogDensity(parts, stable)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from pytensor import config  # type: ignore[attr-defined]
 
 _NOT_FOR_USERS = (RuntimeWarning, FutureWarning, DeprecationWarning)
 
@@ -24,7 +25,12 @@ def quiet() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
+        # a stack trace for each new node would take a third of the time
+        with (
+            config.change_flags(traceback__limit=0),
+            np.errstate(all="ignore"),
+            warnings.catch_warnings(),
+        ):
             for category in _NOT_FOR_USERS:
                 warnings.simplefilter("ignore", category)
             yield

@@ -11,19 +11,24 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 from pymc.distributions.multivariate import LKJCorrRV, ZeroSumNormalRV, _LKJCholeskyCovRV
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Constant
 from pytensor.graph.replace import vectorize_graph
-from pytensor.graph.traversal import ancestors
 
-from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate, named_input, numeric, substitute
+from pymc_vmrp.arrays import AnyArray, FloatArray
+from pymc_vmrp.frontends.pymc.graph import (
+    arrays_of,
+    depends_on,
+    evaluate,
+    named_input,
+    numeric,
+    substitute,
+)
 from pymc_vmrp.frontends.pymc.latents import Latent, as_latent
 from pymc_vmrp.frontends.pymc.refusal import refuse
 
-FloatArray = NDArray[np.float64]
+Theta = tuple[FloatArray, ...]  # values of the hyperparameters
 
 # PyMC's names of its variables behind covariance matrices, and what they hold
 LKJ_FORMS = {
@@ -74,7 +79,7 @@ class Point:
     """Values of every input: z of each latent, and the value of each hyperparameter."""
 
     z: tuple[FloatArray, ...]
-    theta: tuple[FloatArray, ...]
+    theta: Theta
 
     @property
     def arguments(self) -> tuple[FloatArray, ...]:
@@ -106,7 +111,7 @@ class Parts:
     frozen: pm.Model
     observed: Any
     data: Any
-    y: NDArray[Any]
+    y: AnyArray
     latents: tuple[Latent, ...]
     hypers: tuple[Hyper, ...]
     potentials: tuple[tuple[int, Any], ...] = ()
@@ -135,7 +140,7 @@ class Parts:
     def _constrain(self) -> Callable[..., list[Any]]:
         return numeric([h.free for h in self.hypers], [h.constrained for h in self.hypers])
 
-    def theta(self, free: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+    def theta(self, free: Sequence[FloatArray]) -> Theta:
         """Values of the hyperparameters from unconstrained ones."""
         return tuple(np.asarray(v, dtype=float) for v in self._constrain(*free))
 
@@ -153,11 +158,11 @@ class Parts:
         """Z = 0 of every latent."""
         return tuple(np.zeros(one.shape) for one in self.latents)
 
-    def base(self) -> tuple[FloatArray, ...]:
+    def base(self) -> Theta:
         """Hyperparameters at the middle of their supports: mostly 1."""
         return self.theta([np.zeros(h.free_shape) for h in self.hypers])
 
-    def random_theta(self, rng: np.random.Generator, scale: float = 0.4) -> tuple[FloatArray, ...]:
+    def random_theta(self, rng: np.random.Generator, scale: float = 0.4) -> Theta:
         """Hyperparameters at random around ``base``."""
         return self.theta([scale * rng.standard_normal(h.free_shape) for h in self.hypers])
 
@@ -188,7 +193,8 @@ def read(model: pm.Model, as_hypers: Collection[str] = ()) -> Parts:
         if latent is None:
             hypers.append(_hyper(frozen, rv, shape))
             continue
-        if frozen.rvs_to_transforms[rv] is not None and not _is_zero_sum(rv):
+        is_zero_sum = isinstance(rv.owner.op, ZeroSumNormalRV)
+        if frozen.rvs_to_transforms[rv] is not None and not is_zero_sum:
             raise refuse(rv.name, "has a transform, which makes it other than Gaussian")
         latents.append(latent)
     if 0 in shapes[-1]:
@@ -234,8 +240,7 @@ def _frozen(model: pm.Model) -> pm.Model:
     frozen = _copied(model)
     data = {v.name: v for v in model.named_vars.values() if isinstance(v, SharedVariable)}
     outputs = [*frozen.basic_RVs, *frozen.deterministics]
-    constants: list[Any] = [v for v in ancestors(outputs) if isinstance(v, Constant)]
-    for constant in constants:
+    for constant in arrays_of(outputs):
         shared = data.get(constant.name)
         if shared is not None and constant.data.nbytes > _LARGE:
             constant.data = shared.get_value(borrow=True)
@@ -281,10 +286,6 @@ def _check_names(names: Sequence[str]) -> None:
     for name in names:
         if name in taken:
             raise refuse(name, "has the name of a dimension in ArviZ: give it another one")
-
-
-def _is_zero_sum(rv: Any) -> bool:
-    return isinstance(rv.owner.op, ZeroSumNormalRV)
 
 
 def shapes_of(rvs: Sequence[Any]) -> list[tuple[int, ...]]:

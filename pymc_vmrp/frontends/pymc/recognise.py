@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytensor import config  # type: ignore[attr-defined]
-
 from pymc_vmrp.errors import ModelError, VmrpError
 from pymc_vmrp.frontends.pymc.assemble import assemble
 from pymc_vmrp.frontends.pymc.graph import depends_on
@@ -56,8 +54,7 @@ def recognise_model(model: pm.Model) -> Recognised:
     ModelError
         Where it is none: the message names the variable and the reason.
     """
-    # a stack trace for each new node would take a third of the time
-    with config.change_flags(traceback__limit=0), quiet():
+    with quiet():
         try:
             return _recognise(model)
         except VmrpError:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError, VmrpError
 from pymc_vmrp.frontends.pymc.proof import prove_at_draws
 from pymc_vmrp.frontends.pymc.recognise import Recognised
@@ -143,9 +143,7 @@ class PymcReports:
         )
 
 
-def _values(
-    posterior: xr.Dataset, name: str, shape: tuple[int, ...], argument: str
-) -> NDArray[np.float64]:
+def _values(posterior: xr.Dataset, name: str, shape: tuple[int, ...], argument: str) -> FloatArray:
     """Draws of one free variable, shape (chain · draw, ...)."""
     if name not in posterior:
         raise DataError(f"{argument} has no variable {name!r}: it is of another model.")

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytensor.tensor as pt
-from numpy.typing import NDArray
-from pytensor.graph.basic import Constant
-from pytensor.graph.traversal import ancestors
 
-from pymc_vmrp.frontends.pymc.graph import substitute
+from pymc_vmrp.arrays import AnyArray
+from pymc_vmrp.frontends.pymc.graph import arrays_of, substitute
 from pymc_vmrp.glmm.cells import Cells, collapse
 from pymc_vmrp.glmm.codes import Codes, encode_column
 
@@ -54,12 +52,10 @@ def at_distinct_rows(node: Any, rows: int) -> tuple[Any, Cells] | None:
 def _row_constants(node: Any, rows: int) -> dict[Any, int]:
     """Constants with one axis of as many elements as there are rows."""
     out = {}
-    for variable in ancestors([node]):
-        data = getattr(variable, "data", None)
-        if isinstance(variable, Constant) and isinstance(data, np.ndarray):
-            axes = [axis for axis, n in enumerate(data.shape) if n == rows]
-            if len(axes) == 1:
-                out[variable] = axes[0]
+    for constant in arrays_of([node]):
+        axes = [axis for axis, n in enumerate(constant.data.shape) if n == rows]
+        if len(axes) == 1:
+            out[constant] = axes[0]
     return out
 
 
@@ -67,7 +63,7 @@ def _columns(axes: dict[Any, int], rows: int) -> list[pd.Series | Codes] | None:
     """All columns of the rows' data as codes; None where they repeat too little, or are many."""
     out: list[pd.Series | Codes] = []
     for constant, axis in axes.items():
-        table: NDArray[Any] = np.moveaxis(constant.data, axis, 0).reshape(rows, -1)
+        table: AnyArray = np.moveaxis(constant.data, axis, 0).reshape(rows, -1)
         if table.shape[1] + len(out) > _MOST_COLUMNS:
             return None
         for column in table.T:

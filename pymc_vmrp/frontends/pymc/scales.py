@@ -14,29 +14,17 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-from numpy.typing import NDArray
 from pymc.distributions.continuous import HalfCauchyRV, HalfStudentTRV
 from pytensor.graph.replace import vectorize_graph
 from pytensor.tensor.random import basic
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.frontends.pymc.graph import evaluate, named_input, numeric, substitute
-from pymc_vmrp.frontends.pymc.reading import Hyper, Parts
+from pymc_vmrp.frontends.pymc.reading import Hyper, Parts, Theta
 from pymc_vmrp.frontends.pymc.refusal import refuse
-from pymc_vmrp.glmm.priors.scales import (
-    Exponential,
-    Gamma,
-    HalfCauchy,
-    HalfNormal,
-    HalfStudentT,
-    InverseGamma,
-    LogNormal,
-    ScaleDensity,
-    ScalePrior,
-    Uniform,
-)
-
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.glmm.priors import scales as ours
+from pymc_vmrp.glmm.priors.scales import ScaleDensity, ScalePrior
 
 # of a free hyperparameter, at which functions of it are looked at; far ones for limits such as
 # maximum(σ, 0.001), by which a function is another one there
@@ -106,9 +94,9 @@ class Trials:
         Several trials for each element.
     """
 
-    base: tuple[FloatArray, ...]
+    base: Theta
     elements: tuple[tuple[int, int], ...]
-    theta: tuple[tuple[tuple[FloatArray, ...], ...], ...]
+    theta: tuple[tuple[Theta, ...], ...]
 
 
 def make_trials(parts: Parts) -> Trials:
@@ -296,55 +284,25 @@ def _named_prior(rv: Any, shape: tuple[int, ...], scale: Scale, factor: float) -
     on = {1.0: "sd", 0.5: "variance"}.get(scale.rate)
     op = rv.owner.op
     maker = NAMED_PRIORS.get(type(op))
-    if on is None or maker is None:
+    if on is None or maker is None or (on == "variance" and not isinstance(op, _ON_VARIANCE)):
         return None
     try:
         params = [np.broadcast_to(p, shape) for p in evaluate(op.dist_params(rv.owner))]
         values = [float(p.ravel()[scale.element]) for p in params]
-        return maker(on, factor, *values)
+        return maker(on, factor if on == "sd" else factor**2, *values)
     except (PriorError, TypeError, ValueError):
         return None
 
 
-def _half_normal(on: str, c: float, loc: float, sigma: float) -> ScalePrior | None:
-    return HalfNormal(c * sigma) if on == "sd" and loc == 0 else None
-
-
-def _half_cauchy(on: str, c: float, beta: float) -> ScalePrior | None:
-    return HalfCauchy(c * beta) if on == "sd" else None
-
-
-def _half_student(on: str, c: float, nu: float, sigma: float) -> ScalePrior | None:
-    return HalfStudentT(nu, c * sigma) if on == "sd" else None
-
-
-def _exponential(on: str, c: float, mean: float) -> ScalePrior | None:
-    return Exponential(1 / (c * mean)) if on == "sd" else None
-
-
-def _lognormal(on: str, c: float, mu: float, sigma: float) -> ScalePrior | None:
-    return LogNormal(mu + math.log(c), sigma) if on == "sd" else None
-
-
-def _gamma(on: str, c: float, alpha: float, mean: float) -> ScalePrior | None:
-    return Gamma(alpha, 1 / (mean * (c if on == "sd" else c**2)), on)
-
-
-def _inverse_gamma(on: str, c: float, alpha: float, beta: float) -> ScalePrior | None:
-    return InverseGamma(alpha, beta * (c if on == "sd" else c**2), on)
-
-
-def _uniform(on: str, c: float, lower: float, upper: float) -> ScalePrior | None:
-    return Uniform(upper * (c if on == "sd" else c**2), on) if lower == 0 else None
-
-
+# ours from what it is on, σ or σ², the factor c of that, and the parameters of PyMC's distribution
 NAMED_PRIORS: dict[type, Callable[..., ScalePrior | None]] = {
-    basic.HalfNormalRV: _half_normal,
-    HalfCauchyRV: _half_cauchy,
-    HalfStudentTRV: _half_student,
-    basic.ExponentialRV: _exponential,
-    basic.LogNormalRV: _lognormal,
-    basic.GammaRV: _gamma,
-    basic.InvGammaRV: _inverse_gamma,
-    basic.UniformRV: _uniform,
+    basic.HalfNormalRV: lambda on, c, loc, sigma: ours.HalfNormal(c * sigma) if loc == 0 else None,
+    HalfCauchyRV: lambda on, c, beta: ours.HalfCauchy(c * beta),
+    HalfStudentTRV: lambda on, c, nu, sigma: ours.HalfStudentT(nu, c * sigma),
+    basic.ExponentialRV: lambda on, c, mean: ours.Exponential(1 / (c * mean)),
+    basic.LogNormalRV: lambda on, c, mu, sigma: ours.LogNormal(mu + math.log(c), sigma),
+    basic.GammaRV: lambda on, c, alpha, mean: ours.Gamma(alpha, 1 / (mean * c), on),
+    basic.InvGammaRV: lambda on, c, alpha, beta: ours.InverseGamma(alpha, beta * c, on),
+    basic.UniformRV: lambda on, c, low, up: ours.Uniform(up * c, on) if low == 0 else None,
 }
+_ON_VARIANCE = (basic.GammaRV, basic.InvGammaRV, basic.UniformRV)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from pymc_vmrp.arrays import BoolArray, FloatArray
+
 Density = Callable[[FloatArray], FloatArray]
 Derivatives = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
@@ -77,9 +77,7 @@ def _missing(
     )
 
 
-def _share(
-    pairs: NDArray[np.bool_], value: FloatArray, derivative: FloatArray, step: float
-) -> FloatArray:
+def _share(pairs: BoolArray, value: FloatArray, derivative: FloatArray, step: float) -> FloatArray:
     with np.errstate(all="ignore"):
         steps = np.where(pairs, np.diff(value, axis=1), 0.0)
         areas = np.where(pairs, 0.5 * step * (derivative[:, 1:] + derivative[:, :-1]), 0.0)

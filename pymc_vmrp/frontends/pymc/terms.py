@@ -6,27 +6,22 @@ hyperparameter's σ a level of the block of all elements with that σ, wherever 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, hstack
 
+from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
 from pymc_vmrp.frontends.pymc.graph import depends_on, evaluate, multipliers
 from pymc_vmrp.frontends.pymc.latents import Latent
-from pymc_vmrp.frontends.pymc.predictor import Predictor
-from pymc_vmrp.frontends.pymc.probe import Columns, probe_columns
-from pymc_vmrp.frontends.pymc.reading import Parts, Point
+from pymc_vmrp.frontends.pymc.predictor import OfLatent, Predictor
+from pymc_vmrp.frontends.pymc.probe import Columns
+from pymc_vmrp.frontends.pymc.reading import Parts, Theta
 from pymc_vmrp.frontends.pymc.refusal import refuse
 from pymc_vmrp.frontends.pymc.scales import Scale, Trials, prior_of, prior_of_element, recognise
 from pymc_vmrp.glmm.priors.lkj import LKJ
 from pymc_vmrp.glmm.priors.scales import ScalePrior
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-Theta = tuple[FloatArray, ...]
 
 
 @dataclass(frozen=True)
@@ -149,15 +144,15 @@ def find_terms(parts: Parts, predictor: Predictor, trials: Trials) -> Terms:
     for j, latent in enumerate(parts.latents):
         if not latent.size:
             continue
-        function = _Function(parts, predictor, j)
-        columns = probe_columns(function.at(trials.base), latent.size, rng)
+        function = OfLatent(parts, predictor.evaluate, predictor.offset, j)
+        columns = function.columns(rng)
         if columns is None:
             raise refuse(latent.name, "has too many elements in each row of the linear predictor")
         _check_untouched(latent, columns.touched)
         beside = multipliers(latent.z, predictor.node)
         relevant = [h for h, hyper in enumerate(parts.hypers) if hyper.value in beside]
         tied = [h for h in relevant if parts.hypers[h].kind != "scalars"]
-        tied = [h for h in tied if function.changes_with(h, trials, rng)]
+        tied = [h for h in tied if _changes_with(function, h, trials, rng)]
         if tied:
             vectors.append(_vector_block(parts, trials, function, columns, tied, rng))
             continue  # elements that no row touches stay with those that share their level
@@ -172,7 +167,7 @@ def find_terms(parts: Parts, predictor: Predictor, trials: Trials) -> Terms:
             offset -= part.matrix @ part.location
             common.append(part)
         for scale in sorted({s for s in found if s is not None}):
-            if latent.kind == "mixture" or latent.kind == "flat":
+            if latent.kind in ("mixture", "flat"):
                 raise refuse(latent.name, "has a prior of unknown scale that is not Gaussian")
             own = np.flatnonzero([s == scale for s in found])
             matrix = columns.matrix[:, own] / scale.value(trials.base)
@@ -184,42 +179,19 @@ def find_terms(parts: Parts, predictor: Predictor, trials: Trials) -> Terms:
     return Terms(offset, tuple(common), tuple(blocks), tuple(vectors), tuple(untouched))
 
 
-@dataclass(frozen=True)
-class _Function:
-    """η less its value at z = 0, as a function of one latent."""
-
-    parts: Parts
-    predictor: Predictor
-    latent: int
-
-    def __call__(self, z: FloatArray, theta: Theta) -> FloatArray:
-        full = list(self.parts.zeros())
-        full[self.latent] = z.reshape(full[self.latent].shape)
-        return self.predictor.evaluate(Point(tuple(full), theta)) - self.predictor.offset
-
-    def at(self, theta: Theta) -> Callable[[FloatArray], FloatArray]:
-        """The function of z alone."""
-        return lambda z: self(z, theta)
-
-    def scales(self, columns: Columns) -> Callable[[Theta], FloatArray]:
-        """Values of the elements' columns as a function of the hyperparameters."""
-        return lambda theta: columns.scales(self.at(theta))
-
-    def changes_with(self, h: int, trials: Trials, rng: np.random.Generator) -> bool:
-        z = rng.standard_normal(self.parts.latents[self.latent].size)
-        other = list(trials.base)
-        other[h] = self.parts.random_theta(rng)[h]
-        here, there = self(z, trials.base), self(z, tuple(other))
-        return not np.allclose(here, there, rtol=1e-9, atol=1e-9 * np.abs(here).max(initial=0.0))
+def _changes_with(function: OfLatent, h: int, trials: Trials, rng: np.random.Generator) -> bool:
+    """Whether η depends on a hyperparameter by this latent."""
+    z = rng.standard_normal(function.parts.latents[function.latent].size)
+    other = list(trials.base)
+    other[h] = function.parts.random_theta(rng)[h]
+    here, there = function(z, trials.base), function(z, tuple(other))
+    return not np.allclose(here, there, rtol=1e-9, atol=1e-9 * np.abs(here).max(initial=0.0))
 
 
-def _check_untouched(latent: Latent, touched: NDArray[np.bool_]) -> None:
-    if touched.all():
-        return
-    if latent.kind == "flat":
-        raise refuse(latent.name, "is flat, and no row depends on some of its elements")
-    if latent.kind == "mixture":
-        raise refuse(latent.name, "is not Gaussian, and no row depends on some of its elements")
+def _check_untouched(latent: Latent, touched: BoolArray) -> None:
+    kind = {"flat": "flat", "mixture": "not Gaussian"}.get(latent.kind)
+    if kind is not None and not touched.all():
+        raise refuse(latent.name, f"is {kind}, and no row depends on some of its elements")
 
 
 def _common_part(parts: Parts, j: int, columns: Columns, own: IntArray) -> CommonPart:
@@ -236,8 +208,6 @@ def _common_part(parts: Parts, j: int, columns: Columns, own: IntArray) -> Commo
 
 
 def _block(scale: Scale, pieces: list[tuple[int, IntArray, csr_array]]) -> ScaleBlock:
-    from scipy.sparse import hstack
-
     latents = np.concatenate([np.full(len(own), j) for j, own, _ in pieces])
     elements = np.concatenate([own for _, own, _ in pieces])
     matrix = csr_array(hstack([m for *_, m in pieces], format="csr"))
@@ -258,7 +228,7 @@ def _check_once(parts: Parts, gathered: dict[Scale, Any], vectors: list[VectorBl
 def _vector_block(
     parts: Parts,
     trials: Trials,
-    function: _Function,
+    function: OfLatent,
     columns: Columns,
     tied: list[int],
     rng: np.random.Generator,
@@ -326,7 +296,7 @@ def _lkj(parts: Parts, h: int, scales: tuple[Scale, ...]) -> LKJ:
 
 
 def _reproduces(
-    parts: Parts, function: _Function, block: VectorBlock, rng: np.random.Generator
+    parts: Parts, function: OfLatent, block: VectorBlock, rng: np.random.Generator
 ) -> bool:
     """Whether η is that of u = Cz at random hyperparameters."""
     for _ in range(2):

@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.frontends.pymc.assemble import Assembled
 from pymc_vmrp.frontends.pymc.reading import Parts, Point
 from pymc_vmrp.frontends.pymc.terms import Terms, VectorBlock
 from pymc_vmrp.frontends.pymc.view import Likelihood
 from pymc_vmrp.glmm.draws import Draws
-
-FloatArray = NDArray[np.float64]
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import AnyArray
 from pymc_vmrp.frontends.pymc.graph import named_input, numeric, substitute
 from pymc_vmrp.frontends.pymc.reading import Parts, Point, shapes_of
 
@@ -22,14 +22,14 @@ def variables(
     points: Iterable[Point],
     draws: int,
     callback: Callable[[int], None] = lambda _: None,
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, AnyArray]:
     """Every free variable and deterministic at each point, shape (draws, ...).
 
     ``callback`` is told how many points are done.
     """
     named = _named(parts)
     function = numeric(parts.inputs, substitute(named, parts.with_data))
-    out: dict[str, NDArray[Any]] = {}
+    out: dict[str, AnyArray] = {}
     for i, point in enumerate(points):
         with np.errstate(all="ignore"):
             values = function(*point.arguments)
@@ -41,7 +41,7 @@ def variables(
     return out
 
 
-def points_of(parts: Parts, values: Sequence[NDArray[Any]]) -> Iterator[Point]:
+def points_of(parts: Parts, values: Sequence[AnyArray]) -> Iterator[Point]:
     """Each draw of the free variables, given in the order of ``parts.free``, as a point."""
     inputs = {rv: named_input(rv.name, shape) for rv, shape in zip(parts.free, parts.shapes,
                                                                    strict=True)}  # fmt: skip

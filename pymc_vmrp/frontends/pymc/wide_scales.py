@@ -6,15 +6,13 @@ Whoever writes a pm.Model gives every prior, so that only wide ones are worth a 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.frontends.pymc.recognise import Recognised
 from pymc_vmrp.frontends.pymc.scales import Scale
 from pymc_vmrp.glmm.priors.lkj import LKJ
 from pymc_vmrp.glmm.priors.scales import ScalePrior
 from pymc_vmrp.glmm.spec import GroupEffects
-
-FloatArray = NDArray[np.float64]
 
 _FAR = 2.5  # effects beyond it, in units of the linear predictor per scale of the response
 _MASS = 0.1  # of a wide prior, for effects of such a size; HalfNormal(1) has 0.01 there

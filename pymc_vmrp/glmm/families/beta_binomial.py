@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, gammaln, psi
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import (
     Family,
-    FloatArray,
     Parameter,
     Parameters,
     Rows,
     Statistics,
+    TwoArrays,
+    log_binomial_coefficients,
 )
 from pymc_vmrp.glmm.priors.scales import HalfCauchy
 
@@ -30,13 +32,7 @@ def _pool(rows: Rows, cells: Cells) -> Statistics:
     return rows.y[first].astype(float), cells.sum(rows.ones), rows.trials[first].astype(float)
 
 
-def _constants(rows: Rows) -> FloatArray:
-    y, n = rows.y, rows.trials
-    assert n is not None
-    return np.asarray(gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1))
-
-
-def _shapes(eta: FloatArray, kappa: Any) -> tuple[FloatArray, FloatArray]:
+def _shapes(eta: FloatArray, kappa: Any) -> TwoArrays:
     eta = np.clip(eta, -_LARGEST_PREDICTOR, _LARGEST_PREDICTOR)
     return kappa * expit(eta), kappa * expit(-eta)
 
@@ -48,9 +44,7 @@ def _log_likelihood(eta: FloatArray, statistics: Statistics, phi: Parameters) ->
     return np.asarray(weight * (with_data - gammaln(a) - gammaln(b) + gammaln(phi[0])))
 
 
-def _derivatives(
-    eta: FloatArray, statistics: Statistics, phi: Parameters
-) -> tuple[FloatArray, FloatArray]:
+def _derivatives(eta: FloatArray, statistics: Statistics, phi: Parameters) -> TwoArrays:
     y, weight, trials = statistics
     (kappa,) = phi
     a, b = _shapes(eta, kappa)
@@ -74,7 +68,7 @@ def _trigamma(x: FloatArray) -> FloatArray:
     return np.asarray(total + 1 / x + 0.5 * z + series / x)
 
 
-def _start(statistics: Statistics) -> tuple[FloatArray, FloatArray]:
+def _start(statistics: Statistics) -> TwoArrays:
     y, weight, trials = statistics
     share = (weight @ y + 0.5) / (weight @ trials + 1)
     p = (y + 2 * share) / (trials + 2)
@@ -110,7 +104,7 @@ FAMILIES = (
         log_likelihood=_log_likelihood,
         derivatives=_derivatives,
         pool=_pool,
-        constants=_constants,
+        constants=log_binomial_coefficients,
         start=_start,
         likelihood=_likelihood,
         draw=_draw,

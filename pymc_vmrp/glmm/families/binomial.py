@@ -9,17 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit, gammaln, log_ndtr, ndtr
+from scipy.special import expit, log_ndtr, ndtr, ndtri
 
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import (
     Expected,
     Family,
-    FloatArray,
     Parameters,
     Rows,
     Statistics,
+    TwoArrays,
+    log_binomial_coefficients,
     no_constants,
 )
 
@@ -32,13 +33,7 @@ def _pool(rows: Rows, cells: Cells) -> Statistics:
     return cells.sum(rows.weighted(rows.y)), cells.sum(rows.weighted(trials))
 
 
-def _log_coefficients(rows: Rows) -> FloatArray:
-    y, n = rows.y, rows.trials
-    assert n is not None
-    return np.asarray(gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1))
-
-
-def _draw(inverse_link: Callable[[FloatArray], FloatArray]) -> Callable[..., NDArray[Any]]:
+def _draw(inverse_link: Callable[[FloatArray], FloatArray]) -> Callable[..., AnyArray]:
     def draw(rng: np.random.Generator, eta: FloatArray, trials: Any, _: Parameters) -> Any:
         n = np.ones_like(eta, dtype=np.int64) if trials is None else np.asarray(trials, np.int64)
         return rng.binomial(n, inverse_link(eta))
@@ -84,9 +79,7 @@ def _logit_log_likelihood(eta: FloatArray, statistics: Statistics, _: Parameters
     return np.asarray(y * eta - n * np.logaddexp(0, eta))
 
 
-def _logit_derivatives(
-    eta: FloatArray, statistics: Statistics, _: Parameters
-) -> tuple[FloatArray, FloatArray]:
+def _logit_derivatives(eta: FloatArray, statistics: Statistics, _: Parameters) -> TwoArrays:
     y, n = statistics
     p = expit(eta)
     return y - n * p, -n * p * (1 - p)
@@ -106,7 +99,7 @@ def _logit_expectations(
 
 def _logit_augment(
     rng: np.random.Generator, eta: FloatArray, statistics: Statistics, _: Parameters
-) -> tuple[FloatArray, FloatArray]:
+) -> TwoArrays:
     """Pólya–Gamma: Polson, Scott & Windle (2013)."""
     from pymc_vmrp.glmm.polya_gamma import random_polya_gamma
 
@@ -114,7 +107,7 @@ def _logit_augment(
     return random_polya_gamma(rng, n, eta), y - 0.5 * n
 
 
-def _logit_start(statistics: Statistics) -> tuple[FloatArray, FloatArray]:
+def _logit_start(statistics: Statistics) -> TwoArrays:
     """Every cell at the overall share: from far away the Pólya–Gamma bound comes slowly."""
     y, n = statistics
     overall = np.log((y.sum() + 0.5) / ((n - y).sum() + 0.5))
@@ -134,9 +127,7 @@ def _mills(x: FloatArray) -> FloatArray:
     return np.asarray(np.exp(-0.5 * x**2 - _HALF_LOG_2PI - log_ndtr(x)))
 
 
-def _probit_derivatives(
-    eta: FloatArray, statistics: Statistics, _: Parameters
-) -> tuple[FloatArray, FloatArray]:
+def _probit_derivatives(eta: FloatArray, statistics: Statistics, _: Parameters) -> TwoArrays:
     y, n = statistics
     up, down = _mills(eta), _mills(-eta)
     second = -y * up * (eta + up) - (n - y) * down * (down - eta)
@@ -148,7 +139,7 @@ def _rate_start(
 ) -> Callable[[Statistics], tuple[FloatArray, FloatArray]]:
     """Each cell's share of successes, drawn towards the overall share as by two more trials."""
 
-    def start(statistics: Statistics) -> tuple[FloatArray, FloatArray]:
+    def start(statistics: Statistics) -> TwoArrays:
         y, n = statistics
         share = (y.sum() + 0.5) / (n.sum() + 1)
         return link((y + 2 * share) / (n + 2)), np.full(len(y), 0.25)
@@ -171,21 +162,13 @@ def _cloglog_log_likelihood(eta: FloatArray, statistics: Statistics, _: Paramete
     return np.asarray(y * log_p - (n - y) * rate)
 
 
-def _cloglog_derivatives(
-    eta: FloatArray, statistics: Statistics, _: Parameters
-) -> tuple[FloatArray, FloatArray]:
+def _cloglog_derivatives(eta: FloatArray, statistics: Statistics, _: Parameters) -> TwoArrays:
     y, n = statistics
     rate = np.exp(np.minimum(eta, _LARGEST_PREDICTOR))
     with np.errstate(over="ignore"):
         odds = rate / np.expm1(rate)
     odds = np.where(rate < 1e-300, 1.0, odds)
     return y * odds - (n - y) * rate, y * odds * (1 - rate - odds) - (n - y) * rate
-
-
-def _norm_ppf(p: FloatArray) -> FloatArray:
-    from scipy.special import ndtri
-
-    return np.asarray(ndtri(p))
 
 
 _LINKS: dict[str, dict[str, Any]] = {
@@ -202,7 +185,7 @@ _LINKS: dict[str, dict[str, Any]] = {
         "inverse_link": lambda eta: np.asarray(ndtr(eta)),
         "log_likelihood": _probit_log_likelihood,
         "derivatives": _probit_derivatives,
-        "start": _rate_start(_norm_ppf),
+        "start": _rate_start(lambda p: np.asarray(ndtri(p))),
     },
     "cloglog": {
         "inverse_link": _cloglog_inverse,
@@ -222,7 +205,7 @@ def _family(name: str, link: str) -> Family:
         pool=_pool,
         likelihood=_likelihood(link),
         draw=_draw(functions["inverse_link"]),
-        constants=no_constants if name == "bernoulli" else _log_coefficients,
+        constants=no_constants if name == "bernoulli" else log_binomial_coefficients,
         pools=True,
         parent="p",
         **functions,

@@ -13,13 +13,14 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.special import gammaln
 
+from pymc_vmrp.arrays import AnyArray, FloatArray
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.priors.scales import ScalePrior
 
-FloatArray = NDArray[np.float64]
 Statistics = tuple[FloatArray, ...]
+TwoArrays = tuple[FloatArray, FloatArray]
 Parameters = tuple[Any, ...]  # numbers, or arrays that broadcast against η
 
 
@@ -41,18 +42,18 @@ class Rows:
         Known standard deviation of each y, of responses written ``se(y, sd)``.
     """
 
-    y: NDArray[Any]
-    trials: NDArray[Any] | None = None
+    y: AnyArray
+    trials: AnyArray | None = None
     weights: FloatArray | None = None
     offset: FloatArray | None = None
     sd: FloatArray | None = None
 
-    def weighted(self, values: NDArray[Any]) -> NDArray[Any]:
+    def weighted(self, values: AnyArray) -> AnyArray:
         """``values`` times the weights; without weights the same array, not a copy."""
         return values if self.weights is None else values * self.weights
 
     @property
-    def ones(self) -> NDArray[np.float64]:
+    def ones(self) -> FloatArray:
         """The weights, ones without."""
         return np.broadcast_to(1.0, len(self.y)) if self.weights is None else self.weights
 
@@ -90,6 +91,13 @@ class Parameter:
 def no_constants(rows: Rows) -> FloatArray:
     """Nothing that depends on the response alone."""
     return np.broadcast_to(0.0, len(rows.y))
+
+
+def log_binomial_coefficients(rows: Rows) -> FloatArray:
+    """Log C(n, y) of each row's successes y of n trials."""
+    y, n = rows.y, rows.trials
+    assert n is not None
+    return np.asarray(gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1))
 
 
 def one_by_one(rows: Rows, cells: Cells) -> Statistics:
@@ -158,11 +166,11 @@ class Family:
     response: str
     inverse_link: Callable[[FloatArray], FloatArray]
     log_likelihood: Callable[[FloatArray, Statistics, Parameters], FloatArray]
-    derivatives: Callable[[FloatArray, Statistics, Parameters], tuple[FloatArray, FloatArray]]
+    derivatives: Callable[[FloatArray, Statistics, Parameters], TwoArrays]
     pool: Callable[[Rows, Cells], Statistics]
-    start: Callable[[Statistics], tuple[FloatArray, FloatArray]]
+    start: Callable[[Statistics], TwoArrays]
     likelihood: Callable[[str, Any, Statistics, dict[str, Any], str], None]
-    draw: Callable[..., NDArray[Any]]
+    draw: Callable[..., AnyArray]
     parameters: tuple[Parameter, ...] = ()
     constants: Callable[[Rows], FloatArray] = no_constants
     expectations: Callable[[FloatArray, FloatArray, Statistics, Parameters], Expected] | None = None
@@ -174,11 +182,7 @@ class Family:
     centre: Callable[[Statistics, FloatArray | None], float] | None = None
     parent: str = "mu"
     augment: (
-        Callable[
-            [np.random.Generator, FloatArray, Statistics, Parameters],
-            tuple[FloatArray, FloatArray],
-        ]
-        | None
+        Callable[[np.random.Generator, FloatArray, Statistics, Parameters], TwoArrays] | None
     ) = None
 
     def __reduce__(self) -> str | tuple[Any, ...]:

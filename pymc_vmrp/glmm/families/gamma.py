@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.families.family import (
     Expected,
     Family,
-    FloatArray,
     Parameter,
     Parameters,
     Statistics,
+    TwoArrays,
     one_by_one,
 )
 from pymc_vmrp.glmm.families.poisson import LARGEST_EXPONENT, log_mean
@@ -33,9 +34,7 @@ def _log_likelihood(eta: FloatArray, statistics: Statistics, phi: Parameters) ->
     return np.asarray(weight * (_normaliser(y, alpha) - alpha * (eta + y * np.exp(-eta))))
 
 
-def _derivatives(
-    eta: FloatArray, statistics: Statistics, phi: Parameters
-) -> tuple[FloatArray, FloatArray]:
+def _derivatives(eta: FloatArray, statistics: Statistics, phi: Parameters) -> TwoArrays:
     y, weight = statistics
     ratio = weight * phi[0] * y * np.exp(-eta)
     return ratio - weight * phi[0], -ratio
@@ -55,7 +54,7 @@ def _expectations(
     )
 
 
-def _start(statistics: Statistics) -> tuple[FloatArray, FloatArray]:
+def _start(statistics: Statistics) -> TwoArrays:
     """Halfway, on the log scale, between each response and their mean."""
     y, weight = statistics
     overall = np.log(weight @ y / weight.sum())

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import (
     Expected,
     Family,
-    FloatArray,
     Parameter,
     Parameters,
     Rows,
     Statistics,
+    TwoArrays,
 )
 from pymc_vmrp.glmm.priors.scales import HalfStudentT
 
@@ -47,9 +48,7 @@ def _log_likelihood(eta: FloatArray, statistics: Statistics, phi: Parameters) ->
     return np.asarray(-n * (np.log(sigma) + 0.5 * _LOG_2PI) - 0.5 * distance / sigma**2)
 
 
-def _derivatives(
-    eta: FloatArray, statistics: Statistics, phi: Parameters
-) -> tuple[FloatArray, FloatArray]:
+def _derivatives(eta: FloatArray, statistics: Statistics, phi: Parameters) -> TwoArrays:
     mean, n, _ = statistics
     precision = n / phi[0] ** 2
     return precision * (mean - eta), -precision + 0.0 * eta
@@ -57,7 +56,7 @@ def _derivatives(
 
 def _augment(
     _: np.random.Generator, eta: FloatArray, statistics: Statistics, phi: Parameters
-) -> tuple[FloatArray, FloatArray]:
+) -> TwoArrays:
     """Quadratic as it is."""
     mean, n, _squares = statistics
     precision = n / phi[0] ** 2
@@ -78,7 +77,7 @@ def mean_response(statistics: Statistics, offset: FloatArray | None) -> float:
     return float(np.average(y if offset is None else y - offset, weights=weight))
 
 
-def response_start(y: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
+def response_start(y: FloatArray, n: FloatArray) -> TwoArrays:
     """Every cell at the mean of the response, with its variance."""
     total = n.sum()
     mean = n @ y / total

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, gammaln
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.families.family import (
     Expected,
     Family,
-    FloatArray,
     Parameter,
     Parameters,
     Statistics,
+    TwoArrays,
     one_by_one,
 )
 from pymc_vmrp.glmm.families.poisson import log_mean, log_rate_start
@@ -47,9 +48,7 @@ def _log_likelihood(eta: FloatArray, statistics: Statistics, phi: Parameters) ->
     return np.asarray(weight * (_normaliser(y, alpha) + y * eta - (y + alpha) * softplus))
 
 
-def _derivatives(
-    eta: FloatArray, statistics: Statistics, phi: Parameters
-) -> tuple[FloatArray, FloatArray]:
+def _derivatives(eta: FloatArray, statistics: Statistics, phi: Parameters) -> TwoArrays:
     y, weight = statistics
     (alpha,) = phi
     p = expit(eta - np.log(alpha))
@@ -79,7 +78,7 @@ def _expectations(
 
 def _augment(
     rng: np.random.Generator, eta: FloatArray, statistics: Statistics, phi: Parameters
-) -> tuple[FloatArray, FloatArray]:
+) -> TwoArrays:
     """Pólya–Gamma: y successes of y + α trials with log odds η − log α (Polson et al. 2013)."""
     from pymc_vmrp.glmm.polya_gamma import random_polya_gamma
 
@@ -89,7 +88,7 @@ def _augment(
     return precision, 0.5 * weight * (y - phi[0]) + precision * log_alpha
 
 
-def _start(statistics: Statistics) -> tuple[FloatArray, FloatArray]:
+def _start(statistics: Statistics) -> TwoArrays:
     """As for Poisson counts, whose statistics are sums over the rows of a cell."""
     y, weight = statistics
     return log_rate_start(weight * y, weight)

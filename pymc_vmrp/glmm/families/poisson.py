@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.cells import Cells
 from pymc_vmrp.glmm.families.family import (
     Expected,
     Family,
-    FloatArray,
     Parameters,
     Rows,
     Statistics,
+    TwoArrays,
 )
 
 LARGEST_EXPONENT = 600.0  # whose exponential leaves room for what it is multiplied by
@@ -35,9 +36,7 @@ def _log_likelihood(eta: FloatArray, statistics: Statistics, _: Parameters) -> F
     return np.asarray(y * eta - exposure * np.exp(eta))
 
 
-def _derivatives(
-    eta: FloatArray, statistics: Statistics, _: Parameters
-) -> tuple[FloatArray, FloatArray]:
+def _derivatives(eta: FloatArray, statistics: Statistics, _: Parameters) -> TwoArrays:
     y, exposure = statistics
     rate = exposure * np.exp(eta)
     return y - rate, -rate
@@ -53,7 +52,7 @@ def _expectations(
     return Expected(y * mean - rate, y - rate, rate)
 
 
-def log_rate_start(y: FloatArray, exposure: FloatArray) -> tuple[FloatArray, FloatArray]:
+def log_rate_start(y: FloatArray, exposure: FloatArray) -> TwoArrays:
     """Each cell's log rate, drawn towards the overall rate as by one more expected event."""
     rate = (y.sum() + 0.5) / max(exposure.sum(), 1e-300)
     return np.log((y + 1) / (exposure + 1 / rate)), np.full(len(y), 0.1)

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.families.family import (
     Family,
-    FloatArray,
     Parameter,
     Parameters,
     Statistics,
+    TwoArrays,
     one_by_one,
 )
 from pymc_vmrp.glmm.families.gaussian import mean_response, response_start
@@ -34,9 +35,7 @@ def _log_likelihood(eta: FloatArray, statistics: Statistics, phi: Parameters) ->
     return np.asarray(weight * (normaliser - 0.5 * (nu + 1) * tail))
 
 
-def _derivatives(
-    eta: FloatArray, statistics: Statistics, phi: Parameters
-) -> tuple[FloatArray, FloatArray]:
+def _derivatives(eta: FloatArray, statistics: Statistics, phi: Parameters) -> TwoArrays:
     y, weight = statistics
     sigma, nu = phi
     residual = y - eta
@@ -48,7 +47,7 @@ def _derivatives(
 
 def _augment(
     rng: np.random.Generator, eta: FloatArray, statistics: Statistics, phi: Parameters
-) -> tuple[FloatArray, FloatArray]:
+) -> TwoArrays:
     """A normal of random precision λ/σ², also to the power of a weight.
 
     (1 + r²/νσ²)^−c is the mean of exp(−½λr²/σ²) over λ ~ Gamma(c, rate ν/2), here with

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import PriorError
-
-FloatArray = NDArray[np.float64]
 
 
 def numbers(name: str, value: Any, scalar: bool = False) -> FloatArray:

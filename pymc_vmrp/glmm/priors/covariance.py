@@ -12,17 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln, multigammaln
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.glmm.priors.arguments import freeze, numbers, positive
 from pymc_vmrp.glmm.priors.improper import IMPROPER_NAMES, ImproperInverseWishart
 from pymc_vmrp.glmm.priors.lkj import LKJ
 from pymc_vmrp.glmm.priors.mixtures import ScaleMixture
 from pymc_vmrp.glmm.priors.scales import ScalePrior, log_density_of_variance
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

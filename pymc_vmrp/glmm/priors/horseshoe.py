@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import exp1
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.priors.arguments import positive
-
-FloatArray = NDArray[np.float64]
 
 _ASYMPTOTIC = 100.0  # beyond it eight terms of the series of f are exact to 1e-11
 _MARGIN = 15.0  # in log τ: the integrand falls by e^-30 or more beyond the scales of β and of τ

@@ -6,11 +6,9 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import PriorError, PriorWarning
-
-FloatArray = NDArray[np.float64]
 
 IMPROPER_NAMES = ("jeffreys", "limit", "uniform")
 

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.glmm.priors.arguments import positive
 from pymc_vmrp.glmm.priors.scales import HalfNormal, ScalePrior
-
-FloatArray = NDArray[np.float64]
 
 CLOSEST = 1e-6  # of a partial correlation to ±1: beyond it Σ has no inverse in double precision
 
@@ -89,10 +87,6 @@ class LKJ:
         Shape (d(d − 1)/2,); z_ij is that of effects i > j given the effects before j.
         """
         return np.array([self.eta + 0.5 * (d - 2 - j) for i in range(d) for j in range(i)])
-
-    def medians(self, d: int) -> tuple[float, ...]:
-        """Median of each σ_k."""
-        return tuple(median(prior) for prior in self.scales(d))
 
 
 @cache

@@ -20,19 +20,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.glmm.priors.arguments import freeze, numbers, positive
 from pymc_vmrp.glmm.priors.horseshoe import Horseshoe
 
-FloatArray = NDArray[np.float64]
+
+class _LocationScale:
+    """Fields that hold a location and a scale, checked and under these names."""
+
+    _location_and_scale: ClassVar[tuple[str, str]]
+
+    def __post_init__(self) -> None:
+        location, scale = self._location_and_scale
+        numbers(f"{type(self).__name__}: {location}", self.location)
+        positive(f"{type(self).__name__}: {scale}", getattr(self, scale))
+        freeze(self, location)
+        freeze(self, scale)
+
+    @property
+    def location(self) -> float | Sequence[float]:
+        """Centre of the distribution."""
+        value: float | Sequence[float] = getattr(self, self._location_and_scale[0])
+        return value
+
+    @property
+    def scale(self) -> FloatArray:
+        """Typical size of β less its location, one number or one per column."""
+        return np.asarray(getattr(self, self._location_and_scale[1]), dtype=float)
+
+    def log_densities_of_squares(self, squares: FloatArray) -> FloatArray:
+        """Log density of each coefficient at (β − location)², shape (..., k)."""
+        raise NotImplementedError
+
+    def log_density_of_squares(self, squares: FloatArray) -> FloatArray:
+        """The same summed over the k coefficients."""
+        return np.asarray(self.log_densities_of_squares(squares).sum(-1))
 
 
 @dataclass(frozen=True)
-class StudentT:
+class StudentT(_LocationScale):
     """Student t prior on a common coefficient.
 
     Heavier tails than the normal: a coefficient that the data hold to be large is shrunk less.
@@ -58,29 +89,14 @@ class StudentT:
     mu: float | Sequence[float] = 0.0
     sigma: float | Sequence[float] = 1.0
 
+    _location_and_scale: ClassVar[tuple[str, str]] = ("mu", "sigma")
+
     def __post_init__(self) -> None:
         positive("StudentT: nu", self.nu, scalar=True)
-        numbers("StudentT: mu", self.mu)
-        positive("StudentT: sigma", self.sigma)
-        freeze(self, "mu")
-        freeze(self, "sigma")
-
-    @property
-    def location(self) -> float | Sequence[float]:
-        """Centre of the distribution."""
-        return self.mu
-
-    @property
-    def scale(self) -> FloatArray:
-        """Typical size of β − μ, one number or one per column."""
-        return np.asarray(self.sigma, dtype=float)
-
-    def log_density_of_squares(self, squares: FloatArray) -> FloatArray:
-        """Log density at (β − μ)², shape (..., k), summed over the k coefficients."""
-        return np.asarray(self.log_densities_of_squares(squares).sum(-1))
+        super().__post_init__()
 
     def log_densities_of_squares(self, squares: FloatArray) -> FloatArray:
-        """The same of each coefficient, shape (..., k)."""
+        """Log density of each coefficient at (β − μ)², shape (..., k)."""
         return _student_log_density(squares, self.nu, self.scale)
 
     def expected_precision(self, squares: FloatArray) -> FloatArray:
@@ -93,7 +109,7 @@ class StudentT:
 
 
 @dataclass(frozen=True)
-class Cauchy:
+class Cauchy(_LocationScale):
     """Cauchy prior on a common coefficient: Student t with one degree of freedom.
 
     Parameters
@@ -113,28 +129,10 @@ class Cauchy:
     alpha: float | Sequence[float] = 0.0
     beta: float | Sequence[float] = 2.5
 
-    def __post_init__(self) -> None:
-        numbers("Cauchy: alpha", self.alpha)
-        positive("Cauchy: beta", self.beta)
-        freeze(self, "alpha")
-        freeze(self, "beta")
-
-    @property
-    def location(self) -> float | Sequence[float]:
-        """Centre of the distribution."""
-        return self.alpha
-
-    @property
-    def scale(self) -> FloatArray:
-        """Typical size of β − α, one number or one per column."""
-        return np.asarray(self.beta, dtype=float)
-
-    def log_density_of_squares(self, squares: FloatArray) -> FloatArray:
-        """Log density at (β − α)², shape (..., k), summed over the k coefficients."""
-        return np.asarray(self.log_densities_of_squares(squares).sum(-1))
+    _location_and_scale: ClassVar[tuple[str, str]] = ("alpha", "beta")
 
     def log_densities_of_squares(self, squares: FloatArray) -> FloatArray:
-        """The same of each coefficient, shape (..., k)."""
+        """Log density of each coefficient at (β − α)², shape (..., k)."""
         return _student_log_density(squares, 1.0, self.scale)
 
     def expected_precision(self, squares: FloatArray) -> FloatArray:
@@ -147,7 +145,7 @@ class Cauchy:
 
 
 @dataclass(frozen=True)
-class Laplace:
+class Laplace(_LocationScale):
     """Laplace (double exponential) prior on a common coefficient: the Bayesian lasso.
 
     The variance has an exponential distribution with mean 2b².
@@ -168,28 +166,10 @@ class Laplace:
     mu: float | Sequence[float] = 0.0
     b: float | Sequence[float] = 1.0
 
-    def __post_init__(self) -> None:
-        numbers("Laplace: mu", self.mu)
-        positive("Laplace: b", self.b)
-        freeze(self, "mu")
-        freeze(self, "b")
-
-    @property
-    def location(self) -> float | Sequence[float]:
-        """Centre of the distribution."""
-        return self.mu
-
-    @property
-    def scale(self) -> FloatArray:
-        """Typical size of β − μ, one number or one per column."""
-        return np.asarray(self.b, dtype=float)
-
-    def log_density_of_squares(self, squares: FloatArray) -> FloatArray:
-        """Log density at (β − μ)², shape (..., k), summed over the k coefficients."""
-        return np.asarray(self.log_densities_of_squares(squares).sum(-1))
+    _location_and_scale: ClassVar[tuple[str, str]] = ("mu", "b")
 
     def log_densities_of_squares(self, squares: FloatArray) -> FloatArray:
-        """The same of each coefficient, shape (..., k)."""
+        """Log density of each coefficient at (β − μ)², shape (..., k)."""
         return np.asarray(-np.log(2 * self.scale) - np.sqrt(squares) / self.scale)
 
     def expected_precision(self, squares: FloatArray) -> FloatArray:

@@ -10,13 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import PriorError
 from pymc_vmrp.glmm.priors.arguments import numbers, positive
-
-FloatArray = NDArray[np.float64]
 
 _ON = ("sd", "variance")
 

@@ -6,24 +6,12 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pymc_vmrp.arrays import FloatArray
+from pymc_vmrp.glmm.priors import scales
 from pymc_vmrp.glmm.priors.covariance import CovariancePrior, HuangWand, InverseWishart
 from pymc_vmrp.glmm.priors.improper import ImproperInverseWishart
 from pymc_vmrp.glmm.priors.lkj import LKJ
-from pymc_vmrp.glmm.priors.scales import (
-    Exponential,
-    Gamma,
-    HalfCauchy,
-    HalfNormal,
-    HalfStudentT,
-    InverseGamma,
-    LogNormal,
-    ScalePrior,
-    Uniform,
-)
-
-FloatArray = NDArray[np.float64]
 
 
 def in_units(prior: CovariancePrior, units: FloatArray) -> CovariancePrior:
@@ -48,22 +36,22 @@ def in_units(prior: CovariancePrior, units: FloatArray) -> CovariancePrior:
     return scale_prior_in_units(prior, float(units[0]))
 
 
-def scale_prior_in_units(prior: ScalePrior, unit: float) -> ScalePrior:
+def scale_prior_in_units(prior: scales.ScalePrior, unit: float) -> scales.ScalePrior:
     """The prior of unit·σ, where ``prior`` is that of σ."""
     power = 2 if getattr(prior, "on", "sd") == "variance" else 1
     match prior:
-        case HalfNormal() | HalfStudentT():
+        case scales.HalfNormal() | scales.HalfStudentT():
             return replace(prior, sigma=prior.sigma * unit)
-        case HalfCauchy():
+        case scales.HalfCauchy():
             return replace(prior, beta=prior.beta * unit)
-        case Exponential():
+        case scales.Exponential():
             return replace(prior, lam=prior.lam / unit)
-        case Uniform():
+        case scales.Uniform():
             return replace(prior, upper=prior.upper * unit**power)
-        case Gamma():
+        case scales.Gamma():
             return replace(prior, beta=prior.beta / unit**power)
-        case InverseGamma():
+        case scales.InverseGamma():
             return replace(prior, beta=prior.beta * unit**power)
-        case LogNormal():
+        case scales.LogNormal():
             return replace(prior, mu=prior.mu + math.log(unit))
     raise AssertionError(f"{prior} has no units")  # a function of a pm.Model, as it is there

@@ -8,7 +8,6 @@ from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.inference.approximation import CaviOptions, approximate, check_options
 from pymc_vmrp.inference.method import Method, Request
 from pymc_vmrp.interrupts import finish
-from pymc_vmrp.results.idata import with_chain
 from pymc_vmrp.results.mixture import MixturePosterior
 from pymc_vmrp.results.posterior import VariationalPosterior
 from pymc_vmrp.results.sampled import Sampled
@@ -29,7 +28,7 @@ def draw_from(posterior: VariationalPosterior | MixturePosterior, request: Reque
         "log_q": posterior.log_density(drawn)[None],
     }
     interrupted = posterior.fit.stopped == "interrupted"
-    return Sampled(with_chain(drawn), stats, rng, posterior, interrupted=interrupted)
+    return Sampled(drawn.as_chain(), stats, rng, posterior, interrupted=interrupted)
 
 
 METHOD = Method("cavi", CaviOptions, sample, check_options)

@@ -12,7 +12,7 @@ from pymc_vmrp.gibbs.check import check_model
 from pymc_vmrp.gibbs.sampler import sample_chains
 from pymc_vmrp.gibbs.starts import dispersed_starts
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.glmm.log_joint import log_joint
+from pymc_vmrp.glmm.log_joint import log_joint_of
 from pymc_vmrp.glmm.spec import GLMM
 from pymc_vmrp.inference.method import Earlier, Method, Request
 from pymc_vmrp.interrupts import finish, interruptible
@@ -72,9 +72,7 @@ def sample(glmm: GLMM, request: Request, options: GibbsOptions) -> Sampled:
             SamplingWarning,
         )
     flat = run.draws.flat()
-    lp = finish(
-        lambda: log_joint(glmm, flat.coefficients, flat.covariances, parameters=flat.parameters)
-    )
+    lp = finish(lambda: log_joint_of(glmm, flat))
     noted = {"sampling_time": run.seconds, "tuning_steps": options.tune}  # as PyMC calls them
     stats = {"lp": lp.reshape(run.draws.coefficients.shape[:2])}
     rng = np.random.default_rng(request.random_seed)

@@ -111,3 +111,12 @@ def test_family_and_response_must_agree():
         proportion([1, 4], [3, 9], family="bernoulli")
     with pytest.raises(vmrp.FormulaError, match="family='bernoulli'"):
         model(BINARY, family="binomial")
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "gaussian"])
+def test_what_the_response_calls_may_fail_and_is_named(family):
+    def broken(y):
+        raise KeyError("no such table")
+
+    with pytest.raises(vmrp.FormulaError, match=r"broken\(y\).*no such table"):
+        vmrp.Model("broken(y) ~ (1|g)", pd.DataFrame({"y": BINARY, "g": G}), family=family)
