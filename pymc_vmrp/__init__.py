@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from pymc_vmrp.fitting import fit
     from pymc_vmrp.inference.method import Method
     from pymc_vmrp.inference.methods import METHODS
+    from pymc_vmrp.interpret.estimate import effects
+    from pymc_vmrp.interpret.interpret import comparisons, predictions, slopes
+    from pymc_vmrp.interpret.result import Effects
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
     from pymc_vmrp.prediction.curves import smooth_effects
@@ -62,6 +65,7 @@ __all__ = [
     "ConvergenceWarning",
     "DataError",
     "Diagnosis",
+    "Effects",
     "Exponential",
     "Flat",
     "FormulaError",
@@ -90,7 +94,9 @@ __all__ = [
     "calibrate",
     "coef",
     "compare",
+    "comparisons",
     "diagnose",
+    "effects",
     "fit",
     "fixef",
     "icc",
@@ -98,11 +104,13 @@ __all__ = [
     "poststratify",
     "ppc_by_group",
     "predict",
+    "predictions",
     "prior_predictive",
     "ranef",
     "resample",
     "select",
     "simulate",
+    "slopes",
     "smooth_effects",
     "summary",
     "varcorr",
@@ -119,6 +127,11 @@ _LAZY = {
     "calibrate": "pymc_vmrp.calibration.calibrate",
     "coef": "pymc_vmrp.summaries.summary",
     "compare": "pymc_vmrp.summaries.compare",
+    "comparisons": "pymc_vmrp.interpret.interpret",
+    "Effects": "pymc_vmrp.interpret.result",
+    "effects": "pymc_vmrp.interpret.estimate",
+    "predictions": "pymc_vmrp.interpret.interpret",
+    "slopes": "pymc_vmrp.interpret.interpret",
     "diagnose": "pymc_vmrp.diagnostics.diagnose",
     "fit": "pymc_vmrp.fitting",
     "fixef": "pymc_vmrp.summaries.summary",
