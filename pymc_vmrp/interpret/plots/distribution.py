@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-_WRAP = 36  # characters in a line of a label
-_MOST_BINS = 40
+_WRAP = 44  # characters in a line of a label
+_MOST_BINS = 50
 _DRAWN = 200_000  # draws that a histogram of them is made of, at most
 
 
@@ -70,15 +71,17 @@ def plot_effect_distribution(
         check_count("bins", bins, most=1000)
     named = _named_groups(shown.estimates.mean)
     labels = _row_labels(shown, named)
+    row = 0.14 * max(label.count("\n") + 1 for label in labels) + 0.1
     figure = ShownFigure(
-        figsize=(5 + text_width(labels), 2.8 + 0.5 * len(labels)), layout="constrained"
+        figsize=(5 + text_width(labels), 2.9 + row * len(labels)), layout="constrained"
     )
-    top, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.3, 0.25 + 0.45 * len(labels)])
+    top, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.3, 0.2 + row * len(labels)])
     _draw_histogram(top, shown, bins, _all_draws(effects, shown) if draws else None)
     _draw_named(below, shown, named, labels)
     for group in named.values():
         top.axvline(shown.estimates.mean[group], color="C3", lw=0.8, ls=":")
-    top.legend(fontsize=FONT, frameon=False, loc="upper left", bbox_to_anchor=(0, 1.02))
+    handles, names = top.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=FONT, frameon=False)
     below.set_xlabel(shown.title, fontsize=FONT + 1)
     return figure
 
@@ -99,13 +102,20 @@ def _row_labels(shown: GroupEffects, named: dict[str, int]) -> list[str]:
     return [
         "\n".join(
             [
-                *textwrap.wrap(f"{what}: {texts[group]}", _WRAP),
+                f"{what}:",
+                *_wrap(texts[group]),
                 f"{number(estimates.mean[group], decimals)} "
                 f"{interval_text(estimates.low[group], estimates.high[group], decimals)}",
             ]
         )
         for what, group in named.items()
     ]
+
+
+def _wrap(label: str) -> list[str]:
+    """Lines of a label, broken between levels where they are short enough."""
+    unbroken = label.replace(" ", "\u00a0").replace(",\u00a0", ", ")
+    return textwrap.wrap(unbroken, _WRAP, break_on_hyphens=False)
 
 
 def _all_draws(effects: Effects, shown: GroupEffects) -> FloatArray:
@@ -119,11 +129,18 @@ def _draw_histogram(
     mean = shown.estimates.mean
     zero_line(axis)
     average_line(axis, shown.average, label="average")
-    edges = np.histogram_bin_edges(mean, bins=_bars(mean) if bins is None else bins)
+    edges = _edges(shown, bins)
     density = draws is not None
     if draws is not None:
         inside = np.quantile(draws, [0.001, 0.999])
-        axis.hist(draws, bins=60, range=tuple(inside), density=True, color="0.8", label="all draws")
+        axis.hist(
+            draws,
+            bins=_rice(len(draws)),
+            range=tuple(inside),
+            density=True,
+            color="0.8",
+            label="all draws",
+        )
     axis.hist(
         mean, bins=edges, density=density, color="C0", alpha=0.75, edgecolor="white", lw=0.5,
         label="posterior means",
@@ -138,11 +155,20 @@ def _draw_histogram(
         axis.yaxis.get_major_locator().set_params(integer=True)
 
 
-def _bars(mean: FloatArray) -> int:
-    """Sturges' rule, or that of Freedman and Diaconis where that has more, and not too many."""
-    if len(np.unique(mean)) == 1:
-        return 1
-    return min(_MOST_BINS, len(np.histogram_bin_edges(mean, bins="auto")) - 1)
+def _edges(shown: GroupEffects, bins: int | None) -> FloatArray:
+    """Of the bars: by Rice's rule, but not so few that groups cannot be told apart."""
+    estimates, mean = shown.estimates, shown.estimates.mean
+    low, high = mean.min(), mean.max()
+    if high - low <= 1e-9 * np.abs(mean).max():  # a narrow one
+        half = float((estimates.high - estimates.low).max()) / 20 or 0.5
+        return np.array([low - half, high + half])
+    if bins is None:
+        bins = max(_rice(len(mean)), min(10, 2 * len(mean)))
+    return np.linspace(low, high, bins + 1)
+
+
+def _rice(n: int) -> int:
+    return min(_MOST_BINS, ceil(2 * n ** (1 / 3)))
 
 
 def _draw_named(axis: Any, shown: GroupEffects, named: dict[str, int], labels: list[str]) -> None:

@@ -26,6 +26,7 @@ from pymc_vmrp.interpret.plots.estimates import (
 from pymc_vmrp.interpret.plots.labels import LevelNames, decimals_for, number, shorten
 from pymc_vmrp.interpret.plots.layout import (
     FONT,
+    MANY_ROWS,
     average_line,
     check_rows,
     draw_intervals,
@@ -138,21 +139,13 @@ def _method_names(labels: Sequence[str] | None, beside: Estimates | None) -> lis
 
 def _rows(shown: GroupEffects, facet: int | None, order: str) -> _Rows:
     columns = [k for k in range(len(shown.names)) if k != facet]
-    if columns:
-        keys = np.stack([shown.position[k] for k in columns], axis=1)
-        _, first, of_group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    else:
-        first, of_group = np.zeros(1, dtype=np.int64), np.zeros(shown.size, dtype=np.int64)
-    of_group = of_group.reshape(-1)
-    labels = shown.labels(columns)
-    place = np.arange(len(first))
-    if order == "effect":
-        total = np.bincount(of_group, weights=shown.estimates.mean)
-        place[np.argsort(total / np.bincount(of_group), kind="stable")] = np.arange(len(first))
-    by_row = [""] * len(first)
-    for row, group in enumerate(first):
-        by_row[place[row]] = labels[group]
-    return _Rows(by_row, place[of_group])
+    keys, of_group = shown.combinations(columns)
+    labels = [shown.label(columns, key) for key in keys]
+    if order == "levels":
+        return _Rows(labels, of_group)
+    mean = np.bincount(of_group, weights=shown.estimates.mean) / np.bincount(of_group)
+    sequence = np.argsort(mean, kind="stable")
+    return _Rows([labels[row] for row in sequence], np.argsort(sequence)[of_group])
 
 
 def _draw(
@@ -185,13 +178,18 @@ def _draw(
         )
         _draw_panel(axis, shown, beside, rows, inside, names)
         name_rows(axis, rows.labels if panel % across == 0 else [""] * len(rows.labels), font)
+        axis.tick_params(labelbottom=panel + across >= panels)  # no panel is below
         if facet is not None:
             axis.set_title(shorten(shown.texts[facet][panel], 30), fontsize=FONT + 1)
-        if len(rows.labels) > 40:
+        if len(rows.labels) > MANY_ROWS:
             axis.tick_params(top=True, labeltop=True)
-    figure.supxlabel(shown.title, fontsize=FONT + 1)
-    others = [name for k, name in enumerate(shown.names) if k != facet]
-    figure.supylabel(printable(", ".join(others)), fontsize=FONT + 1)
+    others = printable(", ".join(name for k, name in enumerate(shown.names) if k != facet))
+    if panels == 1:
+        axes[0, 0].set_xlabel(shown.title, fontsize=FONT + 1)
+        axes[0, 0].set_ylabel(others, fontsize=FONT + 1)
+    else:
+        figure.supxlabel(shown.title, fontsize=FONT + 1)
+        figure.supylabel(others, fontsize=FONT + 1)
     _legend(figure)
     return figure
 
@@ -205,8 +203,6 @@ def _draw_panel(
     names: list[str],
 ) -> None:
     zero_line(axis)
-    decimals = decimals_for(shown.estimates.low, shown.estimates.high)
-    average_line(axis, shown.average, label=f"average {number(shown.average, decimals)}")
     y = rows.of_group[inside].astype(float)
     apart = 0.0 if beside is None else 0.17
     draw_intervals(
@@ -218,6 +214,8 @@ def _draw_panel(
             axis, beside.at(inside), y + apart, np.zeros(len(y), dtype=bool), color="C1",
             marker="s", label=f"{names[1]}, {beside.interval}",
         )  # fmt: skip
+    decimals = decimals_for(shown.estimates.low, shown.estimates.high)
+    average_line(axis, shown.average, label=f"average {number(shown.average, decimals)}")
 
 
 def _legend(figure: ShownFigure) -> None:

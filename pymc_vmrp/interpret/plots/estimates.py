@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pymc_vmrp.interpret.result import Effects
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 CI_PROB = 0.9
 _CONTRAST, _METHOD = "contrast", "method"
@@ -91,7 +92,7 @@ class GroupEffects:
     names: tuple[str, ...]
     levels: tuple[list[Any], ...]
     texts: tuple[list[str], ...]
-    position: tuple[NDArray[np.int64], ...]
+    position: tuple[IntArray, ...]
     estimates: Estimates
     average: float
     pooled: NDArray[np.bool_]
@@ -103,13 +104,24 @@ class GroupEffects:
         """How many groups there are."""
         return len(self.pooled)
 
-    def labels(self, columns: Sequence[int] | None = None) -> list[str]:
-        """What the groups are called, by some of the columns."""
-        chosen = range(len(self.names)) if columns is None else columns
+    def labels(self) -> list[str]:
+        """What the groups are called."""
+        every = range(len(self.names))
         return [
-            joined([self.texts[k][self.position[k][group]] for k in chosen])
-            for group in range(self.size)
+            self.label(every, [at[group] for at in self.position]) for group in range(self.size)
         ]
+
+    def label(self, columns: Sequence[int], key: Sequence[int]) -> str:
+        """What a combination of levels of some columns is called."""
+        return joined([self.texts[k][at] for k, at in zip(columns, key, strict=True)])
+
+    def combinations(self, columns: Sequence[int]) -> tuple[IntArray, IntArray]:
+        """Combinations of levels of some columns that there are, in order, and each group's."""
+        if not columns:
+            return np.zeros((1, 0), dtype=np.int64), np.zeros(self.size, dtype=np.int64)
+        keys = np.stack([self.position[k] for k in columns], axis=1)
+        found, of_group = np.unique(keys, axis=0, return_inverse=True)
+        return found, of_group.reshape(-1)
 
     def column(self, argument: str, name: Any) -> int:
         """Place of a column of ``by`` that an argument names."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ IntArray = NDArray[np.int64]
 CENTRES = ("zero", "average")
 _MOST_COLUMNS = 60
 _WIDE = 8  # columns of a grid whose sides are not chosen, at most
+_WRAP = 16  # characters in a line of a column's label
 _CELL = 0.36  # inches, the height
 
 
@@ -85,7 +87,7 @@ def plot_effect_grid(
     shown = read_effects(effects, contrast, ci_prob, level_names)
     check_choice("centre", centre, CENTRES)
     down, across = _sides(shown, rows, columns)
-    row, column = _side(shown, down, ", "), _side(shown, across, "\n")
+    row, column = _side(shown, down, joined), _side(shown, across, _stacked)
     check_rows(len(row.labels), "more of the columns of by= in columns= make it lower.")
     if len(column.labels) > _MOST_COLUMNS:
         raise DataError(
@@ -114,7 +116,9 @@ def _sides(
         first = len(shown.names)
         while first > 1 and prod(len(one) for one in shown.levels[first - 1 :]) <= _WIDE:
             first -= 1
-        return list(everything[:first]), list(everything[first:])
+        across = list(everything[first:])
+        if not across and first > 1:  # the last is too wide
+            across = [min(everything, key=lambda k: len(shown.levels[k]))]
     if down is None:
         down = [k for k in everything if k not in (across or [])]
     if across is None:
@@ -142,18 +146,19 @@ def _places(
     return [shown.column(argument, name) for name in names]
 
 
-def _side(shown: GroupEffects, columns: Sequence[int], separator: str) -> _Side:
-    title = ", ".join(shown.names[k] for k in columns)
-    if not columns:
-        return _Side("", [""], np.zeros(shown.size, dtype=np.int64))
-    keys = np.stack([shown.position[k] for k in columns], axis=1)
-    found, of_group = np.unique(keys, axis=0, return_inverse=True)
+def _side(
+    shown: GroupEffects, columns: Sequence[int], call: Callable[[Sequence[str]], str]
+) -> _Side:
+    keys, of_group = shown.combinations(columns)
     labels = [
-        joined([shorten(shown.texts[k][at], 30) for k, at in zip(columns, key, strict=True)],
-               separator)
-        for key in found
-    ]  # fmt: skip
-    return _Side(printable(title), labels, of_group.reshape(-1).astype(np.int64))
+        call([shown.texts[k][at] for k, at in zip(columns, key, strict=True)]) for key in keys
+    ]
+    return _Side(printable(", ".join(shown.names[k] for k in columns)), labels, of_group)
+
+
+def _stacked(parts: Sequence[str]) -> str:
+    """A label that is narrow."""
+    return "\n".join(textwrap.fill(shorten(part), _WRAP) for part in parts)
 
 
 def _draw(shown: GroupEffects, row: _Side, column: _Side, centre: str) -> Figure:
@@ -183,11 +188,9 @@ def _draw(shown: GroupEffects, row: _Side, column: _Side, centre: str) -> Figure
     axis.patch.set(hatch="////", edgecolor="0.75", lw=0)
     image = axis.imshow(np.ma.masked_invalid(values), aspect="auto", cmap=colours, norm=norm)
     for group, text in enumerate(texts):
-        red, green, blue, _ = colours(norm(estimates.mean[group]))
-        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
         axis.text(
             column.of_group[group], row.of_group[group], text, ha="center", va="center",
-            fontsize=SMALL, linespacing=1.1, color="white" if dark else "black",
+            fontsize=SMALL, linespacing=1.1, color=_ink(colours(norm(estimates.mean[group]))),
         )  # fmt: skip
     _name_sides(axis, row, column)
     bar = figure.colorbar(image, ax=axis, aspect=30, shrink=min(1.0, 5 / figure.get_figheight()))
@@ -198,6 +201,13 @@ def _draw(shown: GroupEffects, row: _Side, column: _Side, centre: str) -> Figure
         note += "; * lacks an arm"
     axis.set_title(note, fontsize=FONT, loc="right")
     return figure
+
+
+def _ink(background: Sequence[float]) -> str:
+    """Black or white, whichever stands out more (relative luminance, WCAG 2.2)."""
+    light = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in background[:3]]
+    luminance = 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2]
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
 
 
 def _cell_texts(shown: GroupEffects) -> list[str]:

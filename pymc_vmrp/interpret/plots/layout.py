@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 SMALL, FONT = 7, 8  # points
 MOST_ROWS = 500  # a picture of more is longer than files of pictures hold
 _CHARACTER = 0.0075  # inches per point of size
-_MANY = 40  # rows, from which on they are closer
+MANY_ROWS = 40  # from which on they are closer
 
 
 def text_width(labels: Sequence[str], size: float = FONT) -> float:
@@ -27,7 +27,7 @@ def text_width(labels: Sequence[str], size: float = FONT) -> float:
 
 def row_size(rows: int, methods: int = 1) -> tuple[float, int]:
     """Height of a row, and the size of its label."""
-    height, font = (0.2, FONT) if rows <= _MANY else (0.16, SMALL)
+    height, font = (0.2, FONT) if rows <= MANY_ROWS else (0.16, SMALL)
     return height + 0.06 * (methods - 1), font
 
 
@@ -75,5 +75,5 @@ def draw_intervals(
     if hollow.any():
         axis.plot(
             estimates.mean[hollow], y[hollow], mfc="white", **style,
-            label=f"{label}, of groups that lack an arm",
+            label=f"{label}, the group lacks an arm",
         )  # fmt: skip

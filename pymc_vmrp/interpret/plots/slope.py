@@ -48,8 +48,8 @@ def plot_effect_slope(
         with the moderator in its index and columns ``estimate`` or ``mean``, and ``lower`` and
         ``upper`` (or ``eti90_lb`` and ``eti90_ub``).
     x : str, optional
-        The moderator; by default the one column of numbers. Each combination of the other columns
-        is a line, of up to eight.
+        The moderator; by default the one column of numbers, or of more than two numbers. Each
+        combination of the other columns is a line, of up to eight.
     contrast : str, optional
         Which one to show, where there are several.
     ci_prob : float
@@ -96,13 +96,14 @@ def _moderator(groups: pd.DataFrame, x: str | None) -> str:
     numeric = [name for name in names if _is_number(groups[name])]
     by = ", ".join(map(str, names)) or "nothing"
     if x is None:
-        if len(numeric) != 1:
+        many = [name for name in numeric if groups[name].nunique() > 2] or numeric
+        if len(many) != 1:
+            which = " and ".join(map(repr, many)) or "none"
             raise DataError(
-                f"x= must name the moderator, a column of numbers: {len(numeric) or 'none'} of the "
-                f"columns that the effects are by ({by}) "
-                f"{'holds' if len(numeric) == 0 else 'hold'} numbers."
+                f"x= must name the moderator, a column of numbers: of those that the effects are "
+                f"by ({by}), it may be {which}."
             )
-        return str(numeric[0])
+        return str(many[0])
     if x not in names:
         raise DataError(f"x= names {x!r}, which is no column that the effects are by: {by}.")
     if x not in numeric:
