@@ -71,7 +71,7 @@ def plot_effect_distribution(
         check_count("bins", bins, most=1000)
     named = _named_groups(shown.estimates.mean)
     labels = _row_labels(shown, named)
-    row = 0.14 * max(label.count("\n") + 1 for label in labels) + 0.1
+    row = 0.14 * max(label.count("\n") + 1 for label in labels) + 0.2
     figure = ShownFigure(
         figsize=(5 + text_width(labels), 2.9 + row * len(labels)), layout="constrained"
     )

@@ -312,5 +312,5 @@ def align(other: Estimates, shown: GroupEffects, argument: str) -> Estimates:
 
 def _named(groups: pd.DataFrame) -> str:
     """The first of some groups, as errors call it."""
-    first = groups.iloc[0]
+    first = groups.head(1).to_dict("records")[0]
     return ", ".join(f"{name}={value!r}" for name, value in first.items())

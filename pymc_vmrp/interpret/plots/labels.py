@@ -14,7 +14,7 @@ from pymc_vmrp.text import printable
 LevelNames = Mapping[str, Mapping[Any, str]]
 
 EVERYBODY = "all"  # the group of no by= columns
-_LONGEST = 60  # characters of a label
+_LONGEST = 40  # characters of a level
 
 
 def level_labels(
@@ -92,9 +92,9 @@ def shorten(label: str, most: int = _LONGEST) -> str:
     return f"{label[: most - tail - 1]}…{label[-tail:]}"
 
 
-def joined(parts: Sequence[str], separator: str = ", ") -> str:
+def joined(parts: Sequence[str]) -> str:
     """What a group with these levels is called."""
-    return shorten(separator.join(parts)) if parts else EVERYBODY
+    return ", ".join(map(shorten, parts)) if parts else EVERYBODY
 
 
 def decimals_for(low: np.ndarray, high: np.ndarray) -> int:

@@ -75,7 +75,7 @@ def plot_effect_moderators(
     sizes = [len(levels) for levels in shown.levels]
     check_rows(sum(sizes), "name fewer columns, or columns of fewer levels, in by=.")
     averages = read_table(effects.moderators(shown.contrast, ci_prob), "moderators()")
-    texts = [[shorten(text, 40) for text in of_column] for of_column in shown.texts]
+    texts = [[shorten(text) for text in of_column] for of_column in shown.texts]
     figure = ShownFigure(
         figsize=(
             5.2 + text_width([text for of_column in texts for text in of_column]),
