@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     from pymc_vmrp.inference.methods import METHODS
     from pymc_vmrp.interpret.estimate import effects
     from pymc_vmrp.interpret.interpret import comparisons, predictions, slopes
+    from pymc_vmrp.interpret.plots.distribution import plot_effect_distribution
+    from pymc_vmrp.interpret.plots.dots import plot_effects
+    from pymc_vmrp.interpret.plots.grid import plot_effect_grid
+    from pymc_vmrp.interpret.plots.moderators import plot_effect_moderators
+    from pymc_vmrp.interpret.plots.slope import plot_effect_slope
     from pymc_vmrp.interpret.result import Effects
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
@@ -101,6 +106,11 @@ __all__ = [
     "fixef",
     "icc",
     "plot_compare",
+    "plot_effect_distribution",
+    "plot_effect_grid",
+    "plot_effect_moderators",
+    "plot_effect_slope",
+    "plot_effects",
     "poststratify",
     "ppc_by_group",
     "predict",
@@ -137,6 +147,11 @@ _LAZY = {
     "fixef": "pymc_vmrp.summaries.summary",
     "icc": "pymc_vmrp.summaries.summary",
     "plot_compare": "pymc_vmrp.plots",
+    "plot_effect_distribution": "pymc_vmrp.interpret.plots.distribution",
+    "plot_effect_grid": "pymc_vmrp.interpret.plots.grid",
+    "plot_effect_moderators": "pymc_vmrp.interpret.plots.moderators",
+    "plot_effect_slope": "pymc_vmrp.interpret.plots.slope",
+    "plot_effects": "pymc_vmrp.interpret.plots.dots",
     "poststratify": "pymc_vmrp.mrp.poststratify",
     "predict": "pymc_vmrp.prediction.predict",
     "prior_predictive": "pymc_vmrp.prediction.prior",

@@ -1,9 +1,12 @@
-"""A figure that notebooks show."""
+"""A figure that notebooks show, and text in it that is shown as it is."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from io import BytesIO
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 
@@ -18,3 +21,10 @@ class ShownFigure(Figure):
         file = BytesIO()
         self.savefig(file, format="png", bbox_inches="tight")
         return file.getvalue()
+
+
+@contextlib.contextmanager
+def plain_text() -> Iterator[None]:
+    """Show names as they are: a ``$`` in them starts no formula, and TeX runs nothing."""
+    with rc_context({"text.parse_math": False, "text.usetex": False}):
+        yield

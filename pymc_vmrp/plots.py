@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,17 +51,10 @@ def plot_compare(
 
 def draw_comparison(table: pd.DataFrame, labels: tuple[str, str]) -> Figure:
     """The picture of :func:`plot_compare`, for a table that :func:`compare` made."""
-    with _plain_text():
+    from pymc_vmrp.figures import plain_text
+
+    with plain_text():
         return _draw_comparison(table, (printable(labels[0]), printable(labels[1])))
-
-
-@contextlib.contextmanager
-def _plain_text() -> Iterator[None]:
-    """Show names as they are: a ``$`` in them starts no formula, and TeX runs nothing."""
-    from matplotlib import rc_context
-
-    with rc_context({"text.parse_math": False, "text.usetex": False}):
-        yield
 
 
 def _draw_comparison(table: pd.DataFrame, labels: tuple[str, str]) -> Figure:
@@ -151,7 +143,9 @@ def plot_estimates(
     -------
     Figure
     """
-    with _plain_text():
+    from pymc_vmrp.figures import plain_text
+
+    with plain_text():
         return _draw_estimates(estimates, reference, reference_label)
 
 

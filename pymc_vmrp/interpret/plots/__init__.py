@@ -1,0 +1,1 @@
+"""Pictures of effects by group (matplotlib)."""
