@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from pymc_vmrp.fitting import fit
     from pymc_vmrp.inference.method import Method
     from pymc_vmrp.inference.methods import METHODS
+    from pymc_vmrp.interpret.before import groups
+    from pymc_vmrp.interpret.conjoint import ComponentEffects, amce
+    from pymc_vmrp.interpret.estimate import effects
+    from pymc_vmrp.interpret.result import Effects
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
     from pymc_vmrp.prediction.curves import smooth_effects
@@ -59,9 +63,11 @@ __all__ = [
     "METHODS",
     "Calibration",
     "Cauchy",
+    "ComponentEffects",
     "ConvergenceWarning",
     "DataError",
     "Diagnosis",
+    "Effects",
     "Exponential",
     "Flat",
     "FormulaError",
@@ -87,12 +93,15 @@ __all__ = [
     "StudentT",
     "Uniform",
     "VmrpError",
+    "amce",
     "calibrate",
     "coef",
     "compare",
     "diagnose",
+    "effects",
     "fit",
     "fixef",
+    "groups",
     "icc",
     "plot_compare",
     "poststratify",
@@ -113,15 +122,20 @@ _LAZY = {
     "Calibration": "pymc_vmrp.calibration.result",
     "METHODS": "pymc_vmrp.inference.methods",
     "Method": "pymc_vmrp.inference.method",
+    "ComponentEffects": "pymc_vmrp.interpret.conjoint",
+    "Effects": "pymc_vmrp.interpret.result",
     "Diagnosis": "pymc_vmrp.diagnostics.diagnose",
     "Selection": "pymc_vmrp.selection.result",
     "Simulation": "pymc_vmrp.simulation",
+    "amce": "pymc_vmrp.interpret.conjoint",
     "calibrate": "pymc_vmrp.calibration.calibrate",
     "coef": "pymc_vmrp.summaries.summary",
     "compare": "pymc_vmrp.summaries.compare",
     "diagnose": "pymc_vmrp.diagnostics.diagnose",
+    "effects": "pymc_vmrp.interpret.estimate",
     "fit": "pymc_vmrp.fitting",
     "fixef": "pymc_vmrp.summaries.summary",
+    "groups": "pymc_vmrp.interpret.before",
     "icc": "pymc_vmrp.summaries.summary",
     "plot_compare": "pymc_vmrp.plots",
     "poststratify": "pymc_vmrp.mrp.poststratify",
