@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pymc_vmrp.interpret.before import groups
     from pymc_vmrp.interpret.conjoint import ComponentEffects, amce
     from pymc_vmrp.interpret.estimate import effects
+    from pymc_vmrp.interpret.interpret import comparisons, predictions, slopes
     from pymc_vmrp.interpret.result import Effects
     from pymc_vmrp.mrp.poststratify import poststratify
     from pymc_vmrp.plots import plot_compare
@@ -97,6 +98,7 @@ __all__ = [
     "calibrate",
     "coef",
     "compare",
+    "comparisons",
     "diagnose",
     "effects",
     "fit",
@@ -107,11 +109,13 @@ __all__ = [
     "poststratify",
     "ppc_by_group",
     "predict",
+    "predictions",
     "prior_predictive",
     "ranef",
     "resample",
     "select",
     "simulate",
+    "slopes",
     "smooth_effects",
     "summary",
     "varcorr",
@@ -121,9 +125,8 @@ __all__ = [
 _LAZY = {
     "Calibration": "pymc_vmrp.calibration.result",
     "METHODS": "pymc_vmrp.inference.methods",
-    "Method": "pymc_vmrp.inference.method",
     "ComponentEffects": "pymc_vmrp.interpret.conjoint",
-    "Effects": "pymc_vmrp.interpret.result",
+    "Method": "pymc_vmrp.inference.method",
     "Diagnosis": "pymc_vmrp.diagnostics.diagnose",
     "Selection": "pymc_vmrp.selection.result",
     "Simulation": "pymc_vmrp.simulation",
@@ -131,8 +134,12 @@ _LAZY = {
     "calibrate": "pymc_vmrp.calibration.calibrate",
     "coef": "pymc_vmrp.summaries.summary",
     "compare": "pymc_vmrp.summaries.compare",
-    "diagnose": "pymc_vmrp.diagnostics.diagnose",
+    "comparisons": "pymc_vmrp.interpret.interpret",
+    "Effects": "pymc_vmrp.interpret.result",
     "effects": "pymc_vmrp.interpret.estimate",
+    "predictions": "pymc_vmrp.interpret.interpret",
+    "slopes": "pymc_vmrp.interpret.interpret",
+    "diagnose": "pymc_vmrp.diagnostics.diagnose",
     "fit": "pymc_vmrp.fitting",
     "fixef": "pymc_vmrp.summaries.summary",
     "groups": "pymc_vmrp.interpret.before",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from pymc_vmrp.arguments import check_count, check_text, names_of
-from pymc_vmrp.errors import DataError
+from pymc_vmrp.errors import DataError, warn
 from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_frame
 from pymc_vmrp.frontends.tidy import tidy_column
 from pymc_vmrp.interpret.contrasts import arms_of, is_numeric
@@ -141,8 +140,6 @@ def _warn(counts: pd.DataFrame, treatment: str, least: int) -> None:
     ]
     if parts:
         listed = "; ".join(parts)
-        warnings.warn(
+        warn(
             f"of {len(counts):,} crossed groups {listed}. Effects there rest on the other groups.",
-            UserWarning,
-            stacklevel=3,
         )

@@ -201,7 +201,7 @@ class Effects:
         table["p"] = at_place
         labels = self.labels().iloc[chosen].reset_index(drop=True)
         full = pd.concat([pd.Series(list(places), name="which"), labels, table], axis=1)
-        return Table(full.set_index(["which", *self.groups.names]))
+        return Table(full.set_index("which"))
 
     def ranks(self, contrast: str | None = None, ci_prob: float = CI_PROB) -> pd.DataFrame:
         """Ranks of the groups, 1 the smallest effect: mean, interval, P(smallest), P(largest)."""

@@ -38,7 +38,9 @@ class Sample:
         return len(self.frame)
 
 
-def own_sample(model: ReadModel, columns: Sequence[str] = (), argument: str = "by=") -> Sample:
+def own_sample(
+    model: ReadModel, columns: Sequence[str] = (), argument: str = "by=", distinct: bool = True
+) -> Sample:
     """The rows that a model was built from, by their weights and trials.
 
     Parameters
@@ -48,6 +50,8 @@ def own_sample(model: ReadModel, columns: Sequence[str] = (), argument: str = "b
         Further columns that are needed.
     argument : str
         That asks for them.
+    distinct : bool
+        Whether rows that agree are taken together; otherwise they are those of the data.
 
     Raises
     ------
@@ -67,6 +71,9 @@ def own_sample(model: ReadModel, columns: Sequence[str] = (), argument: str = "b
     rows = model.observations.rows
     counts = rows.ones if rows.trials is None else rows.weighted(rows.trials)
     counted = np.broadcast_to(np.asarray(counts, dtype=float), len(own.row))
+    if not distinct:
+        whole = own.frame.iloc[own.row].reset_index(drop=True)
+        return Sample(whole, np.array(counted), "the model's data")
     return Sample(own.frame, np.bincount(own.row, weights=counted), "the model's data")
 
 
@@ -78,6 +85,7 @@ def given_sample(
     argument: str = "by=",
     what: str = "data",
     without: Sequence[str] = (),
+    distinct: bool = True,
 ) -> Sample:
     """Rows of a data frame, those that agree in all that is needed taken together.
 
@@ -87,7 +95,7 @@ def given_sample(
     data : DataFrame
     weights : str, optional
         A column: how many each row stands for; ones without.
-    columns, argument
+    columns, argument, distinct
         As in :func:`own_sample`.
     what : str
         What messages call the data.
@@ -110,11 +118,13 @@ def given_sample(
                 f"{what} has missing values in {name!r} ({missing} rows): fill them in or leave "
                 "those rows out."
             )
+    if not distinct:
+        return Sample(frame[used].reset_index(drop=True), np.array(counts, dtype=float), what)
     cells = collapse([tidy_column(frame[name], what) for name in used], len(frame))
-    distinct = pd.DataFrame({name: frame[name].iloc[cells.first] for name in used})
+    rows = pd.DataFrame({name: frame[name].iloc[cells.first] for name in used})
     summed = cells.sum(np.asarray(counts, dtype=float))
     keep = summed > 0  # a weight of zero means no row
-    return Sample(distinct[keep].reset_index(drop=True), summed[keep], what)
+    return Sample(rows[keep].reset_index(drop=True), summed[keep], what)
 
 
 def _reasons(model: ReadModel, needed: Sequence[str]) -> dict[str, str]:

@@ -28,10 +28,10 @@ def add_means(
         weighted_probabilities(rows.columns, rows.values, values, weights, groups, totals)
         return
     for part, eta in linear_predictors(rows, coefficients.values, offset):
-        membership = _membership(weights[part], groups[part], len(totals))
-        membership.eliminate_zeros()  # what counts for nothing may well be infinite
+        mine = membership(weights[part], groups[part], len(totals))
+        mine.eliminate_zeros()  # what counts for nothing may well be infinite
         with np.errstate(over="ignore", invalid="ignore"):  # found afterwards, and an error
-            totals += membership @ family.inverse_link(eta)
+            totals += mine @ family.inverse_link(eta)
 
 
 def mean_design(
@@ -52,9 +52,9 @@ def mean_design(
         (design.values.ravel(), design.columns.ravel(), np.arange(0, n * width + 1, width)),
         shape=(n, n_coefficients),
     )
-    return csr_array(_membership(weights, groups, n_groups) @ rows)
+    return csr_array(membership(weights, groups, n_groups) @ rows)
 
 
-def _membership(weights: FloatArray, groups: IntArray, n_groups: int) -> csr_array:
+def membership(weights: FloatArray, groups: IntArray, n_groups: int) -> csr_array:
     """What takes rows to sums by group, shape (groups, rows)."""
     return csr_array((weights, (groups, np.arange(len(groups)))), shape=(n_groups, len(groups)))

@@ -1,0 +1,111 @@
+"""What follows from draws of effects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pymc_vmrp as vmrp
+from pymc_vmrp.interpret.variation import variance_shares
+
+BY = ["region", "party"]
+
+
+@pytest.fixture(scope="module")
+def found(linear):
+    return vmrp.effects(*linear, "treat", by=BY)
+
+
+def test_average_weighs_groups_by_rows(found, frame):
+    counts = frame.groupby(BY).size()
+    by_hand = np.average(found.values[0], axis=0, weights=counts)
+    table = found.average()
+    assert table.loc["finite population", "mean"] == pytest.approx(by_hand.mean())
+    assert table.loc["finite population", "sd"] == pytest.approx(by_hand.std(ddof=1))
+    assert table.loc["superpopulation", "mean"] == pytest.approx(found.parts["treat"].mean())
+    equal = found.average("equal").loc["finite population", "mean"]
+    assert equal == pytest.approx(found.values[0].mean())
+    given = found.average({("N", "left"): 3, ("S", "left"): 1}).loc["finite population", "mean"]
+    table = found.table()["mean"]
+    assert given == pytest.approx(0.75 * table["N", "left"] + 0.25 * table["S", "left"])
+
+
+def test_extremes_and_ranks_agree(found):
+    extremes, ranks = found.extremes(), found.ranks()
+    means = found.table()["mean"]
+    assert tuple(extremes.loc["smallest", BY]) == means.idxmin()
+    assert tuple(extremes.loc["largest", BY]) == means.idxmax()
+    smallest = ranks.loc[means.idxmin()]
+    assert smallest["p_smallest"] == extremes.loc["smallest", "p"]
+    assert ranks["p_smallest"].sum() == pytest.approx(1)
+    assert ranks["mean"].sum() == pytest.approx(sum(range(1, len(ranks) + 1)))
+
+
+def test_contrasts_of_groups(found):
+    table = found.contrast(("S", "left"), ("N", "left"))
+    means = found.table()["mean"]
+    assert table["mean"].iloc[0] == pytest.approx(means["S", "left"] - means["N", "left"])
+    of_region = found.contrast({"region": "S"}, {"region": "N"})["mean"].iloc[0]
+    levels = found.moderators()["mean"]
+    assert of_region == pytest.approx(levels["region", "S"] - levels["region", "N"])
+
+
+def test_spread_is_the_sd_over_groups(found):
+    shares = found.group_shares
+    centred = found.values[0] - shares @ found.values[0]
+    by_draw = np.sqrt(shares @ centred**2)
+    assert found.spread().loc["finite population", "mean"] == pytest.approx(by_draw.mean())
+    assert found.spread().loc["all draws", "mean"] > by_draw.mean() * 0.9
+
+
+def test_shares_add_up(found, binary):
+    assert found.shares()["mean"].sum() == pytest.approx(1)
+    curved = vmrp.effects(*binary, "treat", by=BY).shares()["mean"]
+    assert "remainder" in curved.index
+    assert curved.sum() == pytest.approx(1)
+
+
+def test_shares_of_uncorrelated_parts_are_their_variances():
+    rng = np.random.default_rng(0)
+    a, b = np.repeat([-1.0, 1.0], 4), np.tile([-2.0, 2.0], 4)
+    parts = {"a": np.tile(a, (3, 1)).T, "b": np.tile(b, (3, 1)).T, "c": np.full((8, 3), 5.0)}
+    shares = variance_shares(sum(parts.values()), parts, np.full(8, 1 / 8), is_linear=True)
+    assert list(shares) == ["a", "b"]
+    np.testing.assert_allclose(shares["a"], 1 / 5)
+    np.testing.assert_allclose(shares["b"], 4 / 5)
+    noise = rng.normal(size=(8, 3))
+    curved = variance_shares(sum(parts.values()) + noise, parts, np.full(8, 1 / 8), is_linear=False)
+    np.testing.assert_allclose(sum(curved.values()), 1)
+
+
+def test_moderators_have_a_row_for_each_level(found):
+    table = found.moderators()
+    assert table.loc["region"].index.tolist() == ["E", "N", "S", "W"]
+    assert table.loc["party"].index.tolist() == ["left", "none", "right"]
+    assert (table["smallest"] <= table["middle"]).all()
+    assert (table["middle"] <= table["largest"]).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda e: e.contrast("S", "N"), "has 1"),
+        (lambda e: e.contrast(("S", "up"), ("N", "left")), "no level 'up'"),
+        (lambda e: e.contrast({"age": 1}, {"region": "N"}), "'age'"),
+        (lambda e: e.average({("N", "left"): -1}), "not negative"),
+        (lambda e: e.average("rows"), "weights"),
+        (lambda e: e.table(ci_prob=2), "ci_prob"),
+        (lambda e: e.extremes(contrast="2 - 0"), "contrast"),
+    ],
+)
+def test_bad_questions_are_named(found, call, message):
+    with pytest.raises(vmrp.VmrpError, match=message):
+        call(found)
+
+
+def test_it_prints_and_is_pickled(found):
+    import pickle
+
+    assert "12 groups by region, party" in repr(found)
+    again = pickle.loads(pickle.dumps(found))
+    np.testing.assert_array_equal(again.values, found.values)
