@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from pymc_vmrp.inference.method import Method
     from pymc_vmrp.inference.methods import METHODS
     from pymc_vmrp.interpret.before import groups
-    from pymc_vmrp.interpret.conjoint import ComponentEffects, amce
+    from pymc_vmrp.interpret.components import ComponentEffects
+    from pymc_vmrp.interpret.conjoint import amce
     from pymc_vmrp.interpret.estimate import effects
     from pymc_vmrp.interpret.interpret import comparisons, predictions, slopes
     from pymc_vmrp.interpret.result import Effects
@@ -125,7 +126,7 @@ __all__ = [
 _LAZY = {
     "Calibration": "pymc_vmrp.calibration.result",
     "METHODS": "pymc_vmrp.inference.methods",
-    "ComponentEffects": "pymc_vmrp.interpret.conjoint",
+    "ComponentEffects": "pymc_vmrp.interpret.components",
     "Method": "pymc_vmrp.inference.method",
     "Diagnosis": "pymc_vmrp.diagnostics.diagnose",
     "Selection": "pymc_vmrp.selection.result",

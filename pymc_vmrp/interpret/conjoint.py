@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,8 @@ from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.cells import collapse
-from pymc_vmrp.interpret.contrasts import Contrast, arms_of, find_contrasts
+from pymc_vmrp.interpret.components import ATTRIBUTE, LEVEL, ComponentEffects
+from pymc_vmrp.interpret.contrasts import arms_of, find_contrasts
 from pymc_vmrp.interpret.estimate import (
     SCALES,
     Question,
@@ -33,101 +34,19 @@ from pymc_vmrp.interpret.estimate import (
     lacking_arms,
     read_sample,
 )
-from pymc_vmrp.interpret.result import CI_PROB, CONTRAST, Effects
+from pymc_vmrp.interpret.result import Effects
 from pymc_vmrp.interpret.sample import Sample, own_sample
 from pymc_vmrp.interpret.versions import with_value
 from pymc_vmrp.mrp.groups import by_columns, group_cells
-from pymc_vmrp.results.idata import build_tree
-from pymc_vmrp.summaries.table import Table
 
 if TYPE_CHECKING:
     import xarray as xr
 
-ATTRIBUTE, LEVEL, COMPONENT = "attribute", "level", "component"
 _MOST_LEVELS = 50
 _MOST_ROWS = 5_000_000
 _SUM = 1e-6  # how far from one probabilities may sum to
 
 Distribution = Mapping[str, Mapping[Any, float]]
-
-
-@dataclass(frozen=True, repr=False)
-class ComponentEffects:
-    """Average marginal component effects; ``found["age"]`` is the :class:`Effects` of one.
-
-    Attributes
-    ----------
-    effects : dict of str to Effects
-        By attribute, with a contrast for each level but the base.
-    contrasts : dict of str to tuple of Contrast
-        ``high`` is the level, and ``low`` the base.
-    """
-
-    effects: Mapping[str, Effects]
-    contrasts: Mapping[str, tuple[Contrast, ...]]
-
-    def __getitem__(self, attribute: str) -> Effects:
-        check_choice(ATTRIBUTE, attribute, self.effects)
-        return self.effects[attribute]
-
-    def __repr__(self) -> str:
-        bases = ", ".join(f"{name} against {c[0].low}" for name, c in self.contrasts.items())
-        return f"Average marginal component effects: {bases}\n{self.table()!r}"
-
-    def table(self, ci_prob: float = CI_PROB) -> pd.DataFrame:
-        """The effect of each level against its base.
-
-        Returns
-        -------
-        DataFrame
-            Indexed by ``attribute``, ``level`` and the groups: columns as in
-            :meth:`Effects.table`, with ``base`` in place of the rows of each arm, and ``n``, the
-            rows that show the level.
-        """
-        pieces = []
-        for name, found in self.effects.items():
-            size = found.groups.size
-            piece = found.table(ci_prob).reset_index(drop=True)
-            piece = piece.drop(columns=[f"n[{arm}]" for arm in found.arms.columns])
-            chosen = self.contrasts[name]
-            labels = pd.concat([found.labels()] * len(chosen), ignore_index=True)
-            labels.insert(0, LEVEL, [c.high for c in chosen for _ in range(size)])
-            labels.insert(0, ATTRIBUTE, name)
-            at = len(piece.columns) - 1
-            if len(found.arms.columns):
-                rows = np.concatenate([found.arms[c.high].to_numpy() for c in chosen])
-                piece.insert(at, "n", rows)
-            piece.insert(at, "base", [c.low for c in chosen for _ in range(size)])
-            pieces.append(pd.concat([labels, piece], axis=1))
-        names = next(iter(self.effects.values())).groups.names
-        full = pd.concat(pieces, ignore_index=True)
-        return Table(full.set_index([ATTRIBUTE, LEVEL, *names]))
-
-    @property
-    def draws(self) -> xr.DataTree:
-        """A DataTree: ``posterior`` holds ``amce`` with dims (chain, draw, component, *by).
-
-        ``attribute`` and ``level`` are coordinates of the components, as text.
-        """
-        first = next(iter(self.effects.values()))
-        pairs = [(name, str(c.high)) for name, cs in self.contrasts.items() for c in cs]
-        together = replace(
-            first,
-            contrasts=tuple(f"{name}[{level}]" for name, level in pairs),
-            values=np.concatenate([one.values for one in self.effects.values()]),
-        ).draws
-        posterior = together["posterior"].to_dataset()
-        if CONTRAST not in posterior.dims:
-            posterior = posterior.expand_dims(CONTRAST, axis=2)
-        posterior = posterior.rename({CONTRAST: COMPONENT, "effect": "amce"})
-        posterior = posterior.assign_coords(
-            {ATTRIBUTE: (COMPONENT, [a for a, _ in pairs]),
-             LEVEL: (COMPONENT, [level for _, level in pairs])}
-        )  # fmt: skip
-        constant = together["constant_data"].to_dataset()
-        tree = build_tree({"posterior": posterior, "constant_data": constant})
-        tree.attrs |= {"attributes": ", ".join(self.effects), "scale": first.scale}
-        return tree
 
 
 def amce(
