@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pymc_vmrp.arguments import (
-    check_choice,
-    check_flag,
-    check_progressbar,
-    check_seed,
-    names_of,
-)
+from pymc_vmrp.arguments import names_of
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
@@ -24,9 +18,9 @@ from pymc_vmrp.glmm.cells import collapse
 from pymc_vmrp.interpret.components import ATTRIBUTE, LEVEL, ComponentEffects
 from pymc_vmrp.interpret.contrasts import arms_of, find_contrasts
 from pymc_vmrp.interpret.estimate import (
-    SCALES,
     Question,
     check_by,
+    check_options_of_effects,
     check_treatment,
     check_within,
     count_arms,
@@ -116,13 +110,7 @@ def amce(
     22, 1-30.
     """
     read = read_model(model, "amce()")
-    check_choice("scale", scale, SCALES)
-    check_seed(random_seed, generator=True)
-    check_progressbar(progressbar)
-    if sample_new_groups is not None:
-        check_flag("sample_new_groups", sample_new_groups)
-    if scale == "response":
-        read.check_has_mean()
+    check_options_of_effects(read, scale, sample_new_groups, random_seed, progressbar)
     columns = by_columns(by)
     names = _attribute_names(attributes, columns)
     for name in names:

@@ -146,13 +146,7 @@ def effects(
     """
     read = read_model(model, "effects()")
     check_text("treatment=", treatment, "the name of a column")
-    check_choice("scale", scale, SCALES)
-    check_seed(random_seed, generator=True)
-    check_progressbar(progressbar)
-    if sample_new_groups is not None:
-        check_flag("sample_new_groups", sample_new_groups)
-    if scale == "response":
-        read.check_has_mean()
+    check_options_of_effects(read, scale, sample_new_groups, random_seed, progressbar)
     columns = by_columns(by)
     check_treatment(read, treatment, columns)
     sample = read_sample(read, data, weights, columns)
@@ -303,6 +297,19 @@ def lacking_arms(arms: pd.DataFrame, contrast: Contrast) -> BoolArray:
 
 
 # --- checks ------------------------------------------------------------------------------------
+
+
+def check_options_of_effects(
+    model: ReadModel, scale: Any, sample_new_groups: Any, random_seed: Any, progressbar: Any
+) -> None:
+    """Refuse bad arguments, and means that a model does not give."""
+    check_choice("scale", scale, SCALES)
+    check_seed(random_seed, generator=True)
+    check_progressbar(progressbar)
+    if sample_new_groups is not None:
+        check_flag("sample_new_groups", sample_new_groups)
+    if scale == "response":
+        model.check_has_mean()
 
 
 def check_treatment(model: ReadModel, treatment: str, by: Sequence[str]) -> None:

@@ -10,7 +10,6 @@ import statsmodels.formula.api as smf
 from scipy import stats
 
 import pymc_vmrp as vmrp
-from tests.interpret.conftest import FORMULA
 
 BY = ["region", "party"]
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
@@ -367,6 +366,21 @@ def test_without_groups():
     np.testing.assert_allclose(table["estimate"].iloc[1:], difference, **CLOSE)
 
 
+def test_a_group_whose_rows_count_for_nothing_is_reported():
+    """Such as rows of no trials."""
+    from pymc_vmrp.interpret.contrasts import Contrast
+    from pymc_vmrp.interpret.plain_estimates import Asked, estimate_crossed, estimate_separate
+    from pymc_vmrp.interpret.plain_rows import plain_rows
+
+    model = vmrp.Model("y ~ t + (1 + t|a)", rows_of(100), family="gaussian")
+    rows = plain_rows(model.read_model, "t", ["a"])
+    rows = rows.take(np.flatnonzero(rows.group == 0))
+    asked = Asked((Contrast("1 - 0", 0, 1),), True, sm.families.Gaussian(), True)
+    for found in (estimate_crossed(asked, rows), estimate_separate(asked, rows)[0]):
+        assert [one.notes for one in found[0]] == [(), ("no rows",)]
+        assert np.isnan(found[0][1].value)
+
+
 @pytest.mark.slow
 def test_bambi_and_pymc_models():
     import bambi as bmb
@@ -410,7 +424,6 @@ def test_a_design_that_is_too_large_is_reported(linear, monkeypatch):
     from pymc_vmrp.interpret import plain_estimates
 
     model, idata = linear
-    assert "x" in FORMULA
     monkeypatch.setattr(plain_estimates, "_MOST_VALUES", 400 * 10)
     table = vmrp.effects(model, idata, "treat", by=BY).compare()
     assert picked(table, "crossed")["note"].str.startswith("not estimated").all()

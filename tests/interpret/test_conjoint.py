@@ -46,7 +46,7 @@ def fitted(frame):
 
 def means(model, idata, frame):
     """Mean responses of rows, shape (rows, draws)."""
-    predicted = vmrp.predict(model, idata, data=frame)
+    predicted = vmrp.predict(model, idata, data=frame, inplace=False)
     mean = predicted["posterior"]["p"].stack(s=("chain", "draw"))
     return mean.transpose(..., "s").to_numpy()
 
