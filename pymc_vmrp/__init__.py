@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from pymc_vmrp.fitting import fit
     from pymc_vmrp.inference.method import Method
     from pymc_vmrp.inference.methods import METHODS
+    from pymc_vmrp.interpret.before import groups
+    from pymc_vmrp.interpret.components import ComponentEffects
+    from pymc_vmrp.interpret.conjoint import amce
     from pymc_vmrp.interpret.estimate import effects
     from pymc_vmrp.interpret.interpret import comparisons, predictions, slopes
     from pymc_vmrp.interpret.plots.distribution import plot_effect_distribution
@@ -67,6 +70,7 @@ __all__ = [
     "METHODS",
     "Calibration",
     "Cauchy",
+    "ComponentEffects",
     "ConvergenceWarning",
     "DataError",
     "Diagnosis",
@@ -96,6 +100,7 @@ __all__ = [
     "StudentT",
     "Uniform",
     "VmrpError",
+    "amce",
     "calibrate",
     "coef",
     "compare",
@@ -104,6 +109,7 @@ __all__ = [
     "effects",
     "fit",
     "fixef",
+    "groups",
     "icc",
     "plot_compare",
     "plot_effect_distribution",
@@ -130,10 +136,12 @@ __all__ = [
 _LAZY = {
     "Calibration": "pymc_vmrp.calibration.result",
     "METHODS": "pymc_vmrp.inference.methods",
+    "ComponentEffects": "pymc_vmrp.interpret.components",
     "Method": "pymc_vmrp.inference.method",
     "Diagnosis": "pymc_vmrp.diagnostics.diagnose",
     "Selection": "pymc_vmrp.selection.result",
     "Simulation": "pymc_vmrp.simulation",
+    "amce": "pymc_vmrp.interpret.conjoint",
     "calibrate": "pymc_vmrp.calibration.calibrate",
     "coef": "pymc_vmrp.summaries.summary",
     "compare": "pymc_vmrp.summaries.compare",
@@ -145,6 +153,7 @@ _LAZY = {
     "diagnose": "pymc_vmrp.diagnostics.diagnose",
     "fit": "pymc_vmrp.fitting",
     "fixef": "pymc_vmrp.summaries.summary",
+    "groups": "pymc_vmrp.interpret.before",
     "icc": "pymc_vmrp.summaries.summary",
     "plot_compare": "pymc_vmrp.plots",
     "plot_effect_distribution": "pymc_vmrp.interpret.plots.distribution",

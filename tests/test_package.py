@@ -9,7 +9,9 @@ import pytest
 
 import pymc_vmrp as vmrp
 
-HEAVY = ["pymc", "bambi", "arviz", "xarray", "matplotlib", "pytensor", "formulae"]
+HEAVY = [
+    "pymc", "bambi", "arviz", "xarray", "matplotlib", "pytensor", "formulae", "statsmodels",
+]  # fmt: skip
 
 
 def loaded_after(code: str) -> list[str]:

@@ -22,6 +22,7 @@ from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.draws import Draws
+from pymc_vmrp.interpret.comparators import compare_plain
 from pymc_vmrp.interpret.contrasts import Contrast, arms_of, find_contrasts, is_numeric
 from pymc_vmrp.interpret.result import Effects
 from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
@@ -145,15 +146,9 @@ def effects(
     """
     read = read_model(model, "effects()")
     check_text("treatment=", treatment, "the name of a column")
-    check_choice("scale", scale, SCALES)
-    check_seed(random_seed, generator=True)
-    check_progressbar(progressbar)
-    if sample_new_groups is not None:
-        check_flag("sample_new_groups", sample_new_groups)
-    if scale == "response":
-        read.check_has_mean()
+    check_options_of_effects(read, scale, sample_new_groups, random_seed, progressbar)
     columns = by_columns(by)
-    _check_treatment(read, treatment, columns)
+    check_treatment(read, treatment, columns)
     sample = read_sample(read, data, weights, columns)
     column = (sample if data is not None else own_sample(read)).frame[treatment]
     draws = read.reports.draws(idata)
@@ -162,9 +157,11 @@ def effects(
         find_contrasts(column, contrast), scale, sample_new_groups, random_seed, progressbar,
     )  # fmt: skip
     found = estimate(question, sample, columns)
-    _check_within(found)
-    _check_by(found)
-    return found
+    check_within(found)
+    check_by(found)
+    if data is not None:
+        return found
+    return replace(found, plain=partial(compare_plain, read, treatment, question.contrasts))
 
 
 def read_sample(
@@ -206,7 +203,7 @@ def estimate(question: Question, sample: Sample, by: Sequence[str]) -> Effects:
             [(means[high] - means[low]) / step for low, high, step in steps]
         )  # fmt: skip
     counts = np.bincount(groups.codes, weights=sample.weights, minlength=groups.size)
-    arms = _arms(sample, treatment, groups)
+    arms = count_arms(sample, treatment, groups)
     return Effects(
         treatment=treatment,
         scale=question.scale,
@@ -219,7 +216,7 @@ def estimate(question: Question, sample: Sample, by: Sequence[str]) -> Effects:
         common=tuple(term.name for term in model.glmm.common.terms),
         is_linear=question.is_linear,
         chains=question.chains,
-        lacking=tuple(_lacking(arms, contrast) for contrast in question.contrasts),
+        lacking=tuple(lacking_arms(arms, contrast) for contrast in question.contrasts),
         again=partial(estimate_population, question),
     )
 
@@ -278,7 +275,7 @@ def _parts(
     return parts
 
 
-def _arms(sample: Sample, treatment: str, groups: Groups) -> pd.DataFrame:
+def count_arms(sample: Sample, treatment: str, groups: Groups) -> pd.DataFrame:
     """Rows of each arm in each group; without columns where the treatment is a number."""
     column = sample.frame[treatment]
     arms = arms_of(column)
@@ -290,7 +287,7 @@ def _arms(sample: Sample, treatment: str, groups: Groups) -> pd.DataFrame:
     return pd.DataFrame(table, columns=arms)
 
 
-def _lacking(arms: pd.DataFrame, contrast: Contrast) -> BoolArray:
+def lacking_arms(arms: pd.DataFrame, contrast: Contrast) -> BoolArray:
     """Groups without rows of one of the arms that are compared."""
     empty = np.zeros(len(arms), dtype=bool)
     for value in () if contrast.is_slope else (contrast.low, contrast.high):
@@ -302,7 +299,21 @@ def _lacking(arms: pd.DataFrame, contrast: Contrast) -> BoolArray:
 # --- checks ------------------------------------------------------------------------------------
 
 
-def _check_treatment(model: ReadModel, treatment: str, by: Sequence[str]) -> None:
+def check_options_of_effects(
+    model: ReadModel, scale: Any, sample_new_groups: Any, random_seed: Any, progressbar: Any
+) -> None:
+    """Refuse bad arguments, and means that a model does not give."""
+    check_choice("scale", scale, SCALES)
+    check_seed(random_seed, generator=True)
+    check_progressbar(progressbar)
+    if sample_new_groups is not None:
+        check_flag("sample_new_groups", sample_new_groups)
+    if scale == "response":
+        model.check_has_mean()
+
+
+def check_treatment(model: ReadModel, treatment: str, by: Sequence[str]) -> None:
+    """Refuse a treatment that the model does not read, or that groups are made of."""
     needed = list(model.encoder.needed)
     if treatment not in needed:
         raise DataError(
@@ -316,7 +327,7 @@ def _check_treatment(model: ReadModel, treatment: str, by: Sequence[str]) -> Non
         )
 
 
-def _check_within(found: Effects) -> None:
+def check_within(found: Effects) -> None:
     """Refuse a treatment that no group has two arms of."""
     if not found.arms.shape[1] or not found.groups.names:
         return
@@ -328,7 +339,7 @@ def _check_within(found: Effects) -> None:
         )
 
 
-def _check_by(found: Effects) -> None:
+def check_by(found: Effects) -> None:
     """Refuse columns along which effects are equal by construction."""
     groups = found.groups
     size = np.abs(found.values).max()

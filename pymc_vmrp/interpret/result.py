@@ -55,6 +55,8 @@ class Effects:
         For each contrast, groups that lack one of its arms.
     again : callable
         (sample's data, weights, by) → the same effects over other rows.
+    plain : callable, optional
+        (effects, method, ci_prob) → the table of :meth:`compare`; without it there is none.
     """
 
     treatment: str
@@ -70,6 +72,7 @@ class Effects:
     chains: int
     lacking: tuple[BoolArray, ...]
     again: Callable[..., Effects] = field(compare=False)
+    plain: Callable[..., pd.DataFrame] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         by = ", ".join(self.groups.names) or "nothing"
@@ -307,6 +310,70 @@ class Effects:
         by : str or sequence of str, optional
         """
         return self.again(cells, weights, by)
+
+    # --- other methods --------------------------------------------------------------------------
+
+    def compare(self, method: str = "ols", ci_prob: float = CI_PROB) -> pd.DataFrame:
+        """The same effects by plain regressions (statsmodels), beside these.
+
+        Least squares where the link is the identity, otherwise the generalised linear model of
+        the model's family and link (logit, Poisson ...), without priors or pooling:
+
+        ``crossed``
+            One regression in which every group has an intercept and effects of its own: the
+            treatment fully crossed with all columns of ``by``.
+        ``separate``
+            A regression of each group's rows alone. It differs from ``crossed`` by covariates, and
+            by the degrees of freedom of its intervals.
+        ``constant``
+            One effect for all, beside main effects of the columns of ``by``.
+
+        Effects are averaged over the same rows: on the scale of the response they are average
+        differences of means, with standard errors by the delta method. Common terms that read
+        neither the treatment nor a column of ``by`` are added to each regression as covariates,
+        with the columns that the model gives them; group-specific terms, and those common terms
+        that do read one of these columns, are not: the crossing stands for them. A treatment that
+        is a number enters linearly, unless the formula has it in ``C()``.
+
+        Standard errors are robust, HC2 (MacKinnon & White 1985; of generalised linear models as in
+        R's sandwich). Intervals are of the t distribution for least squares and of the normal one
+        otherwise. A weight of w counts as w rows, and n trials as n rows. The t family is compared
+        with least squares, and overdispersed ones with logit or Poisson regression: they have the
+        same means.
+
+        Parameters
+        ----------
+        method : {"ols"}
+        ci_prob : float
+
+        Returns
+        -------
+        DataFrame
+            Indexed by the groups, the contrast where there are several, and ``method``, whose
+            first is ``hierarchical``: these effects. ``estimate``, ``se``, an interval,
+            ``width_ratio`` (its width over that of these effects), and ``note``: why there is no
+            estimate (no rows of an arm; an empty group) or no standard error (a perfectly
+            separated arm, whose log odds are infinite; an arm of one row), and which rank a
+            design has where columns repeat others.
+
+        Raises
+        ------
+        DataError
+            Where effects are not averages over the model's own rows.
+        ModelError
+            Where the model's family has no plain counterpart.
+
+        References
+        ----------
+        MacKinnon, J. G. and White, H. (1985). Some heteroskedasticity-consistent covariance matrix
+        estimators with improved finite sample properties. Journal of Econometrics 29, 305-325.
+        """
+        if self.plain is None:
+            raise DataError(
+                "compare() is about the rows that the model was built from, and these effects are "
+                "averages over other rows: call effects() without data=."
+            )
+        return self.plain(self, method, ci_prob)
 
     # --- helpers --------------------------------------------------------------------------------
 

@@ -20,7 +20,8 @@ def test_the_named_groups_are_those_of_extremes(many):
     np.testing.assert_allclose([s[:, 0] for s in segments], table[["eti80_lb", "eti80_ub"]])
     for label, (key, row) in zip(row_labels(below), table.iterrows(), strict=True):
         flat = label.replace("\xa0", " ").replace("\n", " ")
-        assert flat.startswith(f"{key[0]}: {', '.join(key[1:])}"[:30])
+        levels = ", ".join(str(row[name]) for name in many.groups.names)
+        assert flat.startswith(f"{key}: {levels}"[:30])
         assert flat.endswith(f"{row['mean']:z.2f} [{row['eti80_lb']:z.2f}, {row['eti80_ub']:z.2f}]")
 
 
