@@ -28,10 +28,10 @@ from pymc_vmrp.interpret.estimate import (
     lacking_arms,
     read_sample,
 )
-from pymc_vmrp.interpret.result import Effects
+from pymc_vmrp.interpret.result import Effects, group_columns
 from pymc_vmrp.interpret.sample import Sample, own_sample
 from pymc_vmrp.interpret.versions import with_value
-from pymc_vmrp.mrp.groups import by_columns, group_cells
+from pymc_vmrp.mrp.groups import group_cells
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -111,7 +111,7 @@ def amce(
     """
     read = read_model(model, "amce()")
     check_options_of_effects(read, scale, sample_new_groups, random_seed, progressbar)
-    columns = by_columns(by)
+    columns = group_columns(by)
     names = _attribute_names(attributes, columns)
     for name in names:
         check_treatment(read, name, columns)

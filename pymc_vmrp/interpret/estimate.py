@@ -24,7 +24,7 @@ from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.interpret.comparators import compare_plain
 from pymc_vmrp.interpret.contrasts import Contrast, arms_of, find_contrasts, is_numeric
-from pymc_vmrp.interpret.result import Effects
+from pymc_vmrp.interpret.result import Effects, group_columns
 from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
 from pymc_vmrp.interpret.versions import (
     Versions,
@@ -33,7 +33,7 @@ from pymc_vmrp.interpret.versions import (
     mean_responses,
     with_value,
 )
-from pymc_vmrp.mrp.groups import Groups, by_columns, group_cells
+from pymc_vmrp.mrp.groups import Groups, group_cells
 from pymc_vmrp.prediction.predict import rows_at_a_time
 from pymc_vmrp.read_model import ReadModel
 
@@ -122,6 +122,7 @@ def effects(
     contrast : pair of values, list of pairs, "pairwise" or "slope", optional
         Which values are compared, ``(low, high)``. By default every arm with the first; a number
         of more than two values needs one. "slope" is the derivative at each row's own value.
+        With it ``data`` may hold rows of one arm alone: the effect on the treated.
     sample_new_groups : bool, optional
         About levels that the model never saw, as in :func:`pymc_vmrp.poststratify`.
     random_seed : int or Generator, optional
@@ -147,17 +148,20 @@ def effects(
     read = read_model(model, "effects()")
     check_text("treatment=", treatment, "the name of a column")
     check_options_of_effects(read, scale, sample_new_groups, random_seed, progressbar)
-    columns = by_columns(by)
+    columns = group_columns(by)
     check_treatment(read, treatment, columns)
     sample = read_sample(read, data, weights, columns)
-    column = (sample if data is not None else own_sample(read)).frame[treatment]
+    # a contrast that is named may be asked of rows of one arm: the effect on the treated
+    arms_of_data = data is not None and contrast is None
+    column = (sample if arms_of_data else own_sample(read)).frame[treatment]
     draws = read.reports.draws(idata)
     question = Question(
         read, draws.flat(), draws.coefficients.shape[0], treatment,
         find_contrasts(column, contrast), scale, sample_new_groups, random_seed, progressbar,
     )  # fmt: skip
     found = estimate(question, sample, columns)
-    check_within(found)
+    if data is None or arms_of_data:
+        check_within(found)
     check_by(found)
     if data is not None:
         return found
@@ -367,7 +371,7 @@ def estimate_population(
     question: Question, cells: pd.DataFrame, weights: str | None, by: str | Sequence[str] | None
 ) -> Effects:
     """The same effects over the cells of a population, whose treatment does not matter."""
-    columns, treatment = by_columns(by), question.treatment
+    columns, treatment = group_columns(by), question.treatment
     if any(contrast.is_slope for contrast in question.contrasts):  # at each row's own value
         return estimate(
             question, given_sample(question.model, cells, weights, columns, what="cells"), columns,

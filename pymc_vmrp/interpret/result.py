@@ -14,7 +14,7 @@ from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.interpret.variation import finite_sd, level_means, pooled_sd, variance_shares
-from pymc_vmrp.mrp.groups import Groups
+from pymc_vmrp.mrp.groups import Groups, by_columns
 from pymc_vmrp.results.idata import build_tree
 from pymc_vmrp.summaries.summary import describe
 from pymc_vmrp.summaries.table import Table
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 EFFECT = "effect"
 CONTRAST = "contrast"
 CI_PROB = 0.9
+
+# columns and dimensions of results, which a column of by= would collide with
+_TAKEN = frozenset({
+    EFFECT, CONTRAST, "weight", "which", "method", "note", "attribute", "level", "component",
+    "mean", "median", "sd", "p", "p_positive", "pooled", "p_smallest", "p_largest",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -190,6 +196,7 @@ class Effects:
             With ``p``: the probability that the group is what it is called, over draws.
         """
         values = self.values[self._at(contrast)]
+        self._check_several("extremes()")
         order = np.argsort(values.mean(axis=1), kind="stable")
         ranks = _ranks(values)
         places = {"smallest": 0, "median": (len(order) - 1) // 2, "largest": len(order) - 1}
@@ -255,6 +262,7 @@ class Effects:
         ``remainder`` is what is left: the link's curvature.
         """
         k = self._at(contrast)
+        self._check_several("shares()")
         parts = {name: part[k] for name, part in self.parts.items()}
         found = variance_shares(self.values[k], parts, self.group_shares, self.is_linear)
         table = _described(np.stack(list(found.values())), ci_prob)
@@ -392,6 +400,10 @@ class Effects:
         check_choice("contrast", contrast, self.contrasts)
         return self.contrasts.index(contrast)
 
+    def _check_several(self, call: str) -> None:
+        if self.groups.size < 2:
+            raise DataError(f"{call} compares groups, but there is one: name columns in by=.")
+
     def _given_shares(self, weights: str | Mapping[Any, float] | None) -> FloatArray:
         if weights is None:
             return self.group_shares
@@ -437,6 +449,18 @@ class Effects:
             raise DataError(f"No group has {_shown(group)}.")
         found = np.where(chosen, self.weights, 0.0)
         return np.asarray(found / found.sum())
+
+
+def group_columns(by: str | Sequence[str] | None) -> list[str]:
+    """The columns that define groups, each once; DataError for names that results have."""
+    columns = by_columns(by)
+    for name in columns:
+        if name in _TAKEN or name.startswith("eti"):
+            raise DataError(
+                f"by= cannot use a column called {name!r}, which tables of effects have: rename it "
+                "in the data, and in the formula if it is there."
+            )
+    return columns
 
 
 def _described(values: FloatArray, ci_prob: float) -> pd.DataFrame:

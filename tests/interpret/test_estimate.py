@@ -175,6 +175,7 @@ BAD = {
     ),
     "weights without data": ({"weights": "n"}, "weights="),
     "a number": ({"treatment": "x"}, "'x' is a number with"),
+    "a name that tables have": ({"by": "mean"}, "'mean', which tables of effects have"),
     "no such arm": ({"contrast": ("a", 1)}, "no arm of 'treat'"),
     "bad contrast": ({"contrast": 3}, "contrast="),
     "scale": ({"scale": "logit"}, "scale"),
@@ -202,3 +203,13 @@ def test_bad_data_are_named(binary, frame, change, message):
     changed = change(frame.assign(n=1.0))
     with pytest.raises(vmrp.DataError, match=message):
         vmrp.effects(*binary, "treat", "region", changed, "n")
+
+
+def test_the_effect_on_the_treated(binary, frame):
+    treated = frame[frame["treat"] == 1]
+    found = vmrp.effects(*binary, "treat", "region", treated, contrast=(0, 1))
+    per_row = vmrp.comparisons(
+        *binary, {"treat": [0, 1]}, data=treated, average_by="region"
+    ).summary
+    np.testing.assert_allclose(found.table()["mean"], per_row["estimate"], rtol=1e-10)
+    assert found.table()["pooled"].all()

@@ -109,3 +109,10 @@ def test_it_prints_and_is_pickled(found):
     assert "12 groups by region, party" in repr(found)
     again = pickle.loads(pickle.dumps(found))
     np.testing.assert_array_equal(again.values, found.values)
+
+
+def test_one_group_has_nothing_to_compare(linear):
+    whole = vmrp.effects(*linear, "treat")
+    for call in (whole.shares, whole.extremes, whole.moderators):
+        with pytest.raises(vmrp.DataError, match="by="):
+            call()
