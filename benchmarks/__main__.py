@@ -23,6 +23,7 @@ from benchmarks import (
     factorization,
     families,
     gibbs,
+    heterogeneous_effects,
     hyperparameters,
     methods,
     pymc_door,
@@ -273,6 +274,31 @@ def smooths_command(
         smooths.compare(one, replications, pygam) for one in family or ["bernoulli", "gaussian"]
     ]
     _report("smooths", pd.concat(tables))
+
+
+@app.command("heterogeneous-effects")
+def heterogeneous_effects_command(
+    quick: Annotated[bool, typer.Option(help="Two replications of the smallest design.")] = False,
+    replications: Annotated[int, typer.Option(help="Of each design; 0 for none.")] = 200,
+    n: Annotated[list[int] | None, typer.Option(help="Rows; may be repeated.")] = None,
+    sd: Annotated[
+        list[float] | None, typer.Option(help="Of interaction coefficients; may be repeated.")
+    ] = None,
+    inference_method: Annotated[str, typer.Option(help="Of our model.")] = "cavi",
+) -> None:
+    """Alley's simulation: effects by 16 groups, hierarchical and by OLS with interactions.
+
+    Saves what it has after every replication of a design.
+    """
+    designs = [(a, b) for a in n or heterogeneous_effects.SIZES
+               for b in sd or heterogeneous_effects.SDS]  # fmt: skip
+    replications, designs = (2, designs[:1]) if quick else (replications, designs)
+    keys = ("n", "sd", "method", "inference")
+    measured = Measured("heterogeneous_effects", keys)
+    with _progress(measured) as show:
+        for row in heterogeneous_effects.simulation(replications, designs, inference_method, show):
+            measured.add(row)
+    _print("heterogeneous_effects", measured.table().drop_duplicates(list(keys), keep="last"))
 
 
 @app.command("warm")
