@@ -15,10 +15,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from benchmarks import (
     accelerators,
     accuracy,
+    alliances,
     bambi_door,
     baselines,
     calibration,
     digests,
+    effects_speed,
     engine,
     factorization,
     families,
@@ -26,6 +28,7 @@ from benchmarks import (
     heterogeneous_effects,
     hyperparameters,
     methods,
+    planted_effects,
     pymc_door,
     selection,
     smooths,
@@ -278,8 +281,10 @@ def smooths_command(
 
 @app.command("heterogeneous-effects")
 def heterogeneous_effects_command(
-    quick: Annotated[bool, typer.Option(help="Two replications of the smallest design.")] = False,
+    quick: Annotated[bool, typer.Option(help="A few replications of small designs.")] = False,
     replications: Annotated[int, typer.Option(help="Of each design; 0 for none.")] = 200,
+    planted: Annotated[int, typer.Option(help="Of each planted design; 0 for none.")] = 0,
+    speed: Annotated[bool, typer.Option("--speed", help="CPU seconds too.")] = False,
     n: Annotated[list[int] | None, typer.Option(help="Rows; may be repeated.")] = None,
     sd: Annotated[
         list[float] | None, typer.Option(help="Of interaction coefficients; may be repeated.")
@@ -288,17 +293,74 @@ def heterogeneous_effects_command(
 ) -> None:
     """Alley's simulation: effects by 16 groups, hierarchical and by OLS with interactions.
 
-    Saves what it has after every replication of a design.
+    --planted: shares of the terms in the variation of effects, and binary and count outcomes.
+    --speed: 344,000 rows of five arms, and 128 groups with 4,000 draws. Saves what it has as it
+    goes.
     """
     designs = [(a, b) for a in n or heterogeneous_effects.SIZES
                for b in sd or heterogeneous_effects.SDS]  # fmt: skip
-    replications, designs = (2, designs[:1]) if quick else (replications, designs)
-    keys = ("n", "sd", "method", "inference")
-    measured = Measured("heterogeneous_effects", keys)
-    with _progress(measured) as show:
+    if quick:
+        replications, designs, planted = min(replications, 2), designs[:1], min(planted, 1)
+    simulated = Measured("heterogeneous_effects", ("n", "sd", "method", "inference"))
+    shares = Measured("planted_shares", ("design", "term"))
+    responses = Measured("planted_responses", ("family",))
+    seconds = Measured("effects_speed", ("case", "family"))
+    every = (simulated, shares, responses, seconds)
+    with _progress(*every) as show:
         for row in heterogeneous_effects.simulation(replications, designs, inference_method, show):
-            measured.add(row)
-    _print("heterogeneous_effects", measured.table().drop_duplicates(list(keys), keep="last"))
+            simulated.add(row)
+        for family in ("bernoulli", "poisson"):
+            for row in planted_effects.responses(family, planted, show):
+                responses.add(row)
+        for design in planted_effects.PLANTS:
+            for row in planted_effects.shares(design, planted, show):
+                shares.add(row)
+        if speed:
+            size = 10_000 if quick else effects_speed.ROWS
+            for row in effects_speed.measure(size, 1 if quick else 3, show):
+                seconds.add(row)
+    for one in every:
+        if one.rows:
+            _print(one.name, one.table().drop_duplicates(list(one.keys), keep="last"))
+
+
+@app.command("alliances")
+def alliances_command(
+    quick: Annotated[bool, typer.Option(help="The 32 conditions alone.")] = False,
+    gibbs: Annotated[bool, typer.Option("--gibbs", help="Compare with long Gibbs runs.")] = False,
+    draws: Annotated[int, typer.Option(help="Of each of two Gibbs chains.")] = 10_000,
+    study: Annotated[
+        list[str] | None,
+        typer.Option(help=f"One of {', '.join(alliances.STUDIES)}; may be repeated."),
+    ] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder to save figures in.")] = None,
+    shared: _SHARED = SHARED,
+) -> None:
+    """Tomz and Weeks's experiment: effects of an alliance by condition and by demographic group."""
+    names = study or list(alliances.STUDIES)[: 1 if quick else None]
+    unknown = set(names) - set(alliances.STUDIES)
+    if unknown:
+        raise typer.BadParameter(f"no study {sorted(unknown)[0]!r}.")
+    summaries = Measured("alliances", ("study",))
+    compared = Measured("alliances_gibbs", ("study",))
+    data, tables = alliances.load(shared), {}
+    with _progress(summaries, compared) as show:
+        for name in names:
+            show(name)
+            answer = alliances.answer(alliances.STUDIES[name], data)
+            summaries.add(alliances.summary(name, answer))
+            tables[f"alliances {name}"] = alliances.by_group(answer)
+            if figures:
+                alliances.save_figures(name, answer, figures)
+            if gibbs:
+                row, table = alliances.against_gibbs(name, answer, draws, show=show)
+                compared.add(row)
+                tables[f"alliances {name} gibbs"] = table
+    for name, table in tables.items():
+        _report(name.replace(",", "").replace(" ", "_"), table)
+    for one in (summaries, compared):
+        if one.rows:
+            _print(one.name, one.table().T.reset_index())
 
 
 @app.command("warm")

@@ -47,9 +47,9 @@ def crossed_ols(
     freedom = len(data) - len(cells)
     pooled = (cells["var"] * (cells["size"] - 1)).sum() / freedom
     variance = (cells["var"] if robust else pooled) / cells["size"]
-    means, variances = cells["mean"].unstack(), variance.unstack()
-    effect = means[1] - means[0]
-    se = np.sqrt(variances[1] + variances[0])
+    control, treated = (cells["mean"].xs(arm, level=treatment) for arm in (0, 1))
+    effect = treated - control
+    se = np.sqrt(sum(variance.xs(arm, level=treatment) for arm in (0, 1)))
     half = student.ppf(0.5 + ci_prob / 2, freedom) * se
     return pd.DataFrame(
         {
@@ -57,7 +57,7 @@ def crossed_ols(
             "se": se,
             "low": effect - half,
             "high": effect + half,
-            "mean[0]": means[0],
-            "mean[1]": means[1],
+            "mean[0]": control,
+            "mean[1]": treated,
         }
     )

@@ -155,9 +155,7 @@ def hierarchical(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PriorWarning)  # two levels a factor: that is the design
         model = vmrp.Model(FORMULA, data, family="gaussian")
-    idata = model.fit(
-        DRAWS, inference_method=inference_method, random_seed=seed, progressbar=False
-    )
+    idata = model.fit(DRAWS, inference_method=inference_method, random_seed=seed, progressbar=False)
     found = effects(model, idata, "treat", by=_BY)
     return model, idata, with_limits(found.table(CI_PROB))
 
@@ -176,8 +174,8 @@ def cell_means(model: vmrp.Model, idata: xr.DataTree) -> pd.DataFrame:
     predicted = model.predict(idata, data=cells, inplace=False, sample_new_groups=True,
                               random_seed=1, progressbar=False)  # fmt: skip
     mean = predicted["posterior"]["mu"].mean(("chain", "draw")).to_numpy()
-    wide = cells.assign(mean=mean).set_index([*_BY, "treat"])["mean"].unstack()
-    return wide.set_axis(["mean[0]", "mean[1]"], axis=1)
+    by_arm = cells.assign(mean=mean).set_index([*_BY, "treat"])["mean"]
+    return pd.DataFrame({f"mean[{arm}]": by_arm.xs(arm, level="treat") for arm in (0, 1)})
 
 
 def _outcome_error(table: pd.DataFrame, new: pd.DataFrame) -> float:
