@@ -284,6 +284,10 @@ def heterogeneous_effects_command(
     quick: Annotated[bool, typer.Option(help="A few replications of small designs.")] = False,
     replications: Annotated[int, typer.Option(help="Of each design; 0 for none.")] = 200,
     planted: Annotated[int, typer.Option(help="Of each planted design; 0 for none.")] = 0,
+    plant: Annotated[
+        list[str] | None,
+        typer.Option(help=f"One of {', '.join(planted_effects.NAMES)}; may be repeated."),
+    ] = None,
     speed: Annotated[bool, typer.Option("--speed", help="CPU seconds too.")] = False,
     n: Annotated[list[int] | None, typer.Option(help="Rows; may be repeated.")] = None,
     sd: Annotated[
@@ -297,6 +301,9 @@ def heterogeneous_effects_command(
     --speed: 344,000 rows of five arms, and 128 groups with 4,000 draws. Saves what it has as it
     goes.
     """
+    unknown = set(plant or ()) - set(planted_effects.NAMES)
+    if unknown:
+        raise typer.BadParameter(f"no planted design {sorted(unknown)[0]!r}.")
     designs = [(a, b) for a in n or heterogeneous_effects.SIZES
                for b in sd or heterogeneous_effects.SDS]  # fmt: skip
     if quick:
@@ -309,12 +316,13 @@ def heterogeneous_effects_command(
     with _progress(*every) as show:
         for row in heterogeneous_effects.simulation(replications, designs, inference_method, show):
             simulated.add(row)
-        for family in ("bernoulli", "poisson"):
-            for row in planted_effects.responses(family, planted, show):
-                responses.add(row)
-        for design in planted_effects.PLANTS:
-            for row in planted_effects.shares(design, planted, show):
-                shares.add(row)
+        for name in plant or planted_effects.NAMES:
+            if name in planted_effects.PLANTS:
+                for row in planted_effects.shares(name, planted, show):
+                    shares.add(row)
+            else:
+                for row in planted_effects.responses(name, planted, show):
+                    responses.add(row)
         if speed:
             size = 10_000 if quick else effects_speed.ROWS
             for row in effects_speed.measure(size, 1 if quick else 3, show):

@@ -63,6 +63,9 @@ PLANTS = {
     ),
 }
 
+FAMILIES = ("bernoulli", "poisson")
+NAMES = (*FAMILIES, *PLANTS)
+
 
 def planted_parts(
     design: Plant, rng: np.random.Generator
