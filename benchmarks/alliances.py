@@ -24,6 +24,7 @@ import pandas as pd
 
 import pymc_vmrp as vmrp
 from benchmarks.crossed_ols import crossed_ols
+from benchmarks.heterogeneous_effects import with_limits
 from benchmarks.isolate import Row
 from pymc_vmrp.errors import PriorWarning
 from pymc_vmrp.interpret.estimate import effects
@@ -107,10 +108,7 @@ def answer(study: Study, data: pd.DataFrame, draws: int = 4000, **options: Any) 
 def by_group(given: Answer) -> pd.DataFrame:
     """Effects by group, beside those of OLS with crossed interactions (classical and HC2)."""
     table = given.effects.table(CI_PROB)
-    limits = [name for name in table.columns if str(name).startswith("eti")]
-    ours = pd.DataFrame(table)[["mean", "sd", *limits]].set_axis(
-        ["mean", "sd", "low", "high"], axis=1
-    )
+    ours = with_limits(table)
     columns = ["mean", "low", "high"]
     by = list(given.study.by)
     ols = crossed_ols(given.data, "strike2", "ally", by, CI_PROB)[columns].add_prefix("ols_")
