@@ -15,16 +15,20 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from benchmarks import (
     accelerators,
     accuracy,
+    alliances,
     bambi_door,
     baselines,
     calibration,
     digests,
+    effects_speed,
     engine,
     factorization,
     families,
     gibbs,
+    heterogeneous_effects,
     hyperparameters,
     methods,
+    planted_effects,
     pymc_door,
     selection,
     smooths,
@@ -273,6 +277,98 @@ def smooths_command(
         smooths.compare(one, replications, pygam) for one in family or ["bernoulli", "gaussian"]
     ]
     _report("smooths", pd.concat(tables))
+
+
+@app.command("heterogeneous-effects")
+def heterogeneous_effects_command(
+    quick: Annotated[bool, typer.Option(help="A few replications of small designs.")] = False,
+    replications: Annotated[int, typer.Option(help="Of each design; 0 for none.")] = 200,
+    planted: Annotated[int, typer.Option(help="Of each planted design; 0 for none.")] = 0,
+    plant: Annotated[
+        list[str] | None,
+        typer.Option(help=f"One of {', '.join(planted_effects.NAMES)}; may be repeated."),
+    ] = None,
+    speed: Annotated[bool, typer.Option("--speed", help="CPU seconds too.")] = False,
+    n: Annotated[list[int] | None, typer.Option(help="Rows; may be repeated.")] = None,
+    sd: Annotated[
+        list[float] | None, typer.Option(help="Of interaction coefficients; may be repeated.")
+    ] = None,
+    inference_method: Annotated[str, typer.Option(help="Of our model.")] = "cavi",
+) -> None:
+    """Alley's simulation: effects by 16 groups, hierarchical and by OLS with interactions.
+
+    --planted: shares of the terms in the variation of effects, and binary and count outcomes.
+    --speed: 344,000 rows of five arms, and 128 groups with 4,000 draws. Saves what it has as it
+    goes.
+    """
+    unknown = set(plant or ()) - set(planted_effects.NAMES)
+    if unknown:
+        raise typer.BadParameter(f"no planted design {sorted(unknown)[0]!r}.")
+    designs = [(a, b) for a in n or heterogeneous_effects.SIZES
+               for b in sd or heterogeneous_effects.SDS]  # fmt: skip
+    if quick:
+        replications, designs, planted = min(replications, 2), designs[:1], min(planted, 1)
+    simulated = Measured("heterogeneous_effects", ("n", "sd", "method", "inference"))
+    shares = Measured("planted_shares", ("design", "term"))
+    responses = Measured("planted_responses", ("family",))
+    seconds = Measured("effects_speed", ("case", "family"))
+    every = (simulated, shares, responses, seconds)
+    with _progress(*every) as show:
+        for row in heterogeneous_effects.simulation(replications, designs, inference_method, show):
+            simulated.add(row)
+        for name in plant or planted_effects.NAMES:
+            if name in planted_effects.PLANTS:
+                for row in planted_effects.shares(name, planted, show):
+                    shares.add(row)
+            else:
+                for row in planted_effects.responses(name, planted, show):
+                    responses.add(row)
+        if speed:
+            size = 10_000 if quick else effects_speed.ROWS
+            for row in effects_speed.measure(size, 1 if quick else 3, show):
+                seconds.add(row)
+    for one in every:
+        if one.rows:
+            _print(one.name, one.table().drop_duplicates(list(one.keys), keep="last"))
+
+
+@app.command("alliances")
+def alliances_command(
+    quick: Annotated[bool, typer.Option(help="The 32 conditions alone.")] = False,
+    gibbs: Annotated[bool, typer.Option("--gibbs", help="Compare with long Gibbs runs.")] = False,
+    draws: Annotated[int, typer.Option(help="Of each of two Gibbs chains.")] = 10_000,
+    study: Annotated[
+        list[str] | None,
+        typer.Option(help=f"One of {', '.join(alliances.STUDIES)}; may be repeated."),
+    ] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder to save figures in.")] = None,
+    shared: _SHARED = SHARED,
+) -> None:
+    """Tomz and Weeks's experiment: effects of an alliance by condition and by demographic group."""
+    names = study or list(alliances.STUDIES)[: 1 if quick else None]
+    unknown = set(names) - set(alliances.STUDIES)
+    if unknown:
+        raise typer.BadParameter(f"no study {sorted(unknown)[0]!r}.")
+    summaries = Measured("alliances", ("study",))
+    compared = Measured("alliances_gibbs", ("study",))
+    data, tables = alliances.load(shared), {}
+    with _progress(summaries, compared) as show:
+        for name in names:
+            show(name)
+            answer = alliances.answer(alliances.STUDIES[name], data)
+            summaries.add(alliances.summary(name, answer))
+            tables[f"alliances {name}"] = alliances.by_group(answer)
+            if figures:
+                alliances.save_figures(name, answer, figures)
+            if gibbs:
+                row, table = alliances.against_gibbs(name, answer, draws, show=show)
+                compared.add(row)
+                tables[f"alliances {name} gibbs"] = table
+    for name, table in tables.items():
+        _report(name.replace(",", "").replace(" ", "_"), table)
+    for one in (summaries, compared):
+        if one.rows:
+            _print(one.name, one.table().T.reset_index())
 
 
 @app.command("warm")
