@@ -34,6 +34,7 @@ from benchmarks import (
     smooths,
     speed,
     trust,
+    turns,
     warm,
 )
 from benchmarks.cases import CASES, Case
@@ -80,6 +81,16 @@ def reference(shared: _SHARED = SHARED, deep: bool = False) -> None:
     _report("nuts_terms", accuracy.nuts_terms(shared))
     models = (1, 4, 7, 9) if deep else (1, 4)
     _report("ghitza_gelman", accuracy.ghitza_gelman(shared, models))
+
+
+@app.command("turns")
+def turns_command(
+    other: Annotated[Path, typer.Argument(help="Folder of another checkout.")],
+    shared: _SHARED = SHARED,
+    rounds: int = 4,
+) -> None:
+    """Processor seconds of this checkout and of another, in turn."""
+    _report("turns", turns.compare(other, shared, rounds))
 
 
 @app.command("digests")

@@ -22,19 +22,6 @@ import pymc_vmrp as vmrp
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SLOW = {  # NUTS, whose models are compiled, or many fits
-    "README.md",
-    "bambi.md",
-    "calibration.md",
-    "cli.md",
-    "coming-from.md",
-    "diagnostics.md",
-    "inference.md",
-    "mrp.md",
-    "pymc.md",
-    "results.md",
-    "selection.md",
-}
 NOT_RUN = {"r", "text"}
 FENCE = re.compile(r"^\s*```(.*)\n(?s:.*?)^\s*```$", re.MULTILINE)
 # samplers that a page runs for show alone, with few draws
@@ -63,13 +50,8 @@ SYBIL = Sybil(
 )
 
 
-def _page(path: Path):
-    name = str(path.relative_to(ROOT))
-    return pytest.param(path, id=name, marks=[pytest.mark.slow] if path.name in SLOW else [])
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [_page(path) for path in PAGES])
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_block_runs(path, tmp_path, monkeypatch):
     import matplotlib
 
