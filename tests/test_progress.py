@@ -66,7 +66,7 @@ def test_a_notebook_keeps_no_bar(is_notebook, monkeypatch):
     monkeypatch.setattr(rich.get_console(), "is_jupyter", is_notebook)
     monkeypatch.setattr(progress, "find_spec", lambda name: object())
     started = []
-    monkeypatch.setattr(Progress, "start", started.append)
+    monkeypatch.setattr(Progress, "start", lambda self: started.append(self))
     with progress._drawn_when_long(True, ()) as update:
         update()
     (drawn,) = started
