@@ -141,7 +141,7 @@ def summary(name: str, given: Answer) -> Row:
             "superpopulation_sd": average.loc["superpopulation", "sd"],
         }
     for which in ("smallest", "median", "largest"):
-        row[which] = float(extremes.loc[which]["mean"].iloc[0])
+        row[which] = float(extremes.loc[which, "mean"])
     both = table["ols_width"].notna()
     row |= {
         "sd_of_means": float(table["mean"].std()),
