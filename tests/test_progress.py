@@ -6,7 +6,6 @@ import warnings
 
 import pytest
 import rich
-from rich.console import Console
 from rich.progress import Progress
 
 from pymc_vmrp import progress
@@ -64,12 +63,11 @@ def test_a_notebook_without_ipywidgets_has_no_bar_and_no_warning(show, capsys, m
 @pytest.mark.parametrize("is_notebook", [True, False])
 def test_a_notebook_keeps_no_bar(is_notebook, monkeypatch):
     """Where ipywidgets draws it, it goes when the work is done; a terminal keeps it."""
-    drawn = Progress(console=Console())
-    drawn.console.is_jupyter = is_notebook
+    monkeypatch.setattr(rich.get_console(), "is_jupyter", is_notebook)
     monkeypatch.setattr(progress, "find_spec", lambda name: object())
     started = []
     monkeypatch.setattr(Progress, "start", lambda self: started.append(self))
-    with progress._drawn_when_long(drawn, True) as draw:
-        draw()
-    assert started == [drawn]
+    with progress._drawn_when_long(True, ()) as update:
+        update()
+    (drawn,) = started
     assert drawn.live.transient == is_notebook
