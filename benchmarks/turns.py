@@ -28,7 +28,8 @@ def measure(shared: str) -> dict[str, float]:
     from benchmarks import data
 
     warnings.simplefilter("ignore")
-    survey, cells = data.cces(Path(shared)).survey, data.cces(Path(shared)).cells
+    cces = data.cces(Path(shared))
+    survey, cells = cces.survey, cces.cells
     formula = f"abortion ~ {data.PREDICTORS}"
     model = vmrp.Model(formula, survey)
     quiet: dict[str, Any] = {"hyperparameters": "mean_field", "progressbar": False}
@@ -51,14 +52,15 @@ def measure(shared: str) -> dict[str, float]:
 
 def compare(other: Path, shared: Path, rounds: int) -> pd.DataFrame:
     """Medians over the rounds, and this checkout's over the other's."""
-    found: dict[Path, list[dict[str, float]]] = {other.resolve(): [], HERE: []}
+    then: list[dict[str, float]] = []
+    now: list[dict[str, float]] = []
+    pair = [(other.resolve(), then), (HERE, now)]
     for turn in range(rounds):
-        for folder in list(found)[:: 1 if turn % 2 == 0 else -1]:
-            found[folder].append(_in(folder, shared))
-    then, now = found.values()
+        for folder, rows_of in pair[:: 1 if turn % 2 == 0 else -1]:
+            rows_of.append(_in(folder, shared))
     rows = []
     for part in now[0]:
-        a, b = (median(row[part] for row in rows_of) for rows_of in (then, now))
+        a, b = (median(row[part] for row in each) for each in (then, now))
         rows.append({"part": part, "other_s": a, "this_s": b, "ratio": b / a})
     return pd.DataFrame(rows)
 
@@ -66,7 +68,7 @@ def compare(other: Path, shared: Path, rounds: int) -> pd.DataFrame:
 def _in(folder: Path, shared: Path) -> dict[str, float]:
     """A round in a process that imports the package of ``folder``; this file measures both."""
     code = (
-        "import runpy, sys, json; sys.path.insert(0, '.'); "
+        "import json, runpy; "  # -c puts the working folder first in the path
         f"print(json.dumps(runpy.run_path({__file__!r})['measure']({str(shared.resolve())!r})))"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

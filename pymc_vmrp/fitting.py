@@ -9,7 +9,7 @@ from pymc_vmrp.doors import door_of
 from pymc_vmrp.inference.fit import fit_model, with_idata_kwargs
 from pymc_vmrp.inference.method import Method
 from pymc_vmrp.inference.methods import get_method
-from pymc_vmrp.interrupts import held
+from pymc_vmrp.interrupts import finish, held
 from pymc_vmrp.read_model import Door
 from pymc_vmrp.results.diagnostics import chain_diagnostics, sampler_attributes
 
@@ -83,7 +83,7 @@ def fit(
     check_count("draws", draws, most=MOST_DRAWS)
     if chosen.name == "nuts" and door.own_nuts is not None:
         tree = door.own_nuts(draws, random_seed, dict(options))
-        _judge_nuts(tree, door)
+        finish(lambda: _judge_nuts(tree, door))
         return tree
     given = with_idata_kwargs(options)
     of_door = {name: given.pop(name) for name in door.options if name in given}

@@ -214,6 +214,7 @@ def test_every_method_fits_what_was_read(door, method):
         assert tree["observed_data"].equals(idata["observed_data"])
 
 
+@pytest.mark.slow
 def test_fits_of_the_models_own_library_are_read(door):
     name, model, _ = door
     if name == "formula":

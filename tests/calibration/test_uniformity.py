@@ -40,6 +40,7 @@ def test_symmetry_statistic_is_the_two_sample_one(values):
         assert ks_symmetric(p)[0] == pytest.approx(ks_2samp(p, 1 - p).statistic)
 
 
+@pytest.mark.slow
 def test_symmetry_has_its_size_and_power():
     rng = np.random.default_rng(2)
     u_shaped = [ks_symmetric(rng.beta(0.5, 0.5, 60))[1] for _ in range(1500)]

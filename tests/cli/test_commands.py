@@ -36,6 +36,7 @@ def fit(files, out, *more):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_fit_poststratify_compare(files, tmp_path):
     result = fit(files, tmp_path / "a", "--seed", "1", "--diagnose")
     assert "converged" in result.out

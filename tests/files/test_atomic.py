@@ -62,6 +62,7 @@ def test_places_that_cannot_be_written(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"taken", "folder.csv"}
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_removed_the_next_time(tmp_path):
     script = (
         "import os, signal, sys; from pathlib import Path\n"

@@ -40,6 +40,7 @@ def test_every_input_ends_in_words(first):
     assert not found, "\n".join(found)
 
 
+@pytest.mark.slow
 def test_inputs_are_those_of_their_number():
     assert make(5) == make(5)
     assert make(5) != make(6)

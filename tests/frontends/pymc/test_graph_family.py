@@ -31,6 +31,7 @@ def assert_posterior(model, names, mean, sd):
         assert float(posterior[name].std()) == pytest.approx(s, rel=0.05)
 
 
+@pytest.mark.slow
 def test_zero_truncated_counts():
     y = stats.poisson(1.6).rvs(400, random_state=1)
     y = y[y > 0][:80]

@@ -32,6 +32,7 @@ def test_bad_arguments(arguments, message):
         LKJ(**arguments)
 
 
+@pytest.mark.slow
 def test_the_density_integrates_to_one():
     """Over σ₁, σ₂ and ρ of two effects; dΣ = 4 σ₁² σ₂² d(σ, ρ)."""
     prior = LKJ(1.7, [vmrp.HalfNormal(0.8), vmrp.Exponential(2)])
