@@ -234,11 +234,16 @@ def _expected_inverse_a(
         return np.asarray(
             2 * shape * s / (b + np.sqrt(b**2 + 8 * nu * rate0 * shape * s)), dtype=float
         )
+    # x = T(x) is increasing and concave (a Schur complement of S + 2ν diag(x) is), so that Newton's
+    # steps from above fall to its root (Ortega & Rheinboldt 1970, theorem 13.3.4)
     inverse_a = shape / rate0  # as if Σ⁻¹ were 0: an upper bound
-    for _ in range(1000):
-        scale = second_moment + np.diag(2 * nu * inverse_a)
-        updated = shape / (rate0 + nu * df * np.diag(np.linalg.inv(scale)))
-        if np.all(np.abs(updated - inverse_a) <= 1e-13 * updated):
-            return np.asarray(updated)
-        inverse_a = updated
+    identity = np.eye(len(inverse_a))
+    for _ in range(100):
+        precision = np.linalg.inv(second_moment + np.diag(2 * nu * inverse_a))
+        rate = rate0 + nu * df * np.diag(precision)
+        slopes = 2 * nu**2 * df * (shape / rate**2)[:, None] * precision**2
+        step = np.linalg.solve(identity - slopes, inverse_a - shape / rate)
+        inverse_a = inverse_a - step
+        if np.all(step <= 1e-13 * inverse_a):  # a step up is rounding
+            break
     return np.asarray(inverse_a)

@@ -22,7 +22,13 @@ def test_inverse_wishart_update():
     np.testing.assert_allclose(factor.scale, S2 + 2 * np.eye(2))
 
 
-@pytest.mark.parametrize(("second", "A"), [(S2, [3.0, 5.0]), (S2[:1, :1], 5.0), (S2 * 1e-6, 5.0)])
+ALIKE = np.outer([5, 4, 3, 0.01], [5, 4, 3, 0.01]) + 1e-4 * np.eye(4)  # nearly of rank one
+
+
+@pytest.mark.parametrize(
+    ("second", "A"),
+    [(S2, [3.0, 5.0]), (S2[:1, :1], 5.0), (S2 * 1e-6, 5.0), (ALIKE, 2.0), (ALIKE, 1e4)],
+)
 def test_huang_wand_update_is_the_joint_fixed_point(second, A):
     d, levels, nu = len(second), 7, 2.0
     factor = update_covariance(vmrp.HuangWand(nu, A), second, levels)
