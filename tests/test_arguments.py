@@ -23,6 +23,7 @@ ODD = {
     "whole_or_none": [-1, 1.5, np.nan, True, HUGE, "a", [1], 1j],  # 0 is one
     "whole": [-1, 1.5, np.nan, True, HUGE, "a", None, [1], 1j],
     "positive": [0, -1.0, np.nan, np.inf, True, 1e30, "a", None, [1], 1j],
+    "positive_or_none": [0, -1.0, np.nan, np.inf, True, 1e30, "a", [1], 1j],
     "probability": [0, 1, -0.5, 1.5, 90, np.nan, np.inf, True, "0.9", None, [0.9], 1j],
     "flag": ["no", "False", "", 0, 1, 2.0, None, np.nan, [], [True]],
     "flag_or_none": ["no", "", 0, 1, np.nan, [], [True]],
@@ -37,6 +38,12 @@ ODD = {
     "model": [None, 1, "y ~ x", {}, [], object()],
     "options": [1, "a", [1], {1: 2}, True],
     "callable": [1, "a", [], {}, True],
+    "frame": [None, 1, "a", {}, [], {"g": ["a"]}, np.zeros((2, 2)), object()],
+    "frame_or_none": [1, "a", {}, [], {"g": ["a"]}, np.zeros((2, 2)), object()],
+    "names_or_none": [1, True, np.nan, {"a": 1}, [1], [None], 1j, object()],
+    "name_or_none": ["", 1, True, np.nan, ["n"], 1j],
+    "probabilities": [0, 1, -0.5, 90, np.nan, True, "0.9", [], [0.9, 2], ["a"], 1j],
+    "effects": [None, 1, "a", {}, [], object()],
 }
 
 
@@ -65,7 +72,99 @@ def idata(model):
 
 
 @pytest.fixture
-def calls(model, idata, posterior, survey):
+def calls_on_effects(survey):
+    """The functions about effects of a treatment, and the methods of what they return."""
+    data = survey.assign(
+        treat=np.arange(len(survey)) % 2, sex=np.where(np.arange(len(survey)) % 3, "f", "m")
+    )
+    model = vmrp.Model("y ~ x + (1 + treat|g) + (1 + treat|sex)", data)
+    idata = model.fit(30, random_seed=1, hyperparameters="mean_field", progressbar=False)
+    found = vmrp.effects(model, idata, "treat", by=["g", "sex"])
+    curve = vmrp.comparisons(model, idata, "treat", conditional="x")
+    fit = {"model": (model, "model"), "idata": (idata, "tree")}
+    rows = {
+        "data": (data, "frame_or_none"), "weights": ("x", "name_or_none"),
+        "sample_new_groups": (None, "flag_or_none"), "random_seed": (1, "seed_or_generator"),
+        "progressbar": (False, "flag_or_none"),
+    }  # fmt: skip
+    data["x"] = data["x"].abs()
+    interpret = {
+        **fit, "conditional": (None, "names_or_none"), "average_by": ("g", "names_or_none"),
+        "use_hdi": (True, "flag"), "prob": (0.9, "probabilities"), **rows,
+    }  # fmt: skip
+    scale = {"scale": ("response", "choice")}
+    one = {"contrast": (None, "choice_or_none"), "ci_prob": (0.9, "probability")}
+    plot = {"effects": (found, "effects"), **one, "level_names": (None, "options")}
+    return {
+        "predictions": (vmrp.predictions, interpret),
+        "comparisons": (
+            vmrp.comparisons,
+            {**interpret, "contrast": ("treat", "name"), "comparison": ("diff", "choice")},
+        ),
+        "slopes": (
+            vmrp.slopes,
+            {**interpret, "wrt": ("x", "name"), "eps": (0.01, "positive_or_none"),
+             "slope": ("dydx", "choice")},
+        ),
+        "effects": (
+            vmrp.effects,
+            {**fit, "treatment": ("treat", "name"), "by": ("g", "names_or_none"), **scale,
+             "contrast": (None, "choice_or_none"), **rows},
+        ),
+        "amce": (
+            vmrp.amce,
+            {**fit, "attributes": (["treat"], "names"), "by": ("g", "names_or_none"), **scale,
+             "distribution": (None, "options"), "base": (None, "options"), **rows},
+        ),
+        "groups": (
+            vmrp.groups,
+            {"data": (data, "frame"), "by": ("g", "names"), "treatment": ("treat", "name"),
+             "least": (10, "count")},
+        ),
+        "Effects.table": (found.table, {"ci_prob": (0.9, "probability")}),
+        "Effects.average": (
+            found.average,
+            {"weights": (None, "choice_or_none"), "ci_prob": (0.9, "probability")},
+        ),
+        "Effects.extremes": (found.extremes, one),
+        "Effects.ranks": (found.ranks, one),
+        "Effects.spread": (found.spread, one),
+        "Effects.shares": (found.shares, one),
+        "Effects.moderators": (found.moderators, one),
+        "Effects.contrast": (found.contrast, {"a": (("a", "f"), "effects"),
+                                              "b": (("b", "f"), "effects"), **one}),
+        "Effects.population": (
+            found.population,
+            {"cells": (data, "frame"), "weights": ("x", "name_or_none"),
+             "by": (None, "names_or_none")},
+        ),
+        "Effects.compare": (
+            found.compare, {"method": ("ols", "choice"), "ci_prob": (0.9, "probability")}
+        ),
+        "plot_effects": (
+            vmrp.plot_effects,
+            {**plot, "other": (None, "options"), "facet": (None, "name_or_none"),
+             "order": ("effect", "choice"), "labels": (None, "names_or_none")},
+        ),
+        "plot_effect_distribution": (
+            vmrp.plot_effect_distribution,
+            {**plot, "draws": (False, "flag"), "bins": (None, "count_or_none")},
+        ),
+        "plot_effect_moderators": (vmrp.plot_effect_moderators, plot),
+        "plot_effect_grid": (
+            vmrp.plot_effect_grid,
+            {**plot, "rows": ("g", "names_or_none"), "columns": ("sex", "names_or_none"),
+             "centre": ("zero", "choice")},
+        ),
+        "plot_effect_slope": (
+            vmrp.plot_effect_slope,
+            {**plot, "effects": (curve, "effects"), "x": ("x", "name_or_none")},
+        ),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def calls(model, idata, posterior, survey, calls_on_effects):
     """Every public function: the call, its arguments as they should be, and what they may be."""
     cells = pd.DataFrame({"x": [0.0, 1.0], "g": ["a", "b"], "n": [1, 2]})
     estimates = vmrp.poststratify(model, idata, cells, by="g")
@@ -85,6 +184,7 @@ def calls(model, idata, posterior, survey):
         "log_likelihood": (False, "flag"), "log_prior": (False, "flag"),
     }  # fmt: skip
     return {
+        **calls_on_effects,
         "Model": (
             vmrp.Model,
             {

@@ -15,6 +15,7 @@ from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.cells import collapse
+from pymc_vmrp.interpret.arms import count_arms, pooled_groups
 from pymc_vmrp.interpret.components import ATTRIBUTE, LEVEL, ComponentEffects
 from pymc_vmrp.interpret.contrasts import arms_of, find_contrasts
 from pymc_vmrp.interpret.estimate import (
@@ -23,9 +24,7 @@ from pymc_vmrp.interpret.estimate import (
     check_options_of_effects,
     check_treatment,
     check_within,
-    count_arms,
     estimate,
-    lacking_arms,
     read_sample,
 )
 from pymc_vmrp.interpret.result import Effects, group_columns
@@ -146,9 +145,10 @@ def _estimate(
     base = question.contrasts[0].low
     spread = spread_over(sample, with_value(sample.frame, question.treatment, base), others)
     found = estimate(question, spread, by)
-    arms = count_arms(sample, question.treatment, group_cells(sample.frame, by))
-    lacking = tuple(lacking_arms(arms, contrast) for contrast in question.contrasts)
-    return replace(found, arms=arms, lacking=lacking)
+    groups = group_cells(sample.frame, by)
+    name, contrasts = question.treatment, question.contrasts
+    lacking = pooled_groups(question.model, name, contrasts, by, groups, sample)
+    return replace(found, arms=count_arms(sample, name, groups), lacking=lacking)
 
 
 def spread_over(sample: Sample, frame: pd.DataFrame, others: Distribution) -> Sample:

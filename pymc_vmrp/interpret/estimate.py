@@ -17,13 +17,14 @@ from pymc_vmrp.arguments import (
     check_seed,
     check_text,
 )
-from pymc_vmrp.arrays import BoolArray, FloatArray
+from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.draws import Draws
+from pymc_vmrp.interpret.arms import count_arms, pooled_groups
 from pymc_vmrp.interpret.comparators import compare_plain
-from pymc_vmrp.interpret.contrasts import Contrast, arms_of, find_contrasts, is_numeric
+from pymc_vmrp.interpret.contrasts import Contrast, find_contrasts
 from pymc_vmrp.interpret.result import Effects, group_columns
 from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
 from pymc_vmrp.interpret.versions import (
@@ -207,7 +208,6 @@ def estimate(question: Question, sample: Sample, by: Sequence[str]) -> Effects:
             [(means[high] - means[low]) / step for low, high, step in steps]
         )  # fmt: skip
     counts = np.bincount(groups.codes, weights=sample.weights, minlength=groups.size)
-    arms = count_arms(sample, treatment, groups)
     return Effects(
         treatment=treatment,
         scale=question.scale,
@@ -215,12 +215,12 @@ def estimate(question: Question, sample: Sample, by: Sequence[str]) -> Effects:
         groups=replace(groups, codes=np.arange(groups.size)),
         values=values,
         weights=counts,
-        arms=arms,
+        arms=count_arms(sample, treatment, groups),
         parts=parts,
         common=tuple(term.name for term in model.glmm.common.terms),
         is_linear=question.is_linear,
         chains=question.chains,
-        lacking=tuple(lacking_arms(arms, contrast) for contrast in question.contrasts),
+        lacking=pooled_groups(model, treatment, question.contrasts, by, groups, sample),
         again=partial(estimate_population, question),
     )
 
@@ -277,27 +277,6 @@ def _parts(
             "compared."
         )
     return parts
-
-
-def count_arms(sample: Sample, treatment: str, groups: Groups) -> pd.DataFrame:
-    """Rows of each arm in each group; without columns where the treatment is a number."""
-    column = sample.frame[treatment]
-    arms = arms_of(column)
-    if is_numeric(column) and len(arms) > 2:
-        return pd.DataFrame(index=range(groups.size))
-    codes = pd.Categorical(column, categories=arms).codes
-    table = np.zeros((groups.size, len(arms)))
-    np.add.at(table, (groups.codes, codes), sample.weights)
-    return pd.DataFrame(table, columns=arms)
-
-
-def lacking_arms(arms: pd.DataFrame, contrast: Contrast) -> BoolArray:
-    """Groups without rows of one of the arms that are compared."""
-    empty = np.zeros(len(arms), dtype=bool)
-    for value in () if contrast.is_slope else (contrast.low, contrast.high):
-        if value in arms.columns:
-            empty |= arms[value].to_numpy() == 0
-    return empty
 
 
 # --- checks ------------------------------------------------------------------------------------
@@ -381,5 +360,5 @@ def estimate_population(
     )
     frame = with_value(sample.frame, treatment, question.contrasts[0].low)
     found = estimate(question, replace(sample, frame=frame), columns)
-    nobody = tuple(np.zeros(found.groups.size, dtype=bool) for _ in found.contrasts)
-    return replace(found, arms=found.arms.iloc[:, :0], lacking=nobody)
+    pooled = pooled_groups(question.model, treatment, question.contrasts, columns, found.groups)
+    return replace(found, arms=found.arms.iloc[:, :0], lacking=pooled)

@@ -44,6 +44,7 @@ ESTIMATE = "estimate"
 ROW_DIM = "__obs__"
 ALL = "all"
 _STEP = 2.0**-10  # of a derivative, in sds of its predictor
+_LONGEST_STEP = 1e6  # sds; beyond them x ± eps/2 has few digits of x
 
 Operation = Callable[..., FloatArray]
 
@@ -245,10 +246,10 @@ random_seed, progressbar
         )
     grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, name)
     x = _points(asked, grid, name, wrt, values)
+    spread = float(column.astype(float).std(ddof=0)) if len(column) > 1 else 0.0
     if eps is None:
-        spread = float(column.astype(float).std(ddof=0)) if len(column) > 1 else 0.0
         eps = 2 * _STEP * (spread or 1.0)
-    check_positive("eps", eps)
+    check_positive("eps", eps, most=_LONGEST_STEP * (spread or 1.0))
     low, high = x - eps / 2, x + eps / 2
     frames = [_at(asked.sample, grid, name, v) for v in (low, high, x)]
     step = (high - low)[:, None]
@@ -280,7 +281,9 @@ def _asked(
         import arviz as az
 
         prob = az.rcParams["stats.ci_prob"]
-    probabilities = [prob] if np.ndim(prob) == 0 else list(prob)
+    probabilities = list(prob) if isinstance(prob, list | tuple) else [prob]
+    if not probabilities:
+        raise DataError("prob= is an empty list: name at least one probability, such as 0.9.")
     for one in probabilities:
         check_probability("prob", one)
     by = names_of("average_by=", average_by, "'all', a column, or a list of columns")

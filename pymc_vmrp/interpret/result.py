@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class Effects:
         Whether ``values`` are the sum of ``parts``.
     chains : int
     lacking : tuple of ndarray of bool, each of shape (groups,)
-        For each contrast, groups that lack one of its arms.
+        For each contrast, groups in which the model saw no row of one of its arms.
     again : callable
         (sample's data, weights, by) → the same effects over other rows.
     plain : callable, optional
@@ -132,8 +133,8 @@ class Effects:
         DataFrame
             Indexed by the groups, and by the contrast where there are several: ``mean``,
             ``median``, ``sd``, an equal-tailed interval, ``p_positive`` (the probability that the
-            effect is above zero), ``n[arm]`` (rows of each arm), and ``pooled``: the group lacks
-            an arm of the contrast, so that its effect is what the model takes from the others.
+            effect is above zero), ``n[arm]`` (rows of each arm), and ``pooled``: the model saw no
+            row of one of the arms in this group, so that its effect is taken from the others.
         """
         check_probability("ci_prob", ci_prob)
         pieces = []
@@ -165,7 +166,8 @@ class Effects:
         Parameters
         ----------
         weights : "equal" or mapping of a group to its weight, optional
-            None weighs groups by their rows.
+            A group is a label, or a tuple of labels; those that are not named have no weight. None
+            weighs groups by their rows.
         ci_prob : float
 
         Returns
@@ -230,7 +232,7 @@ class Effects:
             average over the groups that have these levels, by their rows.
         """
         values = self.values[self._at(contrast)]
-        difference = self._of(a) @ values - self._of(b) @ values
+        difference = self._of("a", a) @ values - self._of("b", b) @ values
         table = _described(difference[None], ci_prob)
         table["p_positive"] = [(difference > 0).mean()]
         table.index = pd.Index([f"({_shown(a)}) - ({_shown(b)})"], name="groups")
@@ -417,36 +419,44 @@ class Effects:
             )
         given = np.zeros(self.groups.size)
         for group, weight in weights.items():
-            if not np.isfinite(weight) or weight < 0:
-                raise DataError(f"weights= has {weight!r} for {group!r}: weights are not negative.")
-            given[self._of(group) > 0] = weight
+            number = isinstance(weight, Real) and not isinstance(weight, bool | np.bool_)
+            if not number or not 0 <= float(weight) < np.inf:
+                raise DataError(
+                    f"weights= has {weight!r} for {group!r}: weights are numbers, not negative."
+                )
+            given[self._of("weights", group) > 0] = weight
         if not given.sum() > 0:
             raise DataError("weights= are all zero.")
         return np.asarray(given / given.sum())
 
-    def _of(self, group: Any) -> FloatArray:
+    def _of(self, argument: str, group: Any) -> FloatArray:
         """Weights, of sum one, of the groups that a label, a tuple of labels or a dict names."""
         names = self.groups.names
         if not isinstance(group, Mapping):
             parts = group if isinstance(group, tuple) else (group,)
             if len(parts) != len(names):
                 raise DataError(
-                    f"A group has a level of each of {', '.join(names)}, in this order: "
-                    f"{group!r} has {len(parts)}. A dict may name some of the columns."
+                    f"{argument}= must be a group: a level of each of {', '.join(names)}, in this "
+                    f"order, but {group!r} has {len(parts)}. A dict may name some of the columns."
                 )
             group = dict(zip(names, parts, strict=True))
+        if not group:
+            raise DataError(f"{argument}= must name a level of at least one column, not {group!r}.")
         chosen = np.ones(self.groups.size, dtype=bool)
         for name, level in group.items():
             if name not in names:
-                raise DataError(f"{name!r} is no column of by= ({', '.join(names)}).")
+                raise DataError(
+                    f"{argument}= has {name!r}, which is no column of by= ({', '.join(names)})."
+                )
             levels = self.groups.levels[names.index(name)]
             if level not in levels:
                 raise DataError(
-                    f"{name!r} has no level {level!r}; it has {abbreviate(levels, 10)}."
+                    f"{argument}= has {level!r}, which is no level of {name!r}: it has "
+                    f"{abbreviate(levels, 10)}."
                 )
             chosen &= self.groups.position[names.index(name)] == levels.index(level)
         if not chosen.any():
-            raise DataError(f"No group has {_shown(group)}.")
+            raise DataError(f"{argument}= names {_shown(group)}, which no group has.")
         found = np.where(chosen, self.weights, 0.0)
         return np.asarray(found / found.sum())
 

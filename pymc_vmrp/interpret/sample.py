@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pymc_vmrp.arguments import check_text
 from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError, ModelError
 from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_frame, check_weights
@@ -109,6 +110,7 @@ def given_sample(
     if weights is None:
         counts = np.ones(len(frame))
     else:
+        check_text("weights=", weights, "the name of a column")
         check_columns(frame, [weights], what, {weights: "weights="})
         counts = check_weights(frame[weights], what)
     for name in used:

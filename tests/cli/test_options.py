@@ -145,7 +145,7 @@ def test_a_rerun_that_fails_leaves_the_earlier_results(folder, tmp_path, monkeyp
     [
         ("pymc_vmrp.cli.model.Model", "nothing was written", set()),
         ("pymc_vmrp.model.Model.fit", "there was no fit to keep", set()),
-        ("pymc_vmrp.mrp.poststratify._add_means", "there was no fit to keep", set()),
+        ("pymc_vmrp.mrp.poststratify.add_means", "there was no fit to keep", set()),
         ("pymc_vmrp.cli.run.estimate", "the fit is kept in", {"fit-interrupted.nc"}),
         ("pymc_vmrp.plots.plot_estimates", "the fit is kept in", {"fit-interrupted.nc"}),
         (
@@ -175,7 +175,7 @@ def test_ctrl_c_in_other_commands(folder, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pymc_vmrp.mrp.poststratify._add_means", interrupt)
+    monkeypatch.setattr("pymc_vmrp.mrp.poststratify.add_means", interrupt)
     ended = run(*POST[:-1], tmp_path / "o", folder=folder, code=130)
     assert "nothing was written" in ended.err
     assert not (tmp_path / "o").exists()

@@ -234,10 +234,14 @@ def test_too_many_profiles(fitted, monkeypatch):
         vmrp.amce(*fitted, ATTRIBUTES, by="party", distribution=given)
 
 
-def test_unbalanced_tables_of_levels_that_a_group_lacks(fitted, frame):
+def test_a_level_that_a_group_never_had(frame):
     rows = frame[~((frame.party == "left") & (frame.job == "nurse"))]
-    table = vmrp.amce(*fitted, ["job"], by="party", data=rows).table()
-    assert table["pooled"].to_dict() == {
+    model = vmrp.Model(FORMULA, rows)
+    idata = model.fit(20, random_seed=1, hyperparameters="mean_field", tol=0.05)
+    expected = {
         ("job", "doctor", "left"): False, ("job", "doctor", "right"): False,
         ("job", "nurse", "left"): True, ("job", "nurse", "right"): False,
     }  # fmt: skip
+    for data in (None, frame):
+        table = vmrp.amce(model, idata, ["job"], by="party", data=data).table()
+        assert table["pooled"].to_dict() == expected

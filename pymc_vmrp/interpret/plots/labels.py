@@ -63,7 +63,8 @@ def _check_level_names(
     for name, renamed in level_names.items():
         if name not in names:
             raise DataError(
-                f"level_names= has the column {name!r}; the groups are by {', '.join(names)}."
+                f"level_names= has the column {name!r}; the groups are by "
+                f"{', '.join(names) or 'no column whose levels have names'}."
             )
         known = levels[names.index(name)]
         unknown = [level for level in renamed if level not in known]

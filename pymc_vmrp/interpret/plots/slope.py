@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from pymc_vmrp.arguments import check_probability
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.figures import ShownFigure, plain_text
+from pymc_vmrp.interpret.plots.curves import is_interpretation, read_interpretation
 from pymc_vmrp.interpret.plots.estimates import (
     CI_PROB,
     Estimates,
@@ -24,6 +26,7 @@ from pymc_vmrp.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from pymc_vmrp.interpret.interpret import Interpretation
     from pymc_vmrp.interpret.result import Effects
 
 _MOST_LINES = 8
@@ -32,7 +35,7 @@ _MARKED = 40  # values of the moderator, up to which each has a point
 
 @plain_text()
 def plot_effect_slope(
-    effects: Effects | pd.DataFrame,
+    effects: Effects | Interpretation | pd.DataFrame,
     x: str | None = None,
     *,
     contrast: str | None = None,
@@ -43,8 +46,9 @@ def plot_effect_slope(
 
     Parameters
     ----------
-    effects : Effects or DataFrame
-        What :func:`effects` returned with the moderator among the columns of ``by``; or a table
+    effects : Effects, Interpretation or DataFrame
+        What :func:`effects` returned with the moderator among the columns of ``by``; what
+        :func:`comparisons` or :func:`slopes` returned with it in ``conditional``; or a table
         with the moderator in its index and columns ``estimate`` or ``mean``, and ``lower`` and
         ``upper`` (or ``eti90_lb`` and ``eti90_ub``).
     x : str, optional
@@ -53,7 +57,7 @@ def plot_effect_slope(
     contrast : str, optional
         Which one to show, where there are several.
     ci_prob : float
-        Of the bands, equal-tailed; that of a table is its own.
+        Of the bands, equal-tailed; those of an Interpretation or a table are its own.
     level_names : mapping of column to mapping of level to name, optional
         What to call levels of the other columns.
 
@@ -66,7 +70,10 @@ def plot_effect_slope(
     DataError
         Where ``x`` is no column of the groups or does not hold numbers, or there are more lines.
     """
-    if is_effects(effects):
+    check_probability("ci_prob", ci_prob)
+    if is_interpretation(effects):
+        estimates, title = read_interpretation(effects, contrast)
+    elif is_effects(effects):
         shown = read_effects(effects, contrast, ci_prob, level_names)
         estimates, title = shown.estimates, shown.title
     else:
@@ -128,10 +135,10 @@ def _lines(
     others = [name for name in groups.columns if name != moderator]
     order = np.argsort(groups[moderator].to_numpy(dtype=float), kind="stable")
     estimates = estimates.at(order)
-    if not others:
-        return [("", estimates)]
     codes = [pd.factorize(estimates.groups[name], sort=True) for name in others]
     texts = level_labels(others, [list(levels) for _, levels in codes], level_names)
+    if not others:
+        return [("", estimates)]
     keys, of_row = np.unique(
         np.stack([code for code, _ in codes], axis=1), axis=0, return_inverse=True
     )

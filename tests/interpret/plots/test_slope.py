@@ -76,3 +76,35 @@ def test_a_table_with_a_group_twice(make):
     table = make(age=AGES).table()
     with pytest.raises(vmrp.DataError, match="a group twice"):
         vmrp.plot_effect_slope(table.loc[[30, 30]])
+
+
+@pytest.mark.parametrize("kind", ["comparisons", "slopes"])
+def test_an_interpretation_is_drawn_as_its_table_says(binary, kind):
+    model, idata = binary
+    grid = {"x": [-1.0, 0.0, 2.0], "region": ["N", "S"]}
+    if kind == "slopes":
+        grid = {"treat": [0, 1], "region": ["N", "S"]}
+        found = vmrp.slopes(model, idata, "x", conditional=grid, prob=[0.5, 0.8])
+    else:
+        found = vmrp.comparisons(model, idata, "treat", conditional=grid, prob=[0.5, 0.8])
+    along = next(iter(grid))
+    axis = vmrp.plot_effect_slope(found, x=along).axes[0]
+    lines = {line.get_label(): line for line in curves(axis)}
+    table = found.summary
+    for k, level in enumerate(["N", "S"]):
+        own = table[table["region"] == level]
+        np.testing.assert_allclose(lines[level].get_xydata(), own[[along, "estimate"]])
+        edges = band(axis.collections[k])
+        for _, row in own.iterrows():
+            wide = [row["lower_10.0%"], row["upper_90.0%"]]
+            np.testing.assert_allclose(edges[row[along]], wide)
+    assert "80% interval" in axis.get_title(loc="right")
+
+
+def test_an_interpretation_of_several_values(binary):
+    model, idata = binary
+    found = vmrp.comparisons(model, idata, {"x": [0, 1, 2]}, conditional=["treat", "region"])
+    with pytest.raises(vmrp.DataError, match="contrast=, one of '0_vs_1', '0_vs_2', '1_vs_2'"):
+        vmrp.plot_effect_slope(found)
+    axis = vmrp.plot_effect_slope(found, "treat", contrast="0_vs_2").axes[0]
+    assert axis.get_ylabel() == "diff of x (0_vs_2)"

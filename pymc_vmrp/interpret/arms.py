@@ -1,0 +1,70 @@
+"""Rows of each arm of a treatment by group, and groups that lack one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from pymc_vmrp.arrays import BoolArray
+from pymc_vmrp.interpret.contrasts import Contrast, arms_of, is_numeric
+from pymc_vmrp.interpret.sample import Sample, own_sample
+from pymc_vmrp.mrp.groups import Groups, group_cells
+from pymc_vmrp.read_model import ReadModel
+
+
+def count_arms(sample: Sample, treatment: str, groups: Groups) -> pd.DataFrame:
+    """Rows of each arm in each group; without columns where the treatment is a number."""
+    column = sample.frame[treatment]
+    arms = arms_of(column)
+    if is_numeric(column) and len(arms) > 2:
+        return pd.DataFrame(index=range(groups.size))
+    codes = pd.Categorical(column, categories=arms).codes
+    table = np.zeros((groups.size, len(arms)))
+    np.add.at(table, (groups.codes, codes), sample.weights)
+    return pd.DataFrame(table, columns=arms)
+
+
+def pooled_groups(
+    model: ReadModel,
+    treatment: str,
+    contrasts: Sequence[Contrast],
+    by: Sequence[str],
+    groups: Groups,
+    sample: Sample | None = None,
+) -> tuple[BoolArray, ...]:
+    """For each contrast, the groups in which the model saw no row of one of its arms.
+
+    What a model takes from other groups depends on the rows that it was fitted to, whichever the
+    effects are averaged over. Where those lack the columns of ``by``, the rows of ``sample`` stand
+    in; without it no group is called pooled.
+    """
+    own = own_sample(model) if model.make_predictors is not None else None
+    if own is not None and set(by) <= set(own.frame.columns):
+        seen = group_cells(own.frame, by)
+        arms = count_arms(own, treatment, seen)
+        place = {key: row for row, key in enumerate(_keys(seen))}
+        rows = [place.get(key, -1) for key in _keys(groups)]
+        arms = arms.reindex(rows, fill_value=0.0)
+    elif sample is not None:
+        arms = count_arms(sample, treatment, groups)
+    else:
+        return tuple(np.zeros(groups.size, dtype=bool) for _ in contrasts)
+    return tuple(_lacks(arms, contrast) for contrast in contrasts)
+
+
+def _keys(groups: Groups) -> list[tuple[object, ...]]:
+    if not groups.names:
+        return [()]
+    columns = zip(groups.levels, groups.position, strict=True)
+    return list(zip(*([levels[i] for i in at] for levels, at in columns), strict=True))
+
+
+def _lacks(arms: pd.DataFrame, contrast: Contrast) -> BoolArray:
+    """Groups without rows of an arm; values of a number that no row has are no arms."""
+    empty = np.zeros(len(arms), dtype=bool)
+    for value in () if contrast.is_slope else (contrast.low, contrast.high):
+        if value in arms.columns:
+            empty |= arms[value].to_numpy() == 0
+    return empty
