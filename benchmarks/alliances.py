@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 CONDITIONS = ("region", "stakes", "cost", "regime")
 DEMOGRAPHIC = ("white", "male", "hawk", "intl")
 CI_PROB = 0.9
-FIGURES = ("plot_effects", "plot_effect_distribution", "plot_effect_moderators")
 
 _CODED = {
     "stakes": ("ints", {0: "low", 1: "high"}),
@@ -203,11 +202,18 @@ def against_gibbs(
 
 
 def save_figures(name: str, given: Answer, folder: Path) -> None:
-    """Save a figure by each of the package's plots of effects."""
+    """Save the four figures of the study: by group beside OLS, all, by moderator, and a grid."""
     folder.mkdir(parents=True, exist_ok=True)
-    for plot in FIGURES:
-        function = getattr(vmrp, plot, None)
-        if function is None:
-            continue
-        file = f"{name.replace(',', '').replace(' ', '_')}_{plot}.png"
-        function(given.effects).savefig(folder / file, bbox_inches="tight")
+    effects, by = given.effects, given.study.by
+    crossed = effects.compare("ols", CI_PROB).xs("crossed", level="method")
+    figures = {
+        "by_group": vmrp.plot_effects(
+            effects, crossed, facet=by[0], labels=("hierarchical", "OLS, crossed")
+        ),
+        "distribution": vmrp.plot_effect_distribution(effects),
+        "moderators": vmrp.plot_effect_moderators(effects),
+        "grid": vmrp.plot_effect_grid(effects, rows=by[::2], columns=by[1::2]),
+    }
+    for kind, figure in figures.items():
+        file = f"{name.replace(',', '').replace(' ', '_')}_{kind}.png"
+        figure.savefig(folder / file, bbox_inches="tight")

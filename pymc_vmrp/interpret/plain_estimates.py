@@ -15,6 +15,7 @@ from pymc_vmrp.interpret.regression import Regression, fit_regression
 _MOST_VALUES = 1 << 27  # of a design: a gigabyte
 _TOO_LARGE = "not estimated: the design would take more than a gigabyte"
 _SEPARATED = "perfectly separated"
+_EXACT = 1e-9  # a standard error below this part of the answers is zero
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,8 @@ def _estimate(
     elif df <= 0:
         notes.insert(0, "no residual degrees of freedom")
         se = np.nan
+    elif se <= _EXACT * np.abs(rows.data.y[target]).max():
+        notes.insert(0, "answers of each arm agree")
     return Estimate(value, se, df, tuple(notes))
 
 

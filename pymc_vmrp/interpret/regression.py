@@ -179,7 +179,7 @@ def fit_regression(design: FloatArray, data: RegressionData, family: Any) -> Reg
         warnings.simplefilter("ignore", RuntimeWarning)
         fitted = model.fit(
             maxiter=_MOST_STEPS, tol_criterion="params", atol=_TOLERANCE, rtol=_TOLERANCE,
-            wls_method="qr",
+            wls_method="qr", scale=1.0,  # its own estimate fails without degrees of freedom
         )  # fmt: skip
     gamma = np.asarray(fitted.params, dtype=float)
     eta = reduced @ gamma + data.offset

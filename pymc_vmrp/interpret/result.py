@@ -363,8 +363,8 @@ class Effects:
             first is ``hierarchical``: these effects. ``estimate``, ``se``, an interval,
             ``width_ratio`` (its width over that of these effects), and ``note``: why there is no
             estimate (no rows of an arm; an empty group) or no standard error (a perfectly
-            separated arm, whose log odds are infinite; an arm of one row), and which rank a
-            design has where columns repeat others.
+            separated arm, whose log odds are infinite; an arm of one row), or one of zero (all
+            answers of each arm agree), and which rank a design has where columns repeat others.
 
         Raises
         ------

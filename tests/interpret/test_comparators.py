@@ -340,6 +340,18 @@ def test_an_arm_of_one_row_has_no_standard_error():
     assert mine["estimate"].notna().all()
 
 
+@pytest.mark.parametrize("rows", [2, 3, 5])
+def test_groups_whose_answers_agree(rows):
+    """Few answers of 0 and 1 often do, and a group may have as many rows as coefficients."""
+    frame = rows_of(200)
+    alike = frame[(frame.a == 1)].head(rows).assign(t=np.arange(rows) % 2, y=1.0)
+    table = effects_of("y ~ t + (1 + t|a)", pd.concat([frame[frame.a == 0], alike]), "t", "a")
+    mine = picked(table.compare(), "separate")
+    assert mine["estimate"][1] == pytest.approx(0, abs=1e-12)
+    expected = {2: "one row of an arm", 3: "one row of an arm", 5: "answers of each arm agree"}
+    assert mine["note"].tolist() == ["", expected[rows]]
+
+
 def test_ours_are_beside_and_widths_are_relative(linear):
     model, idata = linear
     found = vmrp.effects(model, idata, "treat", by=BY)

@@ -90,7 +90,10 @@ def test_moderators_have_a_row_for_each_level(found):
     ("call", "message"),
     [
         (lambda e: e.contrast("S", "N"), "has 1"),
-        (lambda e: e.contrast(("S", "up"), ("N", "left")), "a= has 'up', which is no level of 'party'"),
+        (
+            lambda e: e.contrast(("S", "up"), ("N", "left")),
+            "a= has 'up', which is no level of",
+        ),
         (lambda e: e.contrast({"age": 1}, {"region": "N"}), "'age'"),
         (lambda e: e.average({("N", "left"): -1}), "not negative"),
         (lambda e: e.average({("N", "left"): "1"}), "weights are numbers"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _HEAD = ("term", "estimate_type", "value", "estimate")
 
 
-def is_interpretation(value: object) -> bool:
+def is_interpretation(value: object) -> TypeGuard[Interpretation]:
     """Whether a value is what predictions(), comparisons() or slopes() returned."""
     return isinstance(getattr(value, "summary", None), pd.DataFrame) and hasattr(value, "draws")
 

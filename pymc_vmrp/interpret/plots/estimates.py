@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ IntArray = NDArray[np.int64]
 CI_PROB = 0.9
 _CONTRAST, _METHOD = "contrast", "method"
 _CENTRES = ("estimate", "mean")
-_BOUND = re.compile(r"(?:eti|hdi)?([\d.]*)_?(lower|upper|lb|ub)")
+_BOUND = re.compile(r"(?:ci|eti|hdi)?([\d.]*)_?(lower|upper|lb|ub)")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class GroupEffects:
         return self.names.index(name)
 
 
-def is_effects(value: Any) -> bool:
+def is_effects(value: Any) -> TypeGuard[Effects]:
     """Whether a value is an `Effects`, which has methods that import pictures."""
     return all(hasattr(value, name) for name in ("treatment", "contrasts", "groups", "table"))
 

@@ -153,3 +153,18 @@ def test_effects_of_a_fit():
     axis = vmrp.plot_effects(found).axes[0]
     assert sorted(row_labels(axis)) == list("abcde")
     assert set(row_labels(axis)[-2:]) == {"d", "e"}
+
+
+def test_what_compare_returns_is_drawn_beside_the_effects(linear):
+    effects = vmrp.effects(*linear, "treat", by=["region", "party"])
+    compared = effects.compare()
+    crossed = compared.xs("crossed", level="method")
+    figure = vmrp.plot_effects(effects, crossed, labels=("ours", "OLS"), order="levels")
+    low = crossed["ci90_lb"].iloc[0]
+    (theirs,) = [
+        segments for line in figure.axes[0].collections
+        if np.isclose((segments := np.array(line.get_segments()))[0, 0, 0], low)
+    ]  # fmt: skip
+    np.testing.assert_allclose(theirs[:, :, 0], crossed[["ci90_lb", "ci90_ub"]])
+    with pytest.raises(vmrp.DataError, match="several methods"):
+        vmrp.plot_effects(effects, compared)
