@@ -161,7 +161,9 @@ def _estimate(
     if not fit.converged and not fit.is_extreme(fit.eta).any():
         notes.append("did not converge")
     shares = rows.data.counts[target] / rows.data.counts[target].sum()
-    found = (_linear if asked.is_linear else _on_response)(fit, design, target, contrast, shares)
+    how = _linear if asked.is_linear else _on_response
+    with np.errstate(over="ignore", invalid="ignore"):  # means of a separated arm
+        found = how(fit, design, target, contrast, shares)
     if found is None:
         why = rows.coding.why_unknown(rows.treated[target], contrast)
         return Estimate(notes=(why or "not determined by the rows", *notes))

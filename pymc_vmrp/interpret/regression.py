@@ -102,7 +102,9 @@ class Regression:
 
     def standard_error(self, gradient: FloatArray) -> float:
         """Of a function of γ; NaN where the errors of a row of leverage one come in."""
-        if (np.abs(self.alone @ gradient) > _NOT_SPANNED * np.abs(gradient).max(initial=0.0)).any():
+        # relative to their own size, which is huge where a coefficient runs to infinity
+        size = np.linalg.norm(self.alone, axis=1) * np.linalg.norm(gradient)
+        if (np.abs(self.alone @ gradient) > _NOT_SPANNED * size).any():
             return np.nan
         return float(np.sqrt(self.data.counts @ (self.influence @ gradient) ** 2))
 

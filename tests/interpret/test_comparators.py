@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -350,6 +352,21 @@ def test_groups_whose_answers_agree(rows):
     assert mine["estimate"][1] == pytest.approx(0, abs=1e-12)
     expected = {2: "one row of an arm", 3: "one row of an arm", 5: "answers of each arm agree"}
     assert mine["note"].tolist() == ["", expected[rows]]
+
+
+def test_a_separated_arm_of_one_row_leaves_other_groups_their_errors():
+    frame = rows_of(300)
+    apart = pd.DataFrame({"t": [0, 1, 1, 1], "z": [1, 1, 0, 1], "x": [0.1, 0.2, 0.3, -0.4], "a": 2})
+    both = pd.concat([frame, apart])
+    formula = "z ~ t + x + (1 + t|a)"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with_it = picked(effects_of(formula, both, "t", "a", "bernoulli").compare(), "separate")
+        crossed = picked(effects_of(formula, both, "t", "a", "bernoulli").compare(), "crossed")
+    without = picked(effects_of(formula, frame, "t", "a", "bernoulli").compare(), "separate")
+    np.testing.assert_allclose(with_it["se"][:2], without["se"], rtol=1e-6)
+    assert crossed["se"].isna().tolist() == [False, False, True]
+    assert crossed["note"].tolist()[:2] == ["", ""]
 
 
 def test_ours_are_beside_and_widths_are_relative(linear):

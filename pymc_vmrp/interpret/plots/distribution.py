@@ -128,7 +128,7 @@ def _draw_histogram(
 ) -> None:
     mean = shown.estimates.mean
     zero_line(axis)
-    average_line(axis, shown.average, label="average")
+    average_line(axis, shown.average, label="average", lw=1.5, zorder=2)  # bars are at 1
     edges = _edges(shown, bins)
     density = draws is not None
     if draws is not None:

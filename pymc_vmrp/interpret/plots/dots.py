@@ -67,10 +67,10 @@ def plot_effects(
     effects : Effects
         What :func:`effects` returned.
     other : DataFrame or Effects, optional
-        Estimates of the same groups by another method, such as one method of
+        Estimates of the same groups by another method, such as the rows of one method of
         ``effects.compare()``, to draw beside them: indexed by the columns of ``by``, with columns
-        ``estimate`` or ``mean``, and ``lower`` and ``upper`` (or ``eti90_lb`` and ``eti90_ub``).
-        Groups that it lacks are left empty.
+        ``estimate`` or ``mean``, and ``lower`` and ``upper`` (or ``ci90_lb`` and ``ci90_ub``, and
+        the like). Groups that it lacks are left empty.
     facet : str, optional
         A column of ``by``: a panel for each of its levels, whose rows are the other columns.
     order : {"effect", "levels"}

@@ -26,7 +26,7 @@ IntArray = NDArray[np.int64]
 CI_PROB = 0.9
 _CONTRAST, _METHOD = "contrast", "method"
 _CENTRES = ("estimate", "mean")
-_BOUND = re.compile(r"(?:ci|eti|hdi)?([\d.]*)_?(lower|upper|lb|ub)")
+_BOUND = re.compile(r"(?:eti|hdi|ci)?([\d.]*)_?(lower|upper|lb|ub)")
 
 
 @dataclass(frozen=True)
@@ -274,10 +274,13 @@ def _numbers(table: pd.DataFrame, name: Any, argument: str) -> FloatArray:
 def align(other: Estimates, shown: GroupEffects, argument: str) -> Estimates:
     """Estimates of another method in the order of the groups; NaN where it has none.
 
+    Other groups without an estimate, such as `compare()` lists crossings without rows, are left
+    out.
+
     Raises
     ------
     DataError
-        Where it is by other columns, or has groups twice, or others, or none of them.
+        Where it is by other columns, has groups twice, or estimates of others.
     """
     names = list(shown.names)
     if sorted(other.groups.columns) != sorted(names):
@@ -293,7 +296,8 @@ def align(other: Estimates, shown: GroupEffects, argument: str) -> Estimates:
     keys = Estimates(groups, other.mean, other.low, other.high, other.interval, None).keys()
     at = {key: row for row, key in enumerate(keys)}
     own = shown.estimates.keys()
-    unknown = [row for key, row in at.items() if key not in set(own)]
+    known = set(own)
+    unknown = [row for key, row in at.items() if key not in known and np.isfinite(other.mean[row])]
     if unknown:
         raise DataError(
             f"{argument} has groups that the effects do not have, such as "

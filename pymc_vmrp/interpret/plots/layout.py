@@ -51,8 +51,8 @@ def zero_line(axis: Any) -> None:
 
 
 def average_line(axis: Any, average: float, **options: Any) -> None:
-    """The average effect."""
-    axis.axvline(average, color="C2", lw=1, ls="--", zorder=0, **options)
+    """The average effect; under what else is there, unless a ``zorder`` is given."""
+    axis.axvline(average, **({"color": "C2", "lw": 1, "ls": "--", "zorder": 0} | options))
 
 
 def draw_intervals(

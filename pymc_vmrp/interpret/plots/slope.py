@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ def plot_effect_slope(
         ``upper`` (or ``eti90_lb`` and ``eti90_ub``).
     x : str, optional
         The moderator; by default the one column of numbers, or of more than two numbers. Each
-        combination of the other columns is a line, of up to eight.
+        combination of the other columns is a line, of up to eight, in the order of the levels.
     contrast : str, optional
         Which one to show, where there are several.
     ci_prob : float
@@ -71,15 +72,18 @@ def plot_effect_slope(
         Where ``x`` is no column of the groups or does not hold numbers, or there are more lines.
     """
     check_probability("ci_prob", ci_prob)
-    if is_interpretation(effects):
-        estimates, title = read_interpretation(effects, contrast)
-    elif is_effects(effects):
+    if is_effects(effects):
         shown = read_effects(effects, contrast, ci_prob, level_names)
         estimates, title = shown.estimates, shown.title
+        levels = dict(zip(shown.names, shown.levels, strict=True))
     else:
-        estimates, title = read_table(effects, "effects", contrast), "effect"
+        if is_interpretation(effects):
+            estimates, title = read_interpretation(effects, contrast)
+        else:
+            estimates, title = read_table(effects, "effects", contrast), "effect"
+        levels = {name: _sorted_levels(column) for name, column in estimates.groups.items()}
     moderator = _moderator(estimates.groups, x)
-    lines = _lines(estimates, moderator, level_names)
+    lines = _lines(estimates, moderator, levels, level_names)
     figure = ShownFigure(figsize=(6.5, 4), layout="constrained")
     axis = figure.subplots()
     axis.axhline(0, color="0.4", lw=0.8, zorder=0)
@@ -125,23 +129,28 @@ def _is_number(column: pd.Series) -> bool:
     return all(isinstance(v, Real) and not isinstance(v, bool | np.bool_) for v in column)
 
 
+def _sorted_levels(column: pd.Series) -> list[Any]:
+    return list(pd.factorize(column, sort=True)[1])
+
+
 def _lines(
-    estimates: Estimates, moderator: str, level_names: LevelNames | None
+    estimates: Estimates,
+    moderator: str,
+    levels: Mapping[str, Sequence[Any]],
+    level_names: LevelNames | None,
 ) -> list[tuple[str, Estimates]]:
-    """The label and the estimates of each line, sorted by the moderator."""
+    """The label and the estimates of each line, by the levels' order, sorted by the moderator."""
     groups = estimates.groups
     if groups.duplicated().any():
         raise DataError("effects has a group twice: index the table by all that it differs in.")
     others = [name for name in groups.columns if name != moderator]
     order = np.argsort(groups[moderator].to_numpy(dtype=float), kind="stable")
     estimates = estimates.at(order)
-    codes = [pd.factorize(estimates.groups[name], sort=True) for name in others]
-    texts = level_labels(others, [list(levels) for _, levels in codes], level_names)
+    texts = level_labels(others, [levels[name] for name in others], level_names)
     if not others:
         return [("", estimates)]
-    keys, of_row = np.unique(
-        np.stack([code for code, _ in codes], axis=1), axis=0, return_inverse=True
-    )
+    codes = [estimates.groups[name].map(list(levels[name]).index).to_numpy() for name in others]
+    keys, of_row = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
     if len(keys) > _MOST_LINES:
         raise DataError(
             f"A picture has at most {_MOST_LINES} lines, not {len(keys):,}, one for each "

@@ -41,6 +41,13 @@ def test_all_draws_behind(many):
     assert np.ptp(top.get_xlim()) >= np.ptp(few.axes[0].get_xlim())
 
 
+@pytest.mark.parametrize("draws", [False, True])
+def test_bars_do_not_hide_the_average(many, draws):
+    top = vmrp.plot_effect_distribution(many, draws=draws).axes[0]
+    (average,) = [line for line in top.get_lines() if line.get_linestyle() == "--"]
+    assert average.get_zorder() > max(patch.get_zorder() for patch in top.patches)
+
+
 @pytest.mark.parametrize(("levels", "called"), [
     ({}, ["smallest, median, largest:"]),
     ({"g": ["a"]}, ["smallest, median, largest:"]),

@@ -155,16 +155,23 @@ def test_effects_of_a_fit():
     assert set(row_labels(axis)[-2:]) == {"d", "e"}
 
 
-def test_what_compare_returns_is_drawn_beside_the_effects(linear):
-    effects = vmrp.effects(*linear, "treat", by=["region", "party"])
-    compared = effects.compare()
-    crossed = compared.xs("crossed", level="method")
-    figure = vmrp.plot_effects(effects, crossed, labels=("ours", "OLS"), order="levels")
-    low = crossed["ci90_lb"].iloc[0]
-    (theirs,) = [
-        segments for line in figure.axes[0].collections
-        if np.isclose((segments := np.array(line.get_segments()))[0, 0, 0], low)
-    ]  # fmt: skip
-    np.testing.assert_allclose(theirs[:, :, 0], crossed[["ci90_lb", "ci90_ub"]])
-    with pytest.raises(vmrp.DataError, match="several methods"):
-        vmrp.plot_effects(effects, compared)
+def test_methods_of_compare_beside():
+    """As it gives them: a crossing without rows, and groups without an estimate, included."""
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({name: rng.choice(list("abc"), 200) for name in ("g", "h")})
+    data = data[(data["g"] != "a") | (data["h"] != "a")].assign(t=lambda d: np.arange(len(d)) % 2)
+    data.loc[(data["g"] == "b") & (data["h"] == "b"), "t"] = 1
+    data["y"] = rng.normal(size=len(data))
+    model = vmrp.Model("y ~ 1 + t + (1 + t|g:h)", data, family="gaussian")
+    fit = model.fit(50, random_seed=1, hyperparameters="mean_field", tol=0.05)
+    found = effects(model, fit, "t", by=["g", "h"])
+    compared = found.compare(ci_prob=0.5)
+    for method in ("crossed", "constant"):
+        other = compared[compared.index.get_level_values("method") == method]
+        figure = vmrp.plot_effects(found, other, order="levels")
+        drawn = points(figure.axes[0], "s")[:, 0]
+        expected = other.droplevel("method").reindex(found.table().index)["estimate"]
+        np.testing.assert_allclose(drawn, expected)
+        assert np.isnan(drawn).sum() == (method == "crossed")
+        entries = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert f"{method}, 50% interval" in entries

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,17 @@ def test_a_line_for_each_combination_of_the_others(make):
     assert list(lines) == ["a, k=0", "a, one", "b, k=0", "b, one"]
     np.testing.assert_allclose(lines["b, k=0"].get_ydata(), table.loc["b", 0].sort_index())
     assert [t.get_text() for t in figure.legends[0].get_texts()] == list(lines)
+
+
+def test_lines_are_in_the_order_of_the_levels(make):
+    effects = make(g=["a", "b"], age=AGES)
+    low_high = replace(effects.groups, levels=(["low", "high"], effects.groups.levels[1]))
+    figure = vmrp.plot_effect_slope(replace(effects, groups=low_high))
+    drawn = curves(figure.axes[0])
+    assert [line.get_label() for line in drawn] == ["low", "high"]
+    expected = effects.table()["mean"]
+    for line, g in zip(drawn, "ab", strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), expected.loc[g].sort_index())
 
 
 def test_a_table_is_drawn_as_the_effects_are(make):
