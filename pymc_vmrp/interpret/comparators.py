@@ -68,7 +68,7 @@ def _table(
         ours = _of_ours(found, k, ci_prob)
         width = (ours["upper"] - ours["lower"]).to_numpy()
         for method, estimates in by_method.items():
-            piece = pd.concat([found.labels(), _interval(estimates[k], ci_prob)], axis=1)
+            piece = pd.concat([_labels(found), _interval(estimates[k], ci_prob)], axis=1)
             piece["width_ratio"] = (piece["upper"] - piece["lower"]).to_numpy() / width
             pieces.append(piece.assign(**{METHOD: method, CONTRAST: contrast}))
         pieces.append(ours.assign(**{METHOD: HIERARCHICAL, CONTRAST: contrast}))
@@ -81,13 +81,19 @@ def _table(
     values = ["estimate", "se", *ENDS, "width_ratio", "note"]
     percent = f"{100 * ci_prob:.4g}"
     named = {"lower": f"ci{percent}_lb", "upper": f"ci{percent}_ub"}
-    index = [*found.groups.names, *several, METHOD]
-    return Table(full.set_index(index)[values].rename(columns=named))
+    index = [*range(len(found.groups.names)), *several, METHOD]
+    table = full.set_index(index)[values].rename(columns=named)
+    return Table(table.rename_axis(index=[*found.groups.names, *several, METHOD]))
+
+
+def _labels(found: Effects) -> pd.DataFrame:
+    """The groups, in columns of numbers: their names may be those of others."""
+    return found.labels().set_axis(range(len(found.groups.names)), axis=1)
 
 
 def _of_ours(found: Effects, k: int, ci_prob: float) -> pd.DataFrame:
     table = describe(found.values[k].T, ci_prob).set_axis(["estimate", "se", *ENDS], axis=1)
-    table = pd.concat([found.labels(), table], axis=1).assign(width_ratio=1.0)
+    table = pd.concat([_labels(found), table], axis=1).assign(width_ratio=1.0)
     table["note"] = np.where(found.lacking[k], "lacks an arm", "")
     return table
 
@@ -116,7 +122,7 @@ def _empty_crossings(groups: Groups) -> pd.DataFrame:
     lacking = [at for at in itertools.product(*map(range, groups.shape)) if at not in there]
     if not groups.names or not lacking:
         return pd.DataFrame()
-    columns = zip(groups.names, groups.levels, zip(*lacking, strict=True), strict=True)
-    return pd.DataFrame({name: [levels[i] for i in at] for name, levels, at in columns}).assign(
+    columns = enumerate(zip(groups.levels, zip(*lacking, strict=True), strict=True))
+    return pd.DataFrame({k: [levels[i] for i in at] for k, (levels, at) in columns}).assign(
         estimate=np.nan, se=np.nan, lower=np.nan, upper=np.nan, width_ratio=np.nan, note="no rows"
     )

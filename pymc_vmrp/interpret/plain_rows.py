@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,8 +134,8 @@ def plain_rows(model: ReadModel, treatment: str, by: Sequence[str]) -> PlainRows
 def _coding(model: ReadModel, column: pd.Series) -> TreatmentCoding:
     """A number enters as it is, unless the model takes it for a factor with ``C()``."""
     name = str(column.name)
-    terms = [term.name for term in model.glmm.common.terms]
-    as_factor = any(f"C({name}" in term for term in terms)
+    factor = re.compile(rf"\bC\(\s*`?{re.escape(name)}`?\s*[,)]")
+    as_factor = any(factor.search(term.name) for term in model.glmm.common.terms)
     return TreatmentCoding(name, None if is_numeric(column) and not as_factor else arms_of(column))
 
 
