@@ -417,8 +417,11 @@ class Effects:
             )
         given = np.zeros(self.groups.size)
         for group, weight in weights.items():
-            if not np.isfinite(weight) or weight < 0:
-                raise DataError(f"weights= has {weight!r} for {group!r}: weights are not negative.")
+            is_number = isinstance(weight, int | float | np.number) and np.isfinite(weight)
+            if not is_number or weight < 0:
+                raise DataError(
+                    f"weights= has {weight!r} for {group!r}: weights are numbers, and not negative."
+                )
             given[self._of(group) > 0] = weight
         if not given.sum() > 0:
             raise DataError("weights= are all zero.")
@@ -427,6 +430,8 @@ class Effects:
     def _of(self, group: Any) -> FloatArray:
         """Weights, of sum one, of the groups that a label, a tuple of labels or a dict names."""
         names = self.groups.names
+        if not names:
+            raise DataError("There is one group, of all rows: name columns in by=.")
         if not isinstance(group, Mapping):
             parts = group if isinstance(group, tuple) else (group,)
             if len(parts) != len(names):

@@ -93,6 +93,8 @@ def test_moderators_have_a_row_for_each_level(found):
         (lambda e: e.contrast(("S", "up"), ("N", "left")), "no level 'up'"),
         (lambda e: e.contrast({"age": 1}, {"region": "N"}), "'age'"),
         (lambda e: e.average({("N", "left"): -1}), "not negative"),
+        (lambda e: e.average({("N", "left"): "many"}), "'many' for .*numbers"),
+        (lambda e: e.average({("N", "left"): None}), "None for .*numbers"),
         (lambda e: e.average("rows"), "weights"),
         (lambda e: e.table(ci_prob=2), "ci_prob"),
         (lambda e: e.extremes(contrast="2 - 0"), "contrast"),
@@ -116,3 +118,5 @@ def test_one_group_has_nothing_to_compare(linear):
     for call in (whole.shares, whole.extremes, whole.moderators):
         with pytest.raises(vmrp.DataError, match="by="):
             call()
+    with pytest.raises(vmrp.DataError, match="one group"):
+        whole.contrast("N", "S")
