@@ -89,7 +89,8 @@ def find_contrasts(column: pd.Series, contrast: Any) -> tuple[Contrast, ...]:
             f"contrast= must be a pair of values of {name!r}, a list of pairs, 'pairwise' or "
             f"'slope', not {contrast!r}."
         )
-    return tuple(_contrast(*(_value(name, arms, numeric, v) for v in pair)) for pair in pairs)
+    valued = (tuple(_value(name, arms, numeric, v) for v in pair) for pair in pairs)
+    return tuple(_contrast(low, high) for low, high in dict.fromkeys(valued))
 
 
 def _contrast(low: Any, high: Any) -> Contrast:
@@ -107,10 +108,11 @@ def _pairs(contrast: Any) -> Sequence[tuple[Any, Any]] | None:
 
 def _value(name: str, arms: Sequence[Any], numeric: bool, value: Any) -> Any:
     """A value that was asked for, as the column has it."""
-    if numeric and isinstance(value, int | float | np.number) and np.isfinite(value):
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if numeric and is_number and np.isfinite(value):
         return value
-    if value not in arms:
-        raise DataError(
-            f"contrast= has {value!r}, which is no arm of {name!r}: it has {abbreviate(arms)}."
-        )
-    return value
+    if value in arms:
+        return arms[arms.index(value)]
+    raise DataError(
+        f"contrast= has {value!r}, which is no arm of {name!r}: it has {abbreviate(arms)}."
+    )

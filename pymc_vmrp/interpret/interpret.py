@@ -27,6 +27,7 @@ from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.interpret.contrasts import is_numeric
+from pymc_vmrp.interpret.derivatives import check_moved, half_steps, moving
 from pymc_vmrp.interpret.grid import Conditional, Grid, focal_values, make_grid
 from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
 from pymc_vmrp.interpret.versions import make_versions, shares_of, with_value
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 ESTIMATE = "estimate"
 ROW_DIM = "__obs__"
 ALL = "all"
-_STEP = 2.0**-10  # of a derivative, in sds of its predictor
 
 Operation = Callable[..., FloatArray]
 
@@ -225,7 +225,8 @@ random_seed, progressbar
         that is its mean (real numbers) or most frequent value, and, where ``conditional`` is None,
         each row's own value: Bambi takes the mean there, too.
     eps : float, optional
-        Distance of the two values; 2⁻⁹ sds of the predictor by default.
+        Distance of the two values; by default 2⁻⁹ sds of the predictor, and no more than 2⁻⁹ of
+        the value itself.
     slope : {"dydx", "eyex", "eydx", "dyex"} or callable
         "e" stands for a relative change: dy/dx, (dy/dx)(x/y), (dy/dx)/y, (dy/dx)x; or a function
         (derivative, x, y).
@@ -246,10 +247,11 @@ random_seed, progressbar
     grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, name)
     x = _points(asked, grid, name, wrt, values)
     if eps is None:
-        spread = float(column.astype(float).std(ddof=0)) if len(column) > 1 else 0.0
-        eps = 2 * _STEP * (spread or 1.0)
-    check_positive("eps", eps)
-    low, high = x - eps / 2, x + eps / 2
+        half = half_steps(x, float(column.astype(float).std(ddof=0)))
+    else:
+        check_positive("eps", eps)
+        half = np.full(len(x), eps / 2)
+    low, high = x - half, x + half
     frames = [_at(asked.sample, grid, name, v) for v in (low, high, x)]
     step = (high - low)[:, None]
 
@@ -259,7 +261,8 @@ random_seed, progressbar
     head = {"term": name, "estimate_type": kind}
     if np.ptp(x) == 0:
         head["value"] = x[0]
-    return _interpret(asked, grid, frames, None, derive, name, head)
+    with moving(asked.read, frames[2], asked.sample.what, name, "wrt="):
+        return _interpret(asked, grid, frames, None, derive, name, head)
 
 
 # --- what is asked for -------------------------------------------------------------------------
@@ -360,6 +363,8 @@ def _interpret(
         asked.read, frames, flat, asked.sample.what, chunk_size=rows_at_a_time(len(flat)),
         sample_new_groups=asked.sample_new_groups, random_seed=asked.random_seed,
     )  # fmt: skip
+    if pairs is None:
+        check_moved(versions, frames[2], str(focal), "wrt=")
     values = np.zeros((size, len(names), len(flat)))
     shares = None
     if groups is not None:
@@ -378,6 +383,13 @@ def _interpret(
             else:
                 values[:, k] += membership(shares[part], groups.codes[part], size) @ found
     table = _cases(asked, grid, groups, focal)
+    shown = {*head, ESTIMATE} | ({"value"} if head else set())
+    clash = [name for name in table.columns if name in shown]
+    if clash:
+        raise DataError(
+            f"The model reads a column called {clash[0]!r}, which the table has for something else:"
+            " rename it in the data and in the formula, or average over it (average_by=)."
+        )
     table = table.loc[table.index.repeat(len(names))].reset_index(drop=True)
     if names != [""]:
         head = {**head, "value": names * size}
@@ -447,13 +459,16 @@ def _result(asked: _Asked, table: pd.DataFrame, values: FloatArray) -> Interpret
     }
     estimate = xr.DataArray(laid, dims=("chain", "draw", ROW_DIM), coords=sample)
     columns: dict[str, Any] = {ESTIMATE: values.mean(axis=1)}
-    for prob in asked.prob:
-        low = round((1 - prob) / 2, 4)
+    tails = [(1 - prob) / 2 for prob in asked.prob]
+    short = {round(low, 4) for low in tails}  # as Bambi names them
+    digits = 4 if len(short - {0.0}) == len(set(tails)) else 12
+    for prob, low in zip(asked.prob, tails, strict=True):
         if asked.use_hdi:
             ends = az.hdi(estimate, prob=prob).transpose("ci_bound", ROW_DIM).to_numpy()
         else:
             ends = np.quantile(values, [low, 1 - low], axis=1)
-        columns[f"lower_{low * 100}%"], columns[f"upper_{(1 - low) * 100}%"] = ends
+        named = round(low, digits)
+        columns[f"lower_{named * 100}%"], columns[f"upper_{(1 - named) * 100}%"] = ends
     labels = {
         name: (ROW_DIM, _storable(column))
         for name, column in table.items()

@@ -213,3 +213,72 @@ def test_the_effect_on_the_treated(binary, frame):
     ).summary
     np.testing.assert_allclose(found.table()["mean"], per_row["estimate"], rtol=1e-10)
     assert found.table()["pooled"].all()
+
+
+@pytest.mark.parametrize(("response", "family"), [("normal", "gaussian"), ("count", "poisson")])
+def test_an_offset_that_reads_the_treatment_is_part_of_its_effect(frame, response, family):
+    plain = f"{response} ~ x + treat + (1 + treat|region)"
+    model = vmrp.Model(f"{plain} + offset(0.5 * treat)", frame, family=family)
+    idata = model.fit(50, random_seed=1, hyperparameters="mean_field")
+    posterior = idata["posterior"].to_dataset()
+    slope = posterior["treat"] + posterior["treat|region"] + 0.5
+    found = vmrp.effects(model, idata, "treat", "region", scale="link")
+    laid = found.draws["posterior"]["effect"]
+    np.testing.assert_allclose(laid, slope.transpose(*slope.dims), atol=1e-12)
+    average = found.average().loc["superpopulation", "mean"]
+    assert average == pytest.approx(float(posterior["treat"].mean()) + 0.5, abs=1e-12)
+    assert found.shares()["mean"].sum() == pytest.approx(1)
+    alone = vmrp.Model(f"{response} ~ x + (1|region) + offset(0.5 * treat)", frame, family=family)
+    fit = alone.fit(50, random_seed=1, hyperparameters="mean_field")
+    np.testing.assert_allclose(vmrp.effects(alone, fit, "treat", scale="link").values, 0.5)
+
+
+@pytest.fixture(scope="module")
+def doses():
+    """A dose whose values span four powers of ten, and whose logarithm matters."""
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame(
+        {"dose": np.exp(2.5 * rng.normal(size=200)), "level": rng.integers(1, 5, 200)}
+    )
+    frame["normal"] = np.log(frame["dose"]) + frame["level"] + rng.normal(size=200)
+    model = vmrp.Model("normal ~ np.log(dose) + C(level)", frame, family="gaussian")
+    return frame, model, model.fit(50, random_seed=1, hyperparameters="mean_field")
+
+
+def test_slopes_where_a_predictor_bends_on_a_scale_of_its_own(doses):
+    frame, model, idata = doses
+    slope = idata["posterior"]["np.log(dose)"].to_numpy().ravel()
+    found = vmrp.effects(model, idata, "dose", contrast="slope").values[0, 0]
+    np.testing.assert_allclose(found, slope * (1 / frame["dose"]).mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("term", ["C(level)", "(1|level)"])
+def test_slopes_are_not_for_numbers_that_are_taken_for_groups(doses, term):
+    frame = doses[0]
+    model = vmrp.Model(f"normal ~ dose + {term}", frame, family="gaussian")
+    idata = model.fit(20, random_seed=1, hyperparameters="mean_field")
+    with pytest.raises(vmrp.DataError, match=r"'slope'.*'level'"):
+        vmrp.effects(model, idata, "level", contrast="slope", sample_new_groups=True)
+    with pytest.raises(vmrp.DataError, match=r"wrt=.*'level'"):
+        vmrp.slopes(model, idata, "level", average_by="all", sample_new_groups=True)
+
+
+def test_slopes_at_the_end_of_a_functions_domain_are_refused_by_name(frame):
+    frame = frame.assign(dose=frame["treat"] * 2.0 + frame["treat"] * frame["x"].abs())
+    model = vmrp.Model("normal ~ np.sqrt(dose)", frame, family="gaussian")
+    idata = model.fit(20, random_seed=1, hyperparameters="mean_field")
+    with pytest.raises(vmrp.DataError, match=r"'slope'.*'dose'.*sqrt"):
+        vmrp.effects(model, idata, "dose", contrast="slope")
+
+
+def test_a_contrast_that_is_named_twice_counts_once(binary):
+    found = vmrp.effects(*binary, "treat", "region", contrast=[(0, 1), (0, 1)])
+    assert found.contrasts == ("1 - 0",)
+    same = vmrp.effects(*binary, "treat", "region", contrast=(False, True))
+    np.testing.assert_array_equal(same.values, found.values)
+
+
+def test_a_population_has_no_groups_by_treatment(binary, frame):
+    found = vmrp.effects(*binary, "treat", "region")
+    with pytest.raises(vmrp.DataError, match="'treat' itself"):
+        found.population(frame, None, by=["treat", "region"])
