@@ -141,12 +141,13 @@ def amce(
 def _estimate(
     question: Question, sample: Sample, by: list[str], others: Distribution
 ) -> Effects:  # fmt: skip
-    if not others:
-        return estimate(question, sample, by)
-    base = question.contrasts[0].low
-    spread = spread_over(sample, with_value(sample.frame, question.treatment, base), others)
-    found = estimate(question, spread, by)
-    arms = count_arms(sample, question.treatment, group_cells(sample.frame, by))
+    rows = sample
+    if others:
+        base = question.contrasts[0].low
+        rows = spread_over(sample, with_value(sample.frame, question.treatment, base), others)
+    found = estimate(question, rows, by)
+    groups = group_cells(sample.frame, by)
+    arms = count_arms(sample, question.treatment, groups, as_levels=True)
     lacking = tuple(lacking_arms(arms, contrast) for contrast in question.contrasts)
     return replace(found, arms=arms, lacking=lacking)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pymc_vmrp.arrays import IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 
@@ -36,6 +37,11 @@ def arms_of(column: pd.Series) -> list[Any]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.remove_unused_categories().cat.categories.tolist()
     return sorted(column.unique().tolist())
+
+
+def arm_codes(column: pd.Series, arms: Sequence[Any]) -> IntArray:
+    """Position of each row's value among the arms; −1 for one that is none of them."""
+    return pd.Index(arms).get_indexer(np.asarray(column))
 
 
 def is_numeric(column: pd.Series) -> bool:

@@ -23,7 +23,7 @@ from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.interpret.comparators import compare_plain
-from pymc_vmrp.interpret.contrasts import Contrast, arms_of, find_contrasts, is_numeric
+from pymc_vmrp.interpret.contrasts import Contrast, arm_codes, arms_of, find_contrasts, is_numeric
 from pymc_vmrp.interpret.derivatives import check_moved, half_steps, moving
 from pymc_vmrp.interpret.result import Effects, group_columns
 from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
@@ -286,13 +286,18 @@ def _parts(
     return parts
 
 
-def count_arms(sample: Sample, treatment: str, groups: Groups) -> pd.DataFrame:
-    """Rows of each arm in each group; without columns where the treatment is a number."""
+def count_arms(
+    sample: Sample, treatment: str, groups: Groups, as_levels: bool = False
+) -> pd.DataFrame:
+    """Rows of each arm in each group; without columns where the treatment is a number.
+
+    ``as_levels`` counts numbers as well, each value an arm.
+    """
     column = sample.frame[treatment]
     arms = arms_of(column)
-    if is_numeric(column) and len(arms) > 2:
+    if is_numeric(column) and len(arms) > 2 and not as_levels:
         return pd.DataFrame(index=range(groups.size))
-    codes = pd.Categorical(column, categories=arms).codes
+    codes = arm_codes(column, arms)
     table = np.zeros((groups.size, len(arms)))
     np.add.at(table, (groups.codes, codes), sample.weights)
     return pd.DataFrame(table, columns=arms)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +27,7 @@ from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.interpret.contrasts import is_numeric
+from pymc_vmrp.interpret.contrasts import arms_of, is_numeric
 from pymc_vmrp.interpret.derivatives import check_moved, half_steps, moving
 from pymc_vmrp.interpret.grid import Conditional, Grid, focal_values, make_grid
 from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
@@ -90,6 +91,12 @@ class _Asked:
     random_seed: Any
     progressbar: bool | None
 
+    def levels(self, name: str) -> list[Any]:
+        """Values of a column in the model's own data, where they are known."""
+        if self.read.make_predictors is None:
+            return []
+        return arms_of(self.read.make_predictors().frame[name])
+
 
 def predictions(
     model: Any,
@@ -141,7 +148,7 @@ def predictions(
     """
     asked = _asked(model, idata, "predictions()", average_by, conditional, use_hdi, prob, data,
                    weights, sample_new_groups, random_seed, progressbar)  # fmt: skip
-    grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, None)
+    grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, None, asked.levels)
     return _interpret(asked, grid, [grid.frame], [(0, 0, "")], lambda y, _: y, None, {})
 
 
@@ -186,10 +193,10 @@ random_seed, progressbar
     asked = _asked(model, idata, "comparisons()", average_by, conditional, use_hdi, prob, data,
                    weights, sample_new_groups, random_seed, progressbar)  # fmt: skip
     operation, kind = _operation("comparison", comparison, COMPARISONS)
-    name, values = focal_values(asked.sample, contrast)
+    name, values = focal_values(asked.sample, contrast, levels=asked.levels)
     if len(values) < 2:
         raise DataError(f"contrast= needs at least two values of {name!r}, not {values}.")
-    grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, name)
+    grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, name, asked.levels)
     frames = [_at(asked.sample, grid, name, value) for value in values]
     pairs = [(i, j, f"{values[i]}_vs_{values[j]}") for i, j in combinations(range(len(values)), 2)]
     head = {"term": name, "estimate_type": kind}
@@ -244,7 +251,7 @@ random_seed, progressbar
         raise DataError(
             f"wrt= must name a number, but {name!r} holds {column.dtype} values: use comparisons()."
         )
-    grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, name)
+    grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, name, asked.levels)
     x = _points(asked, grid, name, wrt, values)
     if eps is None:
         half = half_steps(x, float(column.astype(float).std(ddof=0)))
@@ -306,10 +313,27 @@ def _operation(argument: str, given: Any, known: Mapping[str, Operation]) -> tup
     if isinstance(given, str) and given in known:
         return known[given], given
     if callable(given):
-        return given, getattr(given, "__name__", type(given).__name__)
+        name = getattr(given, "__name__", type(given).__name__)
+        return partial(_called, given, name), name
     raise DataError(
         f"{argument}= must be one of {', '.join(map(repr, known))} or a function, not {given!r}."
     )
+
+
+def _called(function: Operation, name: str, *arrays: FloatArray) -> FloatArray:
+    """What a user's function makes of arrays, which it may not change."""
+    for one in arrays:
+        one.flags.writeable = False
+    try:
+        found = np.asarray(function(*arrays))
+    except Exception as error:
+        raise DataError(
+            f"The function {name!r} raised {type(error).__name__} ({error}) when called with "
+            f"{len(arrays)} arrays of shape {arrays[0].shape}."
+        ) from error
+    if found.dtype.kind not in "iufb":
+        raise DataError(f"The function {name!r} returned {found.dtype} values, not real numbers.")
+    return found
 
 
 def _at(sample: Sample, grid: Grid, name: str, value: Any) -> pd.DataFrame:
@@ -357,6 +381,14 @@ def _interpret(
     groups = _groups(asked, grid)
     size = len(grid.frame) if groups is None else groups.size
     names = [""] if pairs is None else [label for *_, label in pairs]
+    table = _cases(asked, grid, groups, focal)
+    shown = {*head, ESTIMATE} | ({"value"} if head else set())
+    clash = [name for name in table.columns if name in shown]
+    if clash:
+        raise DataError(
+            f"The model reads a column called {clash[0]!r}, which the table has for something else:"
+            " rename it in the data and in the formula, or average over it (average_by=)."
+        )
     flat = asked.draws.flat()
     _check_memory(size * len(names), len(flat))
     versions = make_versions(
@@ -382,14 +414,6 @@ def _interpret(
                 values[part, k] = found
             else:
                 values[:, k] += membership(shares[part], groups.codes[part], size) @ found
-    table = _cases(asked, grid, groups, focal)
-    shown = {*head, ESTIMATE} | ({"value"} if head else set())
-    clash = [name for name in table.columns if name in shown]
-    if clash:
-        raise DataError(
-            f"The model reads a column called {clash[0]!r}, which the table has for something else:"
-            " rename it in the data and in the formula, or average over it (average_by=)."
-        )
     table = table.loc[table.index.repeat(len(names))].reset_index(drop=True)
     if names != [""]:
         head = {**head, "value": names * size}

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.glmm.cells import collapse
-from pymc_vmrp.interpret.contrasts import Contrast, arms_of, is_numeric
+from pymc_vmrp.interpret.contrasts import Contrast, arm_codes, arms_of, is_numeric
 from pymc_vmrp.interpret.regression import RegressionData
 from pymc_vmrp.interpret.sample import own_sample
 from pymc_vmrp.mrp.groups import Groups, group_cells
@@ -37,7 +37,7 @@ class TreatmentCoding:
         """The number, or the position of the arm, of each row."""
         if self.arms is None:
             return column.to_numpy(dtype=float)
-        return np.asarray(pd.Categorical(column, categories=self.arms).codes, dtype=float)
+        return arm_codes(column, self.arms).astype(float)
 
     def value(self, arm: Any) -> float:
         """Of one arm."""

@@ -136,20 +136,17 @@ class Effects:
             an arm of the contrast, so that its effect is what the model takes from the others.
         """
         check_probability("ci_prob", ci_prob)
-        pieces = []
+        pieces, labels = [], []
         for k, contrast in enumerate(self.contrasts):
             table = _described(self.values[k], ci_prob)
             table["p_positive"] = (self.values[k] > 0).mean(axis=1)
             for arm in self.arms.columns:
                 table[f"n[{arm}]"] = self.arms[arm].to_numpy()
             table["pooled"] = self.lacking[k]
-            table.insert(0, CONTRAST, contrast)
-            pieces.append(pd.concat([self.labels(), table], axis=1))
-        index = [*self.groups.names, *([CONTRAST] if len(self.contrasts) > 1 else [])]
-        full = pd.concat(pieces, ignore_index=True)
-        if len(self.contrasts) == 1:
-            full = full.drop(columns=CONTRAST)
-        return Table(full.set_index(index) if index else full)
+            pieces.append(table)
+            labels.append(self.labels().assign(**several(self.contrasts, contrast)))
+        full, groups = (pd.concat(one, ignore_index=True) for one in (pieces, labels))
+        return Table(indexed(full, groups))
 
     def average(
         self, weights: str | Mapping[Any, float] | None = None, ci_prob: float = CI_PROB
@@ -386,8 +383,7 @@ class Effects:
     # --- helpers --------------------------------------------------------------------------------
 
     def _indexed(self, table: pd.DataFrame) -> pd.DataFrame:
-        full = pd.concat([self.labels(), table], axis=1)
-        return Table(full.set_index(list(self.groups.names)) if self.groups.names else full)
+        return Table(indexed(table, self.labels()))
 
     def _at(self, contrast: str | None) -> int:
         if contrast is None:
@@ -466,6 +462,21 @@ def group_columns(by: str | Sequence[str] | None) -> list[str]:
                 "in the data, and in the formula if it is there."
             )
     return columns
+
+
+def several(contrasts: Sequence[str], contrast: str) -> dict[str, str]:
+    """What an index says of a contrast: nothing where it is the only one."""
+    return {CONTRAST: contrast} if len(contrasts) > 1 else {}
+
+
+def indexed(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """A table by groups; names of groups may be those of columns of the table."""
+    if not labels.shape[1]:
+        return table
+    index = (
+        pd.Index(labels.iloc[:, 0]) if labels.shape[1] == 1 else pd.MultiIndex.from_frame(labels)
+    )
+    return table.set_axis(index, axis=0)
 
 
 def _described(values: FloatArray, ci_prob: float) -> pd.DataFrame:

@@ -118,8 +118,17 @@ def with_value(frame: pd.DataFrame, column: str, value: Any) -> pd.DataFrame:
     if np.ndim(value) == 0:
         value = [value] * len(frame)
     if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
-        return frame.assign(**{column: pd.Series(value, index=frame.index, dtype=dtype)})
+        typed = pd.Series(value, index=frame.index, dtype=holding(dtype, value))
+        return frame.assign(**{column: typed})
     return frame.assign(**{column: np.asarray(value)})
+
+
+def holding(dtype: Any, values: Sequence[Any]) -> Any:
+    """A dtype with categories for values that it lacks; the dtype itself where it has none."""
+    if not isinstance(dtype, pd.CategoricalDtype):
+        return dtype
+    further = [value for value in dict.fromkeys(values) if value not in dtype.categories]
+    return pd.CategoricalDtype([*dtype.categories, *further], dtype.ordered) if further else dtype
 
 
 def mean_responses(

@@ -282,3 +282,27 @@ def test_a_population_has_no_groups_by_treatment(binary, frame):
     found = vmrp.effects(*binary, "treat", "region")
     with pytest.raises(vmrp.DataError, match="'treat' itself"):
         found.population(frame, None, by=["treat", "region"])
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_categories_of_given_rows_may_lack_the_arms_that_are_compared(frame, ordered):
+    arm = pd.Categorical(frame["party"], ["none", "left", "right"], ordered)
+    frame = frame.assign(arm=arm)
+    model = vmrp.Model("binary ~ x + arm + (1 + arm|region)", frame)
+    idata = model.fit(30, random_seed=1, hyperparameters="mean_field")
+    treated = frame[frame["arm"] == "left"]
+    cut = treated.assign(arm=treated["arm"].cat.remove_unused_categories())
+    pair = ("none", "right")
+    found = [vmrp.effects(model, idata, "arm", "region", f, contrast=pair) for f in (treated, cut)]
+    np.testing.assert_array_equal(found[0].values, found[1].values)
+    asked = {"arm": list(pair)}
+    tables = [
+        getattr(vmrp, name)(model, idata, asked, average_by=by, data=f).summary
+        for f in (treated, cut)
+        for name, by in [("comparisons", "region"), ("predictions", None)]
+    ]
+    np.testing.assert_allclose(tables[0]["estimate"], found[0].values[0].mean(axis=1), rtol=1e-10)
+    pd.testing.assert_frame_equal(tables[0], tables[2])
+    pd.testing.assert_frame_equal(tables[1], tables[3], check_dtype=False, check_categorical=False)
+    with pytest.raises(vmrp.DataError, match="contrast= has 'up' for 'arm'"):
+        vmrp.comparisons(model, idata, {"arm": ["none", "up"]}, data=cut)

@@ -179,3 +179,26 @@ def test_narrow_tails_are_not_rounded_away(binary):
     assert len(ends) == 2
     expected = np.quantile(draws, [0.000005, 0.00001])
     np.testing.assert_allclose(wide.summary[ends].to_numpy()[0], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda reference: reference, "'<lambda>' raised TypeError.*positional"),
+        (lambda reference, contrast: "more", "'<lambda>' returned .*real numbers"),
+        (
+            lambda reference, contrast: contrast - 1j * reference,
+            "'<lambda>' returned .*real numbers",
+        ),
+        (lambda reference, contrast: reference[0], "element by element"),
+        (lambda reference, contrast: np.subtract(contrast, reference, out=contrast), "read-only"),
+    ],
+)
+def test_functions_that_compare_nothing_are_named(binary, function, message):
+    with pytest.raises(vmrp.DataError, match=message):
+        vmrp.comparisons(*binary, "treat", comparison=function, average_by="all")
+
+
+def test_no_values_to_vary_are_an_error(binary):
+    with pytest.raises(vmrp.DataError, match=r"conditional= has no values of 'x'"):
+        vmrp.predictions(*binary, {"x": []})
