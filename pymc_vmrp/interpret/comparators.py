@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from pymc_vmrp.arguments import check_choice, check_probability
-from pymc_vmrp.errors import warn
+from pymc_vmrp.errors import DataError, warn
 from pymc_vmrp.interpret.contrasts import Contrast
 from pymc_vmrp.interpret.plain_estimates import (
     Asked,
@@ -24,6 +24,7 @@ from pymc_vmrp.interpret.plain_estimates import (
 from pymc_vmrp.interpret.plain_rows import plain_rows
 from pymc_vmrp.interpret.regression import plain_family
 from pymc_vmrp.mrp.groups import Groups
+from pymc_vmrp.prediction.rows import OFFSET
 from pymc_vmrp.read_model import ReadModel
 from pymc_vmrp.summaries.summary import describe
 from pymc_vmrp.summaries.table import Table
@@ -44,6 +45,11 @@ def compare_plain(
     """The table of :meth:`pymc_vmrp.Effects.compare`."""
     check_choice("method", method, METHODS)
     check_probability("ci_prob", ci_prob)
+    if model.encoder.has_offset and treatment in model.encoder.columns_of(OFFSET):
+        raise DataError(
+            f"compare() leaves offsets as they are, but the model's offset reads the treatment "
+            f"{treatment!r}, so that it is part of these effects."
+        )
     family = plain_family(model.glmm.family)
     has_t = model.glmm.family.link == "identity"
     asked = Asked(tuple(contrasts), found.is_linear, family, has_t)

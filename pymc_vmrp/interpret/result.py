@@ -10,10 +10,16 @@ import numpy as np
 import pandas as pd
 
 from pymc_vmrp.arguments import check_choice, check_probability
-from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
+from pymc_vmrp.arrays import BoolArray, FloatArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
-from pymc_vmrp.interpret.variation import finite_sd, level_means, pooled_sd, variance_shares
+from pymc_vmrp.interpret.variation import (
+    find_ranks,
+    finite_sd,
+    level_means,
+    pooled_sd,
+    variance_shares,
+)
 from pymc_vmrp.mrp.groups import Groups, by_columns
 from pymc_vmrp.results.idata import build_tree
 from pymc_vmrp.summaries.summary import describe
@@ -195,24 +201,27 @@ class Effects:
         values = self.values[self._at(contrast)]
         self._check_several("extremes()")
         order = np.argsort(values.mean(axis=1), kind="stable")
-        ranks = _ranks(values)
+        ranks = find_ranks(values)
         places = {"smallest": 0, "median": (len(order) - 1) // 2, "largest": len(order) - 1}
         chosen = [int(order[at]) for at in places.values()]
         table = _described(values[chosen], ci_prob)
-        at_place = [
-            (ranks[i] == at + 1).mean() for i, at in zip(chosen, places.values(), strict=True)
+        table["p"] = [
+            ((ranks.first[i] <= at + 1) & (at + 1 <= ranks.last[i])).mean()
+            for i, at in zip(chosen, places.values(), strict=True)
         ]
-        table["p"] = at_place
         labels = self.labels().iloc[chosen].reset_index(drop=True)
         full = pd.concat([pd.Series(list(places), name="which"), labels, table], axis=1)
         return Table(full.set_index("which"))
 
     def ranks(self, contrast: str | None = None, ci_prob: float = CI_PROB) -> pd.DataFrame:
-        """Ranks of the groups, 1 the smallest effect: mean, interval, P(smallest), P(largest)."""
-        ranks = _ranks(self.values[self._at(contrast)]).astype(float)
-        table = _described(ranks, ci_prob)
-        table["p_smallest"] = (ranks == 1).mean(axis=1)
-        table["p_largest"] = (ranks == len(ranks)).mean(axis=1)
+        """Ranks of the groups, 1 the smallest effect: mean, interval, P(smallest), P(largest).
+
+        Groups of equal effects share the mean of their ranks, and are all the smallest or largest.
+        """
+        ranks = find_ranks(self.values[self._at(contrast)])
+        table = _described((ranks.first + ranks.last) / 2, ci_prob)
+        table["p_smallest"] = (ranks.first == 1).mean(axis=1)
+        table["p_largest"] = (ranks.last == self.groups.size).mean(axis=1)
         return self._indexed(table)
 
     def contrast(
@@ -483,14 +492,6 @@ def _described(values: FloatArray, ci_prob: float) -> pd.DataFrame:
     table = pd.DataFrame(describe(values.T, ci_prob))
     table.insert(1, "median", np.median(values, axis=1))
     return table
-
-
-def _ranks(values: FloatArray) -> IntArray:
-    """Rank of each group in each draw, 1 the smallest."""
-    order = np.argsort(values, axis=0, kind="stable")
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.arange(1, len(values) + 1)[:, None], axis=0)
-    return ranks
 
 
 def _shown(group: Any) -> str:

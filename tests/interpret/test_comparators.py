@@ -462,3 +462,10 @@ def test_a_design_that_is_too_large_is_reported(linear, monkeypatch):
     assert picked(table, "crossed")["estimate"].isna().all()
     assert picked(table, "separate")["estimate"].notna().all()
     assert picked(table, "constant")["estimate"].notna().all()
+
+
+def test_an_offset_that_reads_the_treatment_has_no_plain_counterpart():
+    frame = rows_of()
+    found = effects_of("y ~ t + offset(0.5 * t) + (0 + t|a)", frame, "t", "a")
+    with pytest.raises(vmrp.DataError, match=r"offset .*reads the treatment 't'"):
+        found.compare()

@@ -7,6 +7,7 @@ import pytest
 
 import pymc_vmrp as vmrp
 from pymc_vmrp.interpret.variation import variance_shares
+from tests.interpret.conftest import experiment
 
 BY = ["region", "party"]
 
@@ -120,3 +121,26 @@ def test_one_group_has_nothing_to_compare(linear):
             call()
     with pytest.raises(vmrp.DataError, match="one group"):
         whole.contrast("N", "S")
+
+
+def test_groups_of_equal_effects_share_their_rank():
+    """Effects vary by region alone: groups of one region are tied, whatever they are called."""
+    frame = experiment()
+    model = vmrp.Model(
+        "normal ~ treat + (1|region:party) + (0 + treat|region)", frame, family="gaussian"
+    )
+    idata = model.fit(100, random_seed=1, hyperparameters="mean_field")
+    effects = [vmrp.effects(model, idata, "treat", "region")]
+    for mark in ("{0}{1}", "{1}{0}"):
+        label = [mark.format(*pair) for pair in zip(frame["region"], frame["party"], strict=True)]
+        effects.append(vmrp.effects(model, idata, "treat", "group", data=frame.assign(group=label)))
+    alone, *split = (one.ranks() for one in effects)
+    for table in split:
+        for name, row in table.iterrows():
+            region = alone.loc[next(letter for letter in name if letter in "NSWE")]
+            assert row["p_smallest"] == pytest.approx(region["p_smallest"])
+            assert row["p_largest"] == pytest.approx(region["p_largest"])
+            assert row["mean"] == pytest.approx(3 * region["mean"] - 1)
+    ends = [one.extremes().loc[["smallest", "largest"], "p"] for one in effects]
+    for one in ends[1:]:
+        np.testing.assert_allclose(one, ends[0], atol=1e-12)
