@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ATTRIBUTE, LEVEL, COMPONENT = "attribute", "level", "component"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class ComponentEffects:
     """Average marginal component effects; ``found["age"]`` is the :class:`Effects` of one.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +40,7 @@ _TAKEN = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Effects:
     """Effects of a treatment by group.
 
@@ -83,8 +83,8 @@ class Effects:
     is_linear: bool
     chains: int
     lacking: tuple[BoolArray, ...]
-    again: Callable[..., Effects] = field(compare=False)
-    plain: Callable[..., pd.DataFrame] | None = field(default=None, compare=False)
+    again: Callable[..., Effects]
+    plain: Callable[..., pd.DataFrame] | None = None
 
     def __repr__(self) -> str:
         by = ", ".join(self.groups.names) or "nothing"
@@ -450,6 +450,8 @@ class Effects:
             if name not in names:
                 raise DataError(f"{name!r} is no column of by= ({', '.join(names)}).")
             levels = self.groups.levels[names.index(name)]
+            if level not in levels:
+                level = str(level)  # what results hold of dates, categories and nullable numbers
             if level not in levels:
                 raise DataError(
                     f"{name!r} has no level {level!r}; it has {abbreviate(levels, 10)}."

@@ -112,6 +112,8 @@ def test_it_prints_and_is_pickled(found):
     assert "12 groups by region, party" in repr(found)
     again = pickle.loads(pickle.dumps(found))
     np.testing.assert_array_equal(again.values, found.values)
+    assert {found: 1}[found] == 1
+    assert again != found  # no comparison of arrays of draws
 
 
 def test_one_group_has_nothing_to_compare(linear):
@@ -121,6 +123,20 @@ def test_one_group_has_nothing_to_compare(linear):
             call()
     with pytest.raises(vmrp.DataError, match="one group"):
         whole.contrast("N", "S")
+
+
+@pytest.mark.parametrize("dtype", ["int64", "Int64", "float64", "category", "datetime64[ns]"])
+def test_levels_are_named_as_the_data_have_them(binary, dtype):
+    frame = experiment()
+    codes = frame["party"].map({"left": 10, "right": 2, "none": 3})
+    frame["code"] = codes.astype(dtype)
+    values = [frame["code"][frame["party"] == party].iloc[0] for party in ("left", "right")]
+    found = vmrp.effects(*binary, "treat", ["code"], data=frame)
+    text = vmrp.effects(*binary, "treat", ["party"], data=frame)
+    expected = text.contrast("left", "right").to_numpy()
+    np.testing.assert_allclose(found.contrast(*values), expected, atol=1e-12)
+    average = found.average({values[0]: 1.0, values[1]: 3.0})
+    np.testing.assert_allclose(average, text.average({"left": 1, "right": 3}), atol=1e-12)
 
 
 def test_groups_of_equal_effects_share_their_rank():
