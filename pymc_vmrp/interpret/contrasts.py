@@ -100,7 +100,12 @@ def find_contrasts(column: pd.Series, contrast: Any) -> tuple[Contrast, ...]:
 
 
 def _contrast(low: Any, high: Any) -> Contrast:
-    return Contrast(f"{high} - {low}", low, high)
+    return Contrast(f"{_shown(high)} - {_shown(low)}", low, high)
+
+
+def _shown(arm: Any) -> str:
+    """An arm in the name of a contrast, which must not be that of another."""
+    return f"({arm})" if " - " in str(arm) else str(arm)
 
 
 def _pairs(contrast: Any) -> Sequence[tuple[Any, Any]] | None:

@@ -278,6 +278,16 @@ def test_a_contrast_that_is_named_twice_counts_once(binary):
     np.testing.assert_array_equal(same.values, found.values)
 
 
+def test_names_of_contrasts_are_their_own(frame):
+    """The arms "b", "a", "b - a" and "a - a" have two contrasts that would read "b - a - a"."""
+    arms = ["a", "b", "b - a", "a - a"]
+    frame = frame.assign(arm=np.random.default_rng(2).choice(arms, len(frame)))
+    model = vmrp.Model("binary ~ arm + (1|region)", frame)
+    idata = model.fit(20, random_seed=1, hyperparameters="mean_field")
+    found = vmrp.effects(model, idata, "arm", contrast="pairwise")
+    assert len(set(found.contrasts)) == 6
+
+
 def test_a_population_has_no_groups_by_treatment(binary, frame):
     found = vmrp.effects(*binary, "treat", "region")
     with pytest.raises(vmrp.DataError, match="'treat' itself"):
