@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -10,12 +10,11 @@ import pandas as pd
 
 from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.errors import DataError
-from pymc_vmrp.interpret.versions import Versions
 from pymc_vmrp.prediction.rows import NewRows, new_rows
 from pymc_vmrp.read_model import ReadModel
 
 _STEP = 2.0**-10  # of a predictor's scale
-_LEAST = 2.0**-24  # of its sd: rounding errors grow as steps shrink
+_LEAST = 2.0**-34  # of its sd: rounding errors grow as steps shrink
 
 
 def half_steps(x: FloatArray, sd: float) -> FloatArray:
@@ -30,11 +29,26 @@ def half_steps(x: FloatArray, sd: float) -> FloatArray:
 
 @contextmanager
 def moving(
-    model: ReadModel, frame: pd.DataFrame, what: str, name: str, argument: str
-) -> Iterator[None]:
-    """Say of errors that arise below and above rows' values, and not at them, that they do."""
+    model: ReadModel, frame: pd.DataFrame, moved: Sequence[pd.DataFrame], what: str, name: str,
+    argument: str,
+) -> Iterator[None]:  # fmt: skip
+    """Refuse a number that groups are made of; say of errors beside rows' values that they are.
+
+    Parameters
+    ----------
+    model : ReadModel
+    frame, moved : DataFrame
+        The rows, and the same a little below and above the values of ``name``.
+    what : str
+        What messages call the rows.
+    name, argument : str
+        The predictor, and the argument that asks for its slope.
+    """
     try:
+        _check_groups(model, frame, moved, what, name)
         yield
+    except _Moved as error:
+        raise DataError(f"{argument} {error}") from None
     except DataError as error:
         if not _is_readable(model, frame, what):
             raise
@@ -44,27 +58,32 @@ def moving(
         ) from error
 
 
-def check_moved(versions: Versions, frame: pd.DataFrame, name: str, argument: str) -> None:
-    """Refuse a number that groups are made of: values beside its own would be new groups."""
-    if not any(map(any, (rows.unseen for rows in versions.rows))):
-        return
-    own = _read(versions.model, frame, versions.rows[0].what).unseen
-    for rows in versions.rows:
-        for block, new, old in zip(rows.encoder.blocks, rows.unseen, own, strict=False):
+class _Moved(DataError):
+    """Values beside those of a predictor would be new groups."""
+
+
+def _check_groups(
+    model: ReadModel, frame: pd.DataFrame, moved: Sequence[pd.DataFrame], what: str, name: str
+) -> None:
+    # one row tells: no value between those that are known has a group
+    own, *beside = (_read(model, one.iloc[:1], what) for one in (frame, *moved))
+    for rows in beside:
+        for block, new, old in zip(rows.encoder.blocks, rows.unseen, own.unseen, strict=False):
             if set(new) - set(old):
-                raise DataError(
-                    f"{argument} is for predictors whose values may change a little, but groups of "
+                raise _Moved(
+                    "is for predictors whose values may change a little, but groups of "
                     f"{block.factor.name!r} are made of {name!r}: compare two of its values."
                 )
 
 
 def _is_readable(model: ReadModel, frame: pd.DataFrame, what: str) -> bool:
+    """Whether the rows as they are can be read, and have no new levels that may be refused."""
     try:
         rows = _read(model, frame, what)
         rows.encoder.encode(rows.encoder.prepare(frame, what), rows.unseen, what)
     except DataError:
         return False
-    return True
+    return not any(rows.unseen)
 
 
 def _read(model: ReadModel, frame: pd.DataFrame, what: str) -> NewRows:

@@ -24,7 +24,7 @@ from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.interpret.comparators import compare_plain
 from pymc_vmrp.interpret.contrasts import Contrast, arm_codes, arms_of, find_contrasts, is_numeric
-from pymc_vmrp.interpret.derivatives import check_moved, half_steps, moving
+from pymc_vmrp.interpret.derivatives import half_steps, moving
 from pymc_vmrp.interpret.result import Effects, group_columns
 from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
 from pymc_vmrp.interpret.versions import (
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 
 SCALES = ("response", "link")
-_SLOPE = "contrast='slope'"
 _SAME = 1e-9  # effects closer than this part of their size are equal by construction
 
 
@@ -191,23 +190,29 @@ def read_sample(
 
 def estimate(question: Question, sample: Sample, by: Sequence[str]) -> Effects:
     """Effects by group, over the rows of a sample."""
+    versions = _frames(question, sample)
     if not question.contrasts[0].is_slope:
-        return _estimate(question, sample, by)
-    with moving(question.model, sample.frame, sample.what, question.treatment, _SLOPE):
-        return _estimate(question, sample, by)
+        return _estimate(question, sample, by, *versions)
+    model, name = question.model, question.treatment
+    with moving(model, sample.frame, versions[0], sample.what, name, "contrast='slope'"):
+        return _estimate(question, sample, by, *versions)
 
 
-def _estimate(question: Question, sample: Sample, by: Sequence[str]) -> Effects:
+def _estimate(
+    question: Question,
+    sample: Sample,
+    by: Sequence[str],
+    frames: list[pd.DataFrame],
+    pairs: list[tuple[int, int]],
+    step: FloatArray | float,
+) -> Effects:
     model, treatment = question.model, question.treatment
     groups = group_cells(sample.frame, by)
-    frames, pairs, step = _frames(question, sample)
     versions = make_versions(
         model, frames, question.draws, sample.what,
         chunk_size=rows_at_a_time(len(question.draws)),
         sample_new_groups=question.sample_new_groups, random_seed=question.random_seed,
     )  # fmt: skip
-    if question.contrasts[0].is_slope:
-        check_moved(versions, sample.frame, treatment, _SLOPE)
     shares = shares_of(sample.weights, groups.codes, groups.size) / step
     parts = _parts(question, versions, shares, groups, pairs)
     if question.is_linear:

@@ -28,7 +28,7 @@ from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.draws import Draws
 from pymc_vmrp.interpret.contrasts import arms_of, is_numeric
-from pymc_vmrp.interpret.derivatives import check_moved, half_steps, moving
+from pymc_vmrp.interpret.derivatives import half_steps, moving
 from pymc_vmrp.interpret.grid import Conditional, Grid, focal_values, make_grid
 from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
 from pymc_vmrp.interpret.versions import make_versions, shares_of, with_value
@@ -268,7 +268,7 @@ random_seed, progressbar
     head = {"term": name, "estimate_type": kind}
     if np.ptp(x) == 0:
         head["value"] = x[0]
-    with moving(asked.read, frames[2], asked.sample.what, name, "wrt="):
+    with moving(asked.read, frames[2], frames[:2], asked.sample.what, name, "wrt="):
         return _interpret(asked, grid, frames, None, derive, name, head)
 
 
@@ -395,8 +395,6 @@ def _interpret(
         asked.read, frames, flat, asked.sample.what, chunk_size=rows_at_a_time(len(flat)),
         sample_new_groups=asked.sample_new_groups, random_seed=asked.random_seed,
     )  # fmt: skip
-    if pairs is None:
-        check_moved(versions, frames[2], str(focal), "wrt=")
     values = np.zeros((size, len(names), len(flat)))
     shares = None
     if groups is not None:

@@ -90,7 +90,8 @@ def variance_shares(
     factor = np.ones(values.shape[1])
     with np.errstate(invalid="ignore", divide="ignore"):
         if not is_linear:
-            factor = (shares @ (total * centred)) / (shares @ total**2)
+            size_of_total = shares @ total**2
+            factor = np.where(size_of_total > 0, shares @ (total * centred) / size_of_total, 0.0)
         found = {
             name: factor * (shares @ (part * centred)) / variance for name, part in moved.items()
         }

@@ -235,10 +235,10 @@ def test_an_offset_that_reads_the_treatment_is_part_of_its_effect(frame, respons
 
 @pytest.fixture(scope="module")
 def doses():
-    """A dose whose values span four powers of ten, and whose logarithm matters."""
+    """A dose whose values span eight powers of ten, and whose logarithm matters."""
     rng = np.random.default_rng(5)
     frame = pd.DataFrame(
-        {"dose": np.exp(2.5 * rng.normal(size=200)), "level": rng.integers(1, 5, 200)}
+        {"dose": np.exp(4 * rng.normal(size=200)), "level": rng.integers(1, 5, 200)}
     )
     frame["normal"] = np.log(frame["dose"]) + frame["level"] + rng.normal(size=200)
     model = vmrp.Model("normal ~ np.log(dose) + C(level)", frame, family="gaussian")
@@ -261,6 +261,12 @@ def test_slopes_are_not_for_numbers_that_are_taken_for_groups(doses, term):
         vmrp.effects(model, idata, "level", contrast="slope", sample_new_groups=True)
     with pytest.raises(vmrp.DataError, match=r"wrt=.*'level'"):
         vmrp.slopes(model, idata, "level", average_by="all", sample_new_groups=True)
+
+
+def test_new_groups_are_refused_as_such_where_slopes_are_asked_for(binary, frame):
+    elsewhere = frame.assign(region="X")
+    with pytest.raises(vmrp.DataError, match=r"^data has levels that the model never saw"):
+        vmrp.effects(*binary, "x", data=elsewhere, contrast="slope", sample_new_groups=False)
 
 
 def test_slopes_at_the_end_of_a_functions_domain_are_refused_by_name(frame):

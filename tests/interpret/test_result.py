@@ -79,6 +79,13 @@ def test_shares_of_uncorrelated_parts_are_their_variances():
     np.testing.assert_allclose(sum(curved.values()), 1)
 
 
+def test_where_no_term_varies_the_remainder_is_all():
+    values = np.random.default_rng(0).normal(size=(5, 7))
+    found = variance_shares(values, {"offset": np.full((5, 7), 0.5)}, np.full(5, 0.2), False)
+    assert list(found) == ["remainder"]
+    np.testing.assert_allclose(found["remainder"], 1)
+
+
 def test_moderators_have_a_row_for_each_level(found):
     table = found.moderators()
     assert table.loc["region"].index.tolist() == ["E", "N", "S", "W"]
