@@ -182,7 +182,8 @@ def _storable(text: str) -> str:
 
 def abbreviate(values: Collection[object], limit: int = 5) -> str:
     """A short list for an error message."""
-    shown = ", ".join(repr(value) for value in list(values)[:limit])
+    plain = (v.item() if isinstance(v, np.generic) else v for v in list(values)[:limit])
+    shown = ", ".join(map(repr, plain))
     return shown + (f" and {len(values) - limit} more" if len(values) > limit else "")
 
 

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from pymc_vmrp.arrays import BoolArray
-from pymc_vmrp.interpret.contrasts import Contrast, arms_of, is_numeric
+from pymc_vmrp.interpret.contrasts import Contrast, arm_codes, arms_of, is_numeric
 from pymc_vmrp.interpret.sample import Sample, own_sample
 from pymc_vmrp.mrp.groups import Groups, group_cells
 from pymc_vmrp.read_model import ReadModel
 
 
-def count_arms(sample: Sample, treatment: str, groups: Groups) -> pd.DataFrame:
-    """Rows of each arm in each group; without columns where the treatment is a number."""
+def is_factor(model: ReadModel, column: pd.Series) -> bool:
+    """Whether values are levels: a number is not, unless a common term has it in ``C()``."""
+    named = re.compile(rf"\bC\(\s*`?{re.escape(str(column.name))}`?\s*[,)]")
+    return not is_numeric(column) or any(named.search(t.name) for t in model.glmm.common.terms)
+
+
+def count_arms(
+    sample: Sample, treatment: str, groups: Groups, as_levels: bool = False
+) -> pd.DataFrame:
+    """Rows of each arm in each group; without columns where the treatment is a number.
+
+    ``as_levels`` counts numbers as well, each value an arm.
+    """
     column = sample.frame[treatment]
     arms = arms_of(column)
-    if is_numeric(column) and len(arms) > 2:
+    if is_numeric(column) and len(arms) > 2 and not as_levels:
         return pd.DataFrame(index=range(groups.size))
-    codes = pd.Categorical(column, categories=arms).codes
+    codes = arm_codes(column, arms)
     table = np.zeros((groups.size, len(arms)))
     np.add.at(table, (groups.codes, codes), sample.weights)
     return pd.DataFrame(table, columns=arms)
@@ -33,6 +45,7 @@ def pooled_groups(
     by: Sequence[str],
     groups: Groups,
     sample: Sample | None = None,
+    as_levels: bool = False,
 ) -> tuple[BoolArray, ...]:
     """For each contrast, the groups in which the model saw no row of one of its arms.
 
@@ -43,12 +56,12 @@ def pooled_groups(
     own = own_sample(model) if model.make_predictors is not None else None
     if own is not None and set(by) <= set(own.frame.columns):
         seen = group_cells(own.frame, by)
-        arms = count_arms(own, treatment, seen)
+        arms = count_arms(own, treatment, seen, as_levels)
         place = {key: row for row, key in enumerate(_keys(seen))}
         rows = [place.get(key, -1) for key in _keys(groups)]
         arms = arms.reindex(rows, fill_value=0.0)
     elif sample is not None:
-        arms = count_arms(sample, treatment, groups)
+        arms = count_arms(sample, treatment, groups, as_levels)
     else:
         return tuple(np.zeros(groups.size, dtype=bool) for _ in contrasts)
     return tuple(_lacks(arms, contrast) for contrast in contrasts)

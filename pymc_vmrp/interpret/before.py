@@ -12,7 +12,7 @@ from pymc_vmrp.arguments import check_count, check_text, names_of
 from pymc_vmrp.errors import DataError, warn
 from pymc_vmrp.frontends.checks import abbreviate, check_columns, check_frame
 from pymc_vmrp.frontends.tidy import tidy_column
-from pymc_vmrp.interpret.contrasts import arms_of, is_numeric
+from pymc_vmrp.interpret.contrasts import arm_codes, arms_of, is_numeric
 from pymc_vmrp.mrp.groups import group_cells
 from pymc_vmrp.summaries.table import Table
 
@@ -103,7 +103,7 @@ def _count(frame: pd.DataFrame, names: list[str], treatment: str) -> pd.DataFram
             f"than {_MOST_GROUPS:,}: group by fewer or coarser columns."
         )
     group = np.ravel_multi_index(found.position, found.shape)[found.codes]
-    codes = pd.Categorical(column, categories=arms).codes
+    codes = arm_codes(column, arms)
     table = np.zeros((math.prod(found.shape), len(arms)), dtype=np.int64)
     np.add.at(table, (group, codes), 1)
     index = pd.MultiIndex.from_product(found.levels, names=names)

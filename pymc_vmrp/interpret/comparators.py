@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from pymc_vmrp.arguments import check_choice, check_probability
-from pymc_vmrp.errors import warn
+from pymc_vmrp.errors import DataError, warn
 from pymc_vmrp.interpret.contrasts import Contrast
 from pymc_vmrp.interpret.plain_estimates import (
     Asked,
@@ -24,6 +24,7 @@ from pymc_vmrp.interpret.plain_estimates import (
 from pymc_vmrp.interpret.plain_rows import plain_rows
 from pymc_vmrp.interpret.regression import plain_family
 from pymc_vmrp.mrp.groups import Groups
+from pymc_vmrp.prediction.rows import OFFSET
 from pymc_vmrp.read_model import ReadModel
 from pymc_vmrp.summaries.summary import describe
 from pymc_vmrp.summaries.table import Table
@@ -44,6 +45,11 @@ def compare_plain(
     """The table of :meth:`pymc_vmrp.Effects.compare`."""
     check_choice("method", method, METHODS)
     check_probability("ci_prob", ci_prob)
+    if model.encoder.has_offset and treatment in model.encoder.columns_of(OFFSET):
+        raise DataError(
+            f"compare() leaves offsets as they are, but the model's offset reads the treatment "
+            f"{treatment!r}, so that it is part of these effects."
+        )
     family = plain_family(model.glmm.family)
     has_t = model.glmm.family.link == "identity"
     asked = Asked(tuple(contrasts), found.is_linear, family, has_t)
@@ -68,7 +74,7 @@ def _table(
         ours = _of_ours(found, k, ci_prob)
         width = (ours["upper"] - ours["lower"]).to_numpy()
         for method, estimates in by_method.items():
-            piece = pd.concat([found.labels(), _interval(estimates[k], ci_prob)], axis=1)
+            piece = pd.concat([_labels(found), _interval(estimates[k], ci_prob)], axis=1)
             piece["width_ratio"] = (piece["upper"] - piece["lower"]).to_numpy() / width
             pieces.append(piece.assign(**{METHOD: method, CONTRAST: contrast}))
         pieces.append(ours.assign(**{METHOD: HIERARCHICAL, CONTRAST: contrast}))
@@ -81,13 +87,19 @@ def _table(
     values = ["estimate", "se", *ENDS, "width_ratio", "note"]
     percent = f"{100 * ci_prob:.4g}"
     named = {"lower": f"ci{percent}_lb", "upper": f"ci{percent}_ub"}
-    index = [*found.groups.names, *several, METHOD]
-    return Table(full.set_index(index)[values].rename(columns=named))
+    index = [*range(len(found.groups.names)), *several, METHOD]
+    table = full.set_index(index)[values].rename(columns=named)
+    return Table(table.rename_axis(index=[*found.groups.names, *several, METHOD]))
+
+
+def _labels(found: Effects) -> pd.DataFrame:
+    """The groups, in columns of numbers: their names may be those of others."""
+    return found.labels().set_axis(range(len(found.groups.names)), axis=1)
 
 
 def _of_ours(found: Effects, k: int, ci_prob: float) -> pd.DataFrame:
     table = describe(found.values[k].T, ci_prob).set_axis(["estimate", "se", *ENDS], axis=1)
-    table = pd.concat([found.labels(), table], axis=1).assign(width_ratio=1.0)
+    table = pd.concat([_labels(found), table], axis=1).assign(width_ratio=1.0)
     table["note"] = np.where(found.lacking[k], "lacks an arm", "")
     return table
 
@@ -116,7 +128,7 @@ def _empty_crossings(groups: Groups) -> pd.DataFrame:
     lacking = [at for at in itertools.product(*map(range, groups.shape)) if at not in there]
     if not groups.names or not lacking:
         return pd.DataFrame()
-    columns = zip(groups.names, groups.levels, zip(*lacking, strict=True), strict=True)
-    return pd.DataFrame({name: [levels[i] for i in at] for name, levels, at in columns}).assign(
+    columns = enumerate(zip(groups.levels, zip(*lacking, strict=True), strict=True))
+    return pd.DataFrame({k: [levels[i] for i in at] for k, (levels, at) in columns}).assign(
         estimate=np.nan, se=np.nan, lower=np.nan, upper=np.nan, width_ratio=np.nan, note="no rows"
     )

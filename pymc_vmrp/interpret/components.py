@@ -11,7 +11,7 @@ import pandas as pd
 
 from pymc_vmrp.arguments import check_choice
 from pymc_vmrp.interpret.contrasts import Contrast
-from pymc_vmrp.interpret.result import CI_PROB, CONTRAST, EFFECT, Effects
+from pymc_vmrp.interpret.result import CI_PROB, CONTRAST, EFFECT, Effects, indexed
 from pymc_vmrp.results.idata import build_tree
 from pymc_vmrp.summaries.table import Table
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ATTRIBUTE, LEVEL, COMPONENT = "attribute", "level", "component"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class ComponentEffects:
     """Average marginal component effects; ``found["age"]`` is the :class:`Effects` of one.
 
@@ -54,24 +54,24 @@ class ComponentEffects:
             :meth:`Effects.table`, with ``base`` in place of the rows of each arm, and ``n``, the
             rows that show the level.
         """
-        pieces = []
+        pieces, labels = [], []
         for name, found in self.effects.items():
             size = found.groups.size
             piece = found.table(ci_prob).reset_index(drop=True)
             piece = piece.drop(columns=[f"n[{arm}]" for arm in found.arms.columns])
             chosen = self.contrasts[name]
-            labels = pd.concat([found.labels()] * len(chosen), ignore_index=True)
-            labels.insert(0, LEVEL, [c.high for c in chosen for _ in range(size)])
-            labels.insert(0, ATTRIBUTE, name)
+            group = pd.concat([found.labels()] * len(chosen), ignore_index=True)
+            group.insert(0, LEVEL, [c.high for c in chosen for _ in range(size)])
+            group.insert(0, ATTRIBUTE, name)
+            labels.append(group)
             at = len(piece.columns) - 1
             if len(found.arms.columns):
                 rows = np.concatenate([found.arms[c.high].to_numpy() for c in chosen])
                 piece.insert(at, "n", rows)
             piece.insert(at, "base", [c.low for c in chosen for _ in range(size)])
-            pieces.append(pd.concat([labels, piece], axis=1))
-        names = next(iter(self.effects.values())).groups.names
-        full = pd.concat(pieces, ignore_index=True)
-        return Table(full.set_index([ATTRIBUTE, LEVEL, *names]))
+            pieces.append(piece)
+        full, groups = (pd.concat(one, ignore_index=True) for one in (pieces, labels))
+        return Table(indexed(full, groups))
 
     @property
     def draws(self) -> xr.DataTree:

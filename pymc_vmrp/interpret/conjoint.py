@@ -140,15 +140,18 @@ def amce(
 def _estimate(
     question: Question, sample: Sample, by: list[str], others: Distribution
 ) -> Effects:  # fmt: skip
-    if not others:
-        return estimate(question, sample, by)
-    base = question.contrasts[0].low
-    spread = spread_over(sample, with_value(sample.frame, question.treatment, base), others)
-    found = estimate(question, spread, by)
+    rows = sample
+    if others:
+        base = question.contrasts[0].low
+        rows = spread_over(sample, with_value(sample.frame, question.treatment, base), others)
+    found = estimate(question, rows, by)
     groups = group_cells(sample.frame, by)
     name, contrasts = question.treatment, question.contrasts
-    lacking = pooled_groups(question.model, name, contrasts, by, groups, sample)
-    return replace(found, arms=count_arms(sample, name, groups), lacking=lacking)
+    lacking = pooled_groups(
+        question.model, name, contrasts, by, groups, sample, as_levels=True
+    )  # fmt: skip
+    arms = count_arms(sample, name, groups, as_levels=True)
+    return replace(found, arms=arms, lacking=lacking)
 
 
 def spread_over(sample: Sample, frame: pd.DataFrame, others: Distribution) -> Sample:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pymc_vmrp.arrays import IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 
@@ -36,6 +37,11 @@ def arms_of(column: pd.Series) -> list[Any]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.remove_unused_categories().cat.categories.tolist()
     return sorted(column.unique().tolist())
+
+
+def arm_codes(column: pd.Series, arms: Sequence[Any]) -> IntArray:
+    """Position of each row's value among the arms; −1 for one that is none of them."""
+    return pd.Index(arms).get_indexer(np.asarray(column))
 
 
 def is_numeric(column: pd.Series) -> bool:
@@ -89,11 +95,17 @@ def find_contrasts(column: pd.Series, contrast: Any) -> tuple[Contrast, ...]:
             f"contrast= must be a pair of values of {name!r}, a list of pairs, 'pairwise' or "
             f"'slope', not {contrast!r}."
         )
-    return tuple(_contrast(*(_value(name, arms, numeric, v) for v in pair)) for pair in pairs)
+    valued = (tuple(_value(name, arms, numeric, v) for v in pair) for pair in pairs)
+    return tuple(_contrast(low, high) for low, high in dict.fromkeys(valued))
 
 
 def _contrast(low: Any, high: Any) -> Contrast:
-    return Contrast(f"{high} - {low}", low, high)
+    return Contrast(f"{_shown(high)} - {_shown(low)}", low, high)
+
+
+def _shown(arm: Any) -> str:
+    """An arm in the name of a contrast, which must not be that of another."""
+    return f"({arm})" if " - " in str(arm) else str(arm)
 
 
 def _pairs(contrast: Any) -> Sequence[tuple[Any, Any]] | None:
@@ -107,10 +119,11 @@ def _pairs(contrast: Any) -> Sequence[tuple[Any, Any]] | None:
 
 def _value(name: str, arms: Sequence[Any], numeric: bool, value: Any) -> Any:
     """A value that was asked for, as the column has it."""
-    if numeric and isinstance(value, int | float | np.number) and np.isfinite(value):
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if numeric and is_number and np.isfinite(value):
         return value
-    if value not in arms:
-        raise DataError(
-            f"contrast= has {value!r}, which is no arm of {name!r}: it has {abbreviate(arms)}."
-        )
-    return value
+    if value in arms:
+        return arms[arms.index(value)]
+    raise DataError(
+        f"contrast= has {value!r}, which is no arm of {name!r}: it has {abbreviate(arms)}."
+    )

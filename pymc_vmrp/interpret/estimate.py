@@ -22,9 +22,10 @@ from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.interpret.arms import count_arms, pooled_groups
+from pymc_vmrp.interpret.arms import count_arms, is_factor, pooled_groups
 from pymc_vmrp.interpret.comparators import compare_plain
 from pymc_vmrp.interpret.contrasts import Contrast, find_contrasts
+from pymc_vmrp.interpret.derivatives import half_steps, moving
 from pymc_vmrp.interpret.result import Effects, group_columns
 from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
 from pymc_vmrp.interpret.versions import (
@@ -32,10 +33,12 @@ from pymc_vmrp.interpret.versions import (
     make_versions,
     mean_designs,
     mean_responses,
+    shares_of,
     with_value,
 )
 from pymc_vmrp.mrp.groups import Groups, group_cells
 from pymc_vmrp.prediction.predict import rows_at_a_time
+from pymc_vmrp.prediction.rows import OFFSET
 from pymc_vmrp.read_model import ReadModel
 
 if TYPE_CHECKING:
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
 
 
 SCALES = ("response", "link")
-_STEP = 2.0**-10  # of a slope, in sds of its predictor
 _SAME = 1e-9  # effects closer than this part of their size are equal by construction
 
 
@@ -189,24 +191,37 @@ def read_sample(
 
 def estimate(question: Question, sample: Sample, by: Sequence[str]) -> Effects:
     """Effects by group, over the rows of a sample."""
+    versions = _frames(question, sample)
+    if not question.contrasts[0].is_slope:
+        return _estimate(question, sample, by, *versions)
+    model, name = question.model, question.treatment
+    with moving(model, sample.frame, versions[0], sample.what, name, "contrast='slope'"):
+        return _estimate(question, sample, by, *versions)
+
+
+def _estimate(
+    question: Question,
+    sample: Sample,
+    by: Sequence[str],
+    frames: list[pd.DataFrame],
+    pairs: list[tuple[int, int]],
+    step: FloatArray | float,
+) -> Effects:
     model, treatment = question.model, question.treatment
     groups = group_cells(sample.frame, by)
-    frames, steps = _frames(question, sample)
     versions = make_versions(
         model, frames, question.draws, sample.what,
         chunk_size=rows_at_a_time(len(question.draws)),
         sample_new_groups=question.sample_new_groups, random_seed=question.random_seed,
     )  # fmt: skip
-    parts = _parts(question, versions, sample, groups, steps)
+    shares = shares_of(sample.weights, groups.codes, groups.size) / step
+    parts = _parts(question, versions, shares, groups, pairs)
     if question.is_linear:
         values = sum(parts.values(), np.zeros(next(iter(parts.values())).shape))
     else:
-        means = mean_responses(
-            versions, sample.weights, groups.codes, groups.size, question.progressbar
-        )
-        values = np.stack(
-            [(means[high] - means[low]) / step for low, high, step in steps]
-        )  # fmt: skip
+        means = mean_responses(versions, shares, groups.codes, groups.size, question.progressbar)
+        values = np.stack([means[high] - means[low] for low, high in pairs])
+    as_levels = is_factor(model, sample.frame[treatment])
     counts = np.bincount(groups.codes, weights=sample.weights, minlength=groups.size)
     return Effects(
         treatment=treatment,
@@ -215,57 +230,55 @@ def estimate(question: Question, sample: Sample, by: Sequence[str]) -> Effects:
         groups=replace(groups, codes=np.arange(groups.size)),
         values=values,
         weights=counts,
-        arms=count_arms(sample, treatment, groups),
+        arms=count_arms(sample, treatment, groups, as_levels),
         parts=parts,
-        common=tuple(term.name for term in model.glmm.common.terms),
+        common=(*(term.name for term in model.glmm.common.terms), OFFSET),
         is_linear=question.is_linear,
         chains=question.chains,
-        lacking=pooled_groups(model, treatment, question.contrasts, by, groups, sample),
+        lacking=pooled_groups(model, treatment, question.contrasts, by, groups, sample, as_levels),
         again=partial(estimate_population, question),
     )
 
 
 def _frames(
     question: Question, sample: Sample
-) -> tuple[list[pd.DataFrame], list[tuple[int, int, float]]]:
-    """The frames to predict for; the places of low and high of each contrast, and their step."""
+) -> tuple[list[pd.DataFrame], list[tuple[int, int]], FloatArray | float]:
+    """The frames to predict for; the places of low and high of each contrast; rows' steps."""
     name, frame = question.treatment, sample.frame
+    if question.contrasts[0].is_slope:
+        x = frame[name].to_numpy(dtype=float)
+        mean = np.average(x, weights=sample.weights)
+        half = half_steps(x, float(np.sqrt(np.average((x - mean) ** 2, weights=sample.weights))))
+        low, high = x - half, x + half
+        moved = [with_value(frame, name, at) for at in (low, high)]
+        return moved, [(0, 1)], high - low
     frames: list[pd.DataFrame] = []
     places: dict[Any, int] = {}
-    steps = []
     for contrast in question.contrasts:
-        if contrast.is_slope:
-            x = frame[name].to_numpy(dtype=float)
-            mean = np.average(x, weights=sample.weights)
-            sd = float(np.sqrt(np.average((x - mean) ** 2, weights=sample.weights))) or 1.0
-            half = sd * _STEP
-            frames += [with_value(frame, name, x - half), with_value(frame, name, x + half)]
-            steps.append((len(frames) - 2, len(frames) - 1, 2 * half))
-            continue
         for value in (contrast.low, contrast.high):
             if value not in places:
                 places[value] = len(frames)
                 frames.append(with_value(frame, name, value))
-        steps.append((places[contrast.low], places[contrast.high], 1.0))
-    return frames, steps
+    return frames, [(places[one.low], places[one.high]) for one in question.contrasts], 1.0
 
 
 def _parts(
     question: Question,
     versions: Versions,
-    sample: Sample,
+    shares: FloatArray,
     groups: Groups,
-    steps: list[tuple[int, int, float]],
+    pairs: list[tuple[int, int]],
 ) -> dict[str, FloatArray]:
     """What each term adds to the effects on the linear predictor: (contrasts, groups, draws)."""
-    designs = mean_designs(
-        versions, sample.weights, groups.codes, groups.size, question.progressbar
-    )
+    rows = mean_designs(versions, shares, groups.codes, groups.size, question.progressbar)
     coefficients = versions.coefficients
-    shape = (len(steps), groups.size, versions.n_draws)
+    shape = (len(pairs), groups.size, versions.n_draws)
     parts: dict[str, FloatArray] = {}
-    for k, (low, high, step) in enumerate(steps):
-        change = (designs[high] - designs[low]) / step
+    for k, (low, high) in enumerate(pairs):
+        change = rows[high][0] - rows[low][0]
+        known = rows[high][1] - rows[low][1]
+        if known.any():
+            parts.setdefault(OFFSET, np.zeros(shape))[k] = known[:, None]
         change.eliminate_zeros()
         for t in np.unique(coefficients.owner[change.indices]):
             mine = np.flatnonzero(coefficients.owner == t)
@@ -351,6 +364,7 @@ def estimate_population(
 ) -> Effects:
     """The same effects over the cells of a population, whose treatment does not matter."""
     columns, treatment = group_columns(by), question.treatment
+    check_treatment(question.model, treatment, columns)
     if any(contrast.is_slope for contrast in question.contrasts):  # at each row's own value
         return estimate(
             question, given_sample(question.model, cells, weights, columns, what="cells"), columns,
@@ -360,5 +374,8 @@ def estimate_population(
     )
     frame = with_value(sample.frame, treatment, question.contrasts[0].low)
     found = estimate(question, replace(sample, frame=frame), columns)
-    pooled = pooled_groups(question.model, treatment, question.contrasts, columns, found.groups)
+    pooled = pooled_groups(
+        question.model, treatment, question.contrasts, columns, found.groups,
+        as_levels=is_factor(question.model, frame[treatment]),
+    )  # fmt: skip
     return replace(found, arms=found.arms.iloc[:, :0], lacking=pooled)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,17 @@ from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.interpret.contrasts import arms_of, is_numeric
 from pymc_vmrp.interpret.sample import Sample
+from pymc_vmrp.interpret.versions import holding
 
 Conditional = str | Sequence[str] | Mapping[str, Any] | None
+Levels = Callable[[str], Sequence[Any]]
 
 _POINTS = 50  # of a predictor that is a real number, as in Bambi
+
+
+def no_further(name: str) -> list[Any]:
+    """No values of a column are known beside those in the sample."""
+    return []
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,11 @@ class Grid:
 
 
 def make_grid(
-    sample: Sample, needed: Sequence[str], conditional: Conditional, focal: str | None
+    sample: Sample,
+    needed: Sequence[str],
+    conditional: Conditional,
+    focal: str | None,
+    levels: Levels = no_further,
 ) -> Grid:
     """The rows of a sample, or all combinations of the values of ``conditional``.
 
@@ -52,6 +63,8 @@ def make_grid(
         A mapping gives values; None takes the rows of the sample as they are.
     focal : str, optional
         A column that will be set.
+    levels : callable
+        Name of a column → values that the model knows beside those in the sample.
 
     Raises
     ------
@@ -60,7 +73,7 @@ def make_grid(
     """
     if conditional is None:
         return Grid(sample.frame, sample.weights)
-    values = _conditional_values(sample, needed, conditional, focal)
+    values = _conditional_values(sample, needed, conditional, focal, levels)
     for name in needed:
         if name not in values and name != focal:
             values[name] = pd.Series([_typical(sample, name)], dtype=sample.frame[name].dtype)
@@ -71,7 +84,11 @@ def make_grid(
 
 
 def _conditional_values(
-    sample: Sample, needed: Sequence[str], conditional: Conditional, focal: str | None
+    sample: Sample,
+    needed: Sequence[str],
+    conditional: Conditional,
+    focal: str | None,
+    levels: Levels,
 ) -> dict[str, pd.Series]:
     if isinstance(conditional, str):
         conditional = [conditional]
@@ -97,7 +114,7 @@ def _conditional_values(
         if name == focal:
             raise DataError(f"conditional= has {name!r} itself: leave it out.")
         column = sample.frame[name]
-        chosen = _spread(column) if values is None else _checked(column, values)
+        chosen = _spread(column) if values is None else _checked(column, values, levels)
         found[name] = pd.Series(chosen, dtype=_dtype_of(column, chosen))
     return found
 
@@ -109,19 +126,25 @@ def _spread(column: pd.Series) -> list[Any]:
     return arms_of(column)
 
 
-def _checked(column: pd.Series, values: Any) -> list[Any]:
+def _checked(
+    column: pd.Series, values: Any, levels: Levels, argument: str = "conditional"
+) -> list[Any]:
     name = str(column.name)
     chosen: list[Any] = list(values)
+    if not chosen:
+        raise DataError(f"{argument}= has no values of {name!r}.")
     if is_numeric(column):
         for value in chosen:
             if not isinstance(value, int | float | np.number) or not np.isfinite(value):
-                raise DataError(f"conditional= has {value!r} for {name!r}, which holds numbers.")
+                raise DataError(f"{argument}= has {value!r} for {name!r}, which holds numbers.")
         return chosen
     arms = arms_of(column)
+    if any(value not in arms for value in chosen):
+        arms += [value for value in levels(name) if value not in arms]
     for value in chosen:
         if value not in arms:
             raise DataError(
-                f"conditional= has {value!r} for {name!r}, which has no such level: it has "
+                f"{argument}= has {value!r} for {name!r}, which has no such level: it has "
                 f"{abbreviate(arms)}."
             )
     return chosen
@@ -132,7 +155,7 @@ def _dtype_of(column: pd.Series, values: Sequence[Any]) -> Any:
     whole = pd.api.types.is_integer_dtype(column)
     if whole and any(float(value) != int(value) for value in values):
         return float
-    return column.dtype
+    return holding(column.dtype, values)
 
 
 def _typical(sample: Sample, name: str) -> Any:
@@ -146,7 +169,7 @@ def _typical(sample: Sample, name: str) -> Any:
 
 
 def focal_values(
-    sample: Sample, contrast: Any, argument: str = "contrast"
+    sample: Sample, contrast: Any, argument: str = "contrast", levels: Levels = no_further
 ) -> tuple[str, list[Any]]:
     """The column that is compared, and its values.
 
@@ -167,7 +190,8 @@ def focal_values(
         )
     column = sample.frame[name]
     if values is not None:
-        return name, _checked(column, np.atleast_1d(np.asarray(values, dtype=object)))
+        given = np.atleast_1d(np.asarray(values, dtype=object))
+        return name, _checked(column, given, levels, argument)
     arms = arms_of(column)
     if not is_numeric(column) or len(arms) == 2:
         return name, arms

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +27,8 @@ from pymc_vmrp.arrays import FloatArray
 from pymc_vmrp.doors import read_model
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.glmm.draws import Draws
-from pymc_vmrp.interpret.contrasts import is_numeric
+from pymc_vmrp.interpret.contrasts import arms_of, is_numeric
+from pymc_vmrp.interpret.derivatives import half_steps, moving
 from pymc_vmrp.interpret.grid import Conditional, Grid, focal_values, make_grid
 from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
 from pymc_vmrp.interpret.versions import make_versions, shares_of, with_value
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
 ESTIMATE = "estimate"
 ROW_DIM = "__obs__"
 ALL = "all"
-_STEP = 2.0**-10  # of a derivative, in sds of its predictor
 _LONGEST_STEP = 1e6  # sds; beyond them x ± eps/2 has few digits of x
 
 Operation = Callable[..., FloatArray]
@@ -90,6 +91,12 @@ class _Asked:
     sample_new_groups: bool | None
     random_seed: Any
     progressbar: bool | None
+
+    def levels(self, name: str) -> list[Any]:
+        """Values of a column in the model's own data, where they are known."""
+        if self.read.make_predictors is None:
+            return []
+        return arms_of(self.read.make_predictors().frame[name])
 
 
 def predictions(
@@ -142,7 +149,7 @@ def predictions(
     """
     asked = _asked(model, idata, "predictions()", average_by, conditional, use_hdi, prob, data,
                    weights, sample_new_groups, random_seed, progressbar)  # fmt: skip
-    grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, None)
+    grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, None, asked.levels)
     return _interpret(asked, grid, [grid.frame], [(0, 0, "")], lambda y, _: y, None, {})
 
 
@@ -187,10 +194,10 @@ random_seed, progressbar
     asked = _asked(model, idata, "comparisons()", average_by, conditional, use_hdi, prob, data,
                    weights, sample_new_groups, random_seed, progressbar)  # fmt: skip
     operation, kind = _operation("comparison", comparison, COMPARISONS)
-    name, values = focal_values(asked.sample, contrast)
+    name, values = focal_values(asked.sample, contrast, levels=asked.levels)
     if len(values) < 2:
         raise DataError(f"contrast= needs at least two values of {name!r}, not {values}.")
-    grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, name)
+    grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, name, asked.levels)
     frames = [_at(asked.sample, grid, name, value) for value in values]
     pairs = [(i, j, f"{values[i]}_vs_{values[j]}") for i, j in combinations(range(len(values)), 2)]
     head = {"term": name, "estimate_type": kind}
@@ -226,7 +233,8 @@ random_seed, progressbar
         that is its mean (real numbers) or most frequent value, and, where ``conditional`` is None,
         each row's own value: Bambi takes the mean there, too.
     eps : float, optional
-        Distance of the two values; 2⁻⁹ sds of the predictor by default.
+        Distance of the two values; by default 2⁻⁹ sds of the predictor, and no more than 2⁻⁹ of
+        the value itself.
     slope : {"dydx", "eyex", "eydx", "dyex"} or callable
         "e" stands for a relative change: dy/dx, (dy/dx)(x/y), (dy/dx)/y, (dy/dx)x; or a function
         (derivative, x, y).
@@ -244,13 +252,15 @@ random_seed, progressbar
         raise DataError(
             f"wrt= must name a number, but {name!r} holds {column.dtype} values: use comparisons()."
         )
-    grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, name)
+    grid = make_grid(asked.sample, list(asked.read.encoder.needed), conditional, name, asked.levels)
     x = _points(asked, grid, name, wrt, values)
     spread = float(column.astype(float).std(ddof=0)) if len(column) > 1 else 0.0
     if eps is None:
-        eps = 2 * _STEP * (spread or 1.0)
-    check_positive("eps", eps, most=_LONGEST_STEP * (spread or 1.0))
-    low, high = x - eps / 2, x + eps / 2
+        half = half_steps(x, spread)
+    else:
+        check_positive("eps", eps, most=_LONGEST_STEP * (spread or 1.0))
+        half = np.full(len(x), eps / 2)
+    low, high = x - half, x + half
     frames = [_at(asked.sample, grid, name, v) for v in (low, high, x)]
     step = (high - low)[:, None]
 
@@ -260,7 +270,8 @@ random_seed, progressbar
     head = {"term": name, "estimate_type": kind}
     if np.ptp(x) == 0:
         head["value"] = x[0]
-    return _interpret(asked, grid, frames, None, derive, name, head)
+    with moving(asked.read, frames[2], frames[:2], asked.sample.what, name, "wrt="):
+        return _interpret(asked, grid, frames, None, derive, name, head)
 
 
 # --- what is asked for -------------------------------------------------------------------------
@@ -306,10 +317,27 @@ def _operation(argument: str, given: Any, known: Mapping[str, Operation]) -> tup
     if isinstance(given, str) and given in known:
         return known[given], given
     if callable(given):
-        return given, getattr(given, "__name__", type(given).__name__)
+        name = getattr(given, "__name__", type(given).__name__)
+        return partial(_called, given, name), name
     raise DataError(
         f"{argument}= must be one of {', '.join(map(repr, known))} or a function, not {given!r}."
     )
+
+
+def _called(function: Operation, name: str, *arrays: FloatArray) -> FloatArray:
+    """What a user's function makes of arrays, which it may not change."""
+    for one in arrays:
+        one.flags.writeable = False
+    try:
+        found = np.asarray(function(*arrays))
+    except Exception as error:
+        raise DataError(
+            f"The function {name!r} raised {type(error).__name__} ({error}) when called with "
+            f"{len(arrays)} arrays of shape {arrays[0].shape}."
+        ) from error
+    if found.dtype.kind not in "iufb":
+        raise DataError(f"The function {name!r} returned {found.dtype} values, not real numbers.")
+    return found
 
 
 def _at(sample: Sample, grid: Grid, name: str, value: Any) -> pd.DataFrame:
@@ -357,6 +385,14 @@ def _interpret(
     groups = _groups(asked, grid)
     size = len(grid.frame) if groups is None else groups.size
     names = [""] if pairs is None else [label for *_, label in pairs]
+    table = _cases(asked, grid, groups, focal)
+    shown = {*head, ESTIMATE} | ({"value"} if head else set())
+    clash = [name for name in table.columns if name in shown]
+    if clash:
+        raise DataError(
+            f"The model reads a column called {clash[0]!r}, which the table has for something else:"
+            " rename it in the data and in the formula, or average over it (average_by=)."
+        )
     flat = asked.draws.flat()
     _check_memory(size * len(names), len(flat))
     versions = make_versions(
@@ -380,7 +416,6 @@ def _interpret(
                 values[part, k] = found
             else:
                 values[:, k] += membership(shares[part], groups.codes[part], size) @ found
-    table = _cases(asked, grid, groups, focal)
     table = table.loc[table.index.repeat(len(names))].reset_index(drop=True)
     if names != [""]:
         head = {**head, "value": names * size}
@@ -450,13 +485,16 @@ def _result(asked: _Asked, table: pd.DataFrame, values: FloatArray) -> Interpret
     }
     estimate = xr.DataArray(laid, dims=("chain", "draw", ROW_DIM), coords=sample)
     columns: dict[str, Any] = {ESTIMATE: values.mean(axis=1)}
-    for prob in asked.prob:
-        low = round((1 - prob) / 2, 4)
+    tails = [(1 - prob) / 2 for prob in asked.prob]
+    short = {round(low, 4) for low in tails}  # as Bambi names them
+    digits = 4 if len(short - {0.0}) == len(set(tails)) else 12
+    for prob, low in zip(asked.prob, tails, strict=True):
         if asked.use_hdi:
             ends = az.hdi(estimate, prob=prob).transpose("ci_bound", ROW_DIM).to_numpy()
         else:
             ends = np.quantile(values, [low, 1 - low], axis=1)
-        columns[f"lower_{low * 100}%"], columns[f"upper_{(1 - low) * 100}%"] = ends
+        named = round(low, digits)
+        columns[f"lower_{named * 100}%"], columns[f"upper_{(1 - named) * 100}%"] = ends
     labels = {
         name: (ROW_DIM, _storable(column))
         for name, column in table.items()

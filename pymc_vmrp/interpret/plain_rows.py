@@ -11,7 +11,8 @@ import pandas as pd
 
 from pymc_vmrp.arrays import FloatArray, IntArray
 from pymc_vmrp.glmm.cells import collapse
-from pymc_vmrp.interpret.contrasts import Contrast, arms_of, is_numeric
+from pymc_vmrp.interpret.arms import is_factor
+from pymc_vmrp.interpret.contrasts import Contrast, arm_codes, arms_of
 from pymc_vmrp.interpret.regression import RegressionData
 from pymc_vmrp.interpret.sample import own_sample
 from pymc_vmrp.mrp.groups import Groups, group_cells
@@ -36,7 +37,7 @@ class TreatmentCoding:
         """The number, or the position of the arm, of each row."""
         if self.arms is None:
             return column.to_numpy(dtype=float)
-        return np.asarray(pd.Categorical(column, categories=self.arms).codes, dtype=float)
+        return arm_codes(column, self.arms).astype(float)
 
     def value(self, arm: Any) -> float:
         """Of one arm."""
@@ -115,7 +116,8 @@ def plain_rows(model: ReadModel, treatment: str, by: Sequence[str]) -> PlainRows
     row = model.make_predictors().row
     groups = group_cells(sample.frame, by)
     column = sample.frame[treatment]
-    coding = _coding(model, column)
+    arms = arms_of(column) if is_factor(model, column) else None
+    coding = TreatmentCoding(treatment, arms)
     data, which = _responses(model)
     covariates = _covariates(model, {treatment, *by})[which]
     group = groups.codes[row][which]
@@ -128,14 +130,6 @@ def plain_rows(model: ReadModel, treatment: str, by: Sequence[str]) -> PlainRows
     )
     rows = PlainRows(counted, group[first], groups, treated[first], coding, covariates[first])
     return rows.take(np.flatnonzero(counted.counts > 0))
-
-
-def _coding(model: ReadModel, column: pd.Series) -> TreatmentCoding:
-    """A number enters as it is, unless the model takes it for a factor with ``C()``."""
-    name = str(column.name)
-    terms = [term.name for term in model.glmm.common.terms]
-    as_factor = any(f"C({name}" in term for term in terms)
-    return TreatmentCoding(name, None if is_numeric(column) and not as_factor else arms_of(column))
 
 
 def _responses(model: ReadModel) -> tuple[RegressionData, IntArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,16 @@ import numpy as np
 import pandas as pd
 
 from pymc_vmrp.arguments import check_choice, check_probability
-from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
+from pymc_vmrp.arrays import BoolArray, FloatArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
-from pymc_vmrp.interpret.variation import finite_sd, level_means, pooled_sd, variance_shares
+from pymc_vmrp.interpret.variation import (
+    find_ranks,
+    finite_sd,
+    level_means,
+    pooled_sd,
+    variance_shares,
+)
 from pymc_vmrp.mrp.groups import Groups, by_columns
 from pymc_vmrp.results.idata import build_tree
 from pymc_vmrp.summaries.summary import describe
@@ -35,7 +41,7 @@ _TAKEN = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Effects:
     """Effects of a treatment by group.
 
@@ -78,8 +84,8 @@ class Effects:
     is_linear: bool
     chains: int
     lacking: tuple[BoolArray, ...]
-    again: Callable[..., Effects] = field(compare=False)
-    plain: Callable[..., pd.DataFrame] | None = field(default=None, compare=False)
+    again: Callable[..., Effects]
+    plain: Callable[..., pd.DataFrame] | None = None
 
     def __repr__(self) -> str:
         by = ", ".join(self.groups.names) or "nothing"
@@ -137,20 +143,17 @@ class Effects:
             row of one of the arms in this group, so that its effect is taken from the others.
         """
         check_probability("ci_prob", ci_prob)
-        pieces = []
+        pieces, labels = [], []
         for k, contrast in enumerate(self.contrasts):
             table = _described(self.values[k], ci_prob)
             table["p_positive"] = (self.values[k] > 0).mean(axis=1)
             for arm in self.arms.columns:
                 table[f"n[{arm}]"] = self.arms[arm].to_numpy()
             table["pooled"] = self.lacking[k]
-            table.insert(0, CONTRAST, contrast)
-            pieces.append(pd.concat([self.labels(), table], axis=1))
-        index = [*self.groups.names, *([CONTRAST] if len(self.contrasts) > 1 else [])]
-        full = pd.concat(pieces, ignore_index=True)
-        if len(self.contrasts) == 1:
-            full = full.drop(columns=CONTRAST)
-        return Table(full.set_index(index) if index else full)
+            pieces.append(table)
+            labels.append(self.labels().assign(**several(self.contrasts, contrast)))
+        full, groups = (pd.concat(one, ignore_index=True) for one in (pieces, labels))
+        return Table(indexed(full, groups))
 
     def average(
         self, weights: str | Mapping[Any, float] | None = None, ci_prob: float = CI_PROB
@@ -200,24 +203,27 @@ class Effects:
         values = self.values[self._at(contrast)]
         self._check_several("extremes()")
         order = np.argsort(values.mean(axis=1), kind="stable")
-        ranks = _ranks(values)
+        ranks = find_ranks(values)
         places = {"smallest": 0, "median": (len(order) - 1) // 2, "largest": len(order) - 1}
         chosen = [int(order[at]) for at in places.values()]
         table = _described(values[chosen], ci_prob)
-        at_place = [
-            (ranks[i] == at + 1).mean() for i, at in zip(chosen, places.values(), strict=True)
+        table["p"] = [
+            ((ranks.first[i] <= at + 1) & (at + 1 <= ranks.last[i])).mean()
+            for i, at in zip(chosen, places.values(), strict=True)
         ]
-        table["p"] = at_place
         labels = self.labels().iloc[chosen].reset_index(drop=True)
         full = pd.concat([pd.Series(list(places), name="which"), labels, table], axis=1)
         return Table(full.set_index("which"))
 
     def ranks(self, contrast: str | None = None, ci_prob: float = CI_PROB) -> pd.DataFrame:
-        """Ranks of the groups, 1 the smallest effect: mean, interval, P(smallest), P(largest)."""
-        ranks = _ranks(self.values[self._at(contrast)]).astype(float)
-        table = _described(ranks, ci_prob)
-        table["p_smallest"] = (ranks == 1).mean(axis=1)
-        table["p_largest"] = (ranks == len(ranks)).mean(axis=1)
+        """Ranks of the groups, 1 the smallest effect: mean, interval, P(smallest), P(largest).
+
+        Groups of equal effects share the mean of their ranks, and are all the smallest or largest.
+        """
+        ranks = find_ranks(self.values[self._at(contrast)])
+        table = _described((ranks.first + ranks.last) / 2, ci_prob)
+        table["p_smallest"] = (ranks.first == 1).mean(axis=1)
+        table["p_largest"] = (ranks.last == self.groups.size).mean(axis=1)
         return self._indexed(table)
 
     def contrast(
@@ -388,8 +394,7 @@ class Effects:
     # --- helpers --------------------------------------------------------------------------------
 
     def _indexed(self, table: pd.DataFrame) -> pd.DataFrame:
-        full = pd.concat([self.labels(), table], axis=1)
-        return Table(full.set_index(list(self.groups.names)) if self.groups.names else full)
+        return Table(indexed(table, self.labels()))
 
     def _at(self, contrast: str | None) -> int:
         if contrast is None:
@@ -432,6 +437,8 @@ class Effects:
     def _of(self, argument: str, group: Any) -> FloatArray:
         """Weights, of sum one, of the groups that a label, a tuple of labels or a dict names."""
         names = self.groups.names
+        if not names:
+            raise DataError("There is one group, of all rows: name columns in by=.")
         if not isinstance(group, Mapping):
             parts = group if isinstance(group, tuple) else (group,)
             if len(parts) != len(names):
@@ -449,6 +456,8 @@ class Effects:
                     f"{argument}= has {name!r}, which is no column of by= ({', '.join(names)})."
                 )
             levels = self.groups.levels[names.index(name)]
+            if level not in levels:
+                level = str(level)  # what results hold of dates, categories and nullable numbers
             if level not in levels:
                 raise DataError(
                     f"{argument}= has {level!r}, which is no level of {name!r}: it has "
@@ -473,18 +482,25 @@ def group_columns(by: str | Sequence[str] | None) -> list[str]:
     return columns
 
 
+def several(contrasts: Sequence[str], contrast: str) -> dict[str, str]:
+    """What an index says of a contrast: nothing where it is the only one."""
+    return {CONTRAST: contrast} if len(contrasts) > 1 else {}
+
+
+def indexed(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """A table by groups; names of groups may be those of columns of the table."""
+    if not labels.shape[1]:
+        return table
+    index = (
+        pd.Index(labels.iloc[:, 0]) if labels.shape[1] == 1 else pd.MultiIndex.from_frame(labels)
+    )
+    return table.set_axis(index, axis=0)
+
+
 def _described(values: FloatArray, ci_prob: float) -> pd.DataFrame:
     table = pd.DataFrame(describe(values.T, ci_prob))
     table.insert(1, "median", np.median(values, axis=1))
     return table
-
-
-def _ranks(values: FloatArray) -> IntArray:
-    """Rank of each group in each draw, 1 the smallest."""
-    order = np.argsort(values, axis=0, kind="stable")
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.arange(1, len(values) + 1)[:, None], axis=0)
-    return ranks
 
 
 def _shown(group: Any) -> str:

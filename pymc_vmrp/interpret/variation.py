@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from pymc_vmrp.arrays import FloatArray, IntArray
 
 REMAINDER = "remainder"
+_TIED = 1e-12  # effects closer than this part of the largest are equal
 
 
 def finite_sd(values: FloatArray, shares: FloatArray) -> FloatArray:
@@ -30,6 +32,29 @@ def level_means(
     totals = np.zeros((n_levels, values.shape[1]))
     np.add.at(totals, level, weights[:, None] * values)
     return np.asarray(totals / np.bincount(level, weights=weights, minlength=n_levels)[:, None])
+
+
+class Ranks(NamedTuple):
+    """The first and the last rank that each group has in each draw, 1 the smallest; by ties."""
+
+    first: IntArray
+    last: IntArray
+
+
+def find_ranks(values: FloatArray) -> Ranks:
+    """Ranks of groups, (groups, draws); those that differ by rounding alone are tied."""
+    order = np.argsort(values, axis=0, kind="stable")
+    laid = np.take_along_axis(values, order, axis=0)
+    place = np.arange(1, len(values) + 1)[:, None]
+    apart = np.diff(laid, axis=0) > _TIED * np.abs(values).max(axis=0)
+    ends = np.ones((1, values.shape[1]), dtype=bool)
+    starts, stops = np.concatenate([ends, apart]), np.concatenate([apart, ends])
+    first = np.maximum.accumulate(np.where(starts, place, 1), axis=0)
+    last = np.minimum.accumulate(np.where(stops, place, len(values))[::-1], axis=0)[::-1]
+    found = Ranks(np.empty_like(order), np.empty_like(order))
+    np.put_along_axis(found.first, order, first, axis=0)
+    np.put_along_axis(found.last, order, last, axis=0)
+    return found
 
 
 def variance_shares(
@@ -65,7 +90,8 @@ def variance_shares(
     factor = np.ones(values.shape[1])
     with np.errstate(invalid="ignore", divide="ignore"):
         if not is_linear:
-            factor = (shares @ (total * centred)) / (shares @ total**2)
+            size_of_total = shares @ total**2
+            factor = np.where(size_of_total > 0, shares @ (total * centred) / size_of_total, 0.0)
         found = {
             name: factor * (shares @ (part * centred)) / variance for name, part in moved.items()
         }

@@ -118,15 +118,24 @@ def with_value(frame: pd.DataFrame, column: str, value: Any) -> pd.DataFrame:
     if np.ndim(value) == 0:
         value = [value] * len(frame)
     if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
-        return frame.assign(**{column: pd.Series(value, index=frame.index, dtype=dtype)})
+        typed = pd.Series(value, index=frame.index, dtype=holding(dtype, value))
+        return frame.assign(**{column: typed})
     return frame.assign(**{column: np.asarray(value)})
 
 
+def holding(dtype: Any, values: Sequence[Any]) -> Any:
+    """A dtype with categories for values that it lacks; the dtype itself where it has none."""
+    if not isinstance(dtype, pd.CategoricalDtype):
+        return dtype
+    further = [value for value in dict.fromkeys(values) if value not in dtype.categories]
+    return pd.CategoricalDtype([*dtype.categories, *further], dtype.ordered) if further else dtype
+
+
 def mean_responses(
-    versions: Versions, weights: FloatArray, groups: IntArray, n_groups: int,
+    versions: Versions, shares: FloatArray, groups: IntArray, n_groups: int,
     progressbar: bool | None = None,
 ) -> list[FloatArray]:  # fmt: skip
-    """Weighted means of the response by group, for each version, shape (groups, draws) each.
+    """Weighted sums of the response by group, for each version, shape (groups, draws) each.
 
     Raises
     ------
@@ -134,7 +143,6 @@ def mean_responses(
         Where a mean response is not finite.
     """
     family = versions.model.glmm.family
-    shares = shares_of(weights, groups, n_groups)
     totals = [np.zeros((n_groups, versions.n_draws)) for _ in versions.rows]
     for part, chunks in versions.chunks(progressbar):
         for version, (chunk, total) in enumerate(zip(chunks, totals, strict=True)):
@@ -147,17 +155,20 @@ def mean_responses(
 
 
 def mean_designs(
-    versions: Versions, weights: FloatArray, groups: IntArray, n_groups: int,
+    versions: Versions, shares: FloatArray, groups: IntArray, n_groups: int,
     progressbar: bool | None = None,
-) -> list[csr_array]:  # fmt: skip
-    """Weighted mean design rows of the groups, for each version, shape (groups, p) each."""
+) -> list[tuple[csr_array, FloatArray]]:  # fmt: skip
+    """Weighted sums of design rows (groups, p), and of offsets (groups,), for each version."""
     p = len(versions.coefficients.values)
-    shares = shares_of(weights, groups, n_groups)
     totals = [csr_array((n_groups, p)) for _ in versions.rows]
+    offsets = [np.zeros(n_groups) for _ in versions.rows]
     for part, chunks in versions.chunks(progressbar):
         for version, chunk in enumerate(chunks):
             totals[version] += mean_design(chunk, p, shares[part], groups[part], n_groups)
-    return totals
+            if chunk.offset is not None:
+                known = shares[part] * chunk.offset
+                offsets[version] += np.bincount(groups[part], known, minlength=n_groups)
+    return list(zip(totals, offsets, strict=True))
 
 
 def shares_of(weights: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:

@@ -67,3 +67,4 @@ def test_labels_for_files():
 
 def test_abbreviate():
     assert abbreviate(range(7), 2) == "0, 1 and 5 more"
+    assert abbreviate(np.array([1.5, 2.0])) == "1.5, 2.0"

@@ -47,3 +47,14 @@ def test_columns_that_the_model_does_not_read(without):
     other = frame.assign(half=frame.index % 2)
     other = other[(other["half"] == 0) | (other["treat"] == 1)]
     assert pooled(vmrp.effects(model, idata, "treat", "half", other)) == {0: False, 1: True}
+
+
+def test_numbers_are_arms_where_the_formula_says_so():
+    frame = experiment(300).assign(dose=lambda d: d.index % 4)
+    frame = frame[(frame["region"] != "W") | (frame["dose"] != 3)]
+    for term, lacks in (("C(dose)", True), ("dose", False)):
+        model = vmrp.Model(f"normal ~ {term} + (1 + {term}|region)", frame, family="gaussian")
+        idata = model.fit(20, random_seed=1, hyperparameters="mean_field", tol=0.1)
+        found = vmrp.effects(model, idata, "dose", "region", contrast=(1, 3))
+        assert pooled(found) == {"E": False, "N": False, "S": False, "W": lacks}
+        assert ("n[3]" in found.table().columns) == lacks

@@ -12,6 +12,7 @@ import statsmodels.formula.api as smf
 from scipy import stats
 
 import pymc_vmrp as vmrp
+from tests.interpret.conftest import experiment
 
 BY = ["region", "party"]
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
@@ -228,6 +229,37 @@ def test_factors_of_numbers_are_arms():
     np.testing.assert_allclose(
         mine.xs("2.5 - 0.0", level="contrast"), means[2.5] - means[0], **CLOSE
     )
+
+
+def test_a_number_is_no_factor_because_of_another_whose_name_begins_alike():
+    frame = experiment()
+    frame["dose"] = np.random.default_rng(3).choice([1.0, 2.0, 4.0], len(frame))
+    frame["dose2"] = (frame["x"] > 0).astype(int)
+    found = []
+    for further in ("dose2", "C(dose2)"):
+        model = vmrp.Model(
+            f"normal ~ dose + {further} + (0 + dose|region)", frame, family="gaussian"
+        )
+        idata = model.fit(20, random_seed=1, hyperparameters="mean_field")
+        table = vmrp.effects(model, idata, "dose", "region", contrast=(1, 4)).compare()
+        found.append(table.drop("hierarchical", level="method")["estimate"])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["se", "lower", "upper", "width_ratio"])
+def test_groups_may_be_called_as_columns_of_the_table(name):
+    frame = experiment()
+    tables = []
+    for by in ("region", name):
+        model = vmrp.Model(
+            f"normal ~ treat + (1 + treat|{by})",
+            frame.rename(columns={"region": by}),
+            family="gaussian",
+        )
+        idata = model.fit(20, random_seed=1, hyperparameters="mean_field")
+        tables.append(vmrp.effects(model, idata, "treat", by).compare())
+    assert tables[1].index.names == [name, "method"]
+    pd.testing.assert_frame_equal(tables[0], tables[1], check_names=False)
 
 
 def test_slope_of_a_logit_is_that_of_small_steps():
@@ -459,3 +491,10 @@ def test_a_design_that_is_too_large_is_reported(linear, monkeypatch):
     assert picked(table, "crossed")["estimate"].isna().all()
     assert picked(table, "separate")["estimate"].notna().all()
     assert picked(table, "constant")["estimate"].notna().all()
+
+
+def test_an_offset_that_reads_the_treatment_has_no_plain_counterpart():
+    frame = rows_of()
+    found = effects_of("y ~ t + offset(0.5 * t) + (0 + t|a)", frame, "t", "a")
+    with pytest.raises(vmrp.DataError, match=r"offset .*reads the treatment 't'"):
+        found.compare()

@@ -10,6 +10,7 @@ import pytest
 from scipy.special import expit
 
 import pymc_vmrp as vmrp
+from tests.interpret.conftest import experiment
 
 FORMULA = "chosen ~ job * origin + age + (1 + job + origin|party)"
 ATTRIBUTES = ["job", "origin", "age"]
@@ -245,3 +246,33 @@ def test_a_level_that_a_group_never_had(frame):
     for data in (None, frame):
         table = vmrp.amce(model, idata, ["job"], by="party", data=data).table()
         assert table["pooled"].to_dict() == expected
+
+
+def test_levels_that_are_numbers_are_counted_and_flagged():
+    """Numbers count as levels: the table is that of the same attribute as text."""
+    frame = experiment()
+    frame = frame.assign(level=np.random.default_rng(4).integers(1, 5, len(frame)))
+    frame = frame[~((frame["region"] == "N") & (frame["level"] == 3))]
+    tables = []
+    for data in (frame, frame.assign(level=frame["level"].astype(str))):
+        model = vmrp.Model("normal ~ C(level) + (1 + C(level)|region)", data, family="gaussian")
+        idata = model.fit(30, random_seed=1, hyperparameters="mean_field")
+        tables.append(vmrp.amce(model, idata, "level", "region").table())
+    numbers, text = (table.reset_index() for table in tables)
+    for column in ("n", "pooled"):
+        assert numbers[column].tolist() == text[column].tolist()
+    assert numbers["pooled"].sum() == 1
+    assert numbers["n"].sum() == (frame["level"] > 1).sum()
+
+
+@pytest.mark.parametrize("name", ["base", "n"])
+def test_groups_may_be_called_as_columns_of_the_table(name):
+    frame = experiment()
+    tables = []
+    for by in ("region", name):
+        renamed = frame.rename(columns={"region": by})
+        model = vmrp.Model(f"normal ~ treat + (1 + treat|{by})", renamed, family="gaussian")
+        idata = model.fit(30, random_seed=1, hyperparameters="mean_field")
+        tables.append(vmrp.amce(model, idata, "treat", by).table())
+    assert tables[1].index.names == ["attribute", "level", name]
+    pd.testing.assert_frame_equal(tables[0], tables[1], check_names=False)

@@ -213,3 +213,112 @@ def test_the_effect_on_the_treated(binary, frame):
     ).summary
     np.testing.assert_allclose(found.table()["mean"], per_row["estimate"], rtol=1e-10)
     assert not found.table()["pooled"].any()  # the model saw both arms in every region
+
+
+@pytest.mark.parametrize(("response", "family"), [("normal", "gaussian"), ("count", "poisson")])
+def test_an_offset_that_reads_the_treatment_is_part_of_its_effect(frame, response, family):
+    plain = f"{response} ~ x + treat + (1 + treat|region)"
+    model = vmrp.Model(f"{plain} + offset(0.5 * treat)", frame, family=family)
+    idata = model.fit(50, random_seed=1, hyperparameters="mean_field")
+    posterior = idata["posterior"].to_dataset()
+    slope = posterior["treat"] + posterior["treat|region"] + 0.5
+    found = vmrp.effects(model, idata, "treat", "region", scale="link")
+    laid = found.draws["posterior"]["effect"]
+    np.testing.assert_allclose(laid, slope.transpose(*slope.dims), atol=1e-12)
+    average = found.average().loc["superpopulation", "mean"]
+    assert average == pytest.approx(float(posterior["treat"].mean()) + 0.5, abs=1e-12)
+    assert found.shares()["mean"].sum() == pytest.approx(1)
+    alone = vmrp.Model(f"{response} ~ x + (1|region) + offset(0.5 * treat)", frame, family=family)
+    fit = alone.fit(50, random_seed=1, hyperparameters="mean_field")
+    np.testing.assert_allclose(vmrp.effects(alone, fit, "treat", scale="link").values, 0.5)
+
+
+@pytest.fixture(scope="module")
+def doses():
+    """A dose whose values span eight powers of ten, and whose logarithm matters."""
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame(
+        {"dose": np.exp(4 * rng.normal(size=200)), "level": rng.integers(1, 5, 200)}
+    )
+    frame["normal"] = np.log(frame["dose"]) + frame["level"] + rng.normal(size=200)
+    model = vmrp.Model("normal ~ np.log(dose) + C(level)", frame, family="gaussian")
+    return frame, model, model.fit(50, random_seed=1, hyperparameters="mean_field")
+
+
+def test_slopes_where_a_predictor_bends_on_a_scale_of_its_own(doses):
+    frame, model, idata = doses
+    slope = idata["posterior"]["np.log(dose)"].to_numpy().ravel()
+    found = vmrp.effects(model, idata, "dose", contrast="slope").values[0, 0]
+    np.testing.assert_allclose(found, slope * (1 / frame["dose"]).mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("term", ["C(level)", "(1|level)"])
+def test_slopes_are_not_for_numbers_that_are_taken_for_groups(doses, term):
+    frame = doses[0]
+    model = vmrp.Model(f"normal ~ dose + {term}", frame, family="gaussian")
+    idata = model.fit(20, random_seed=1, hyperparameters="mean_field")
+    with pytest.raises(vmrp.DataError, match=r"'slope'.*'level'"):
+        vmrp.effects(model, idata, "level", contrast="slope", sample_new_groups=True)
+    with pytest.raises(vmrp.DataError, match=r"wrt=.*'level'"):
+        vmrp.slopes(model, idata, "level", average_by="all", sample_new_groups=True)
+
+
+def test_new_groups_are_refused_as_such_where_slopes_are_asked_for(binary, frame):
+    elsewhere = frame.assign(region="X")
+    with pytest.raises(vmrp.DataError, match=r"^data has levels that the model never saw"):
+        vmrp.effects(*binary, "x", data=elsewhere, contrast="slope", sample_new_groups=False)
+
+
+def test_slopes_at_the_end_of_a_functions_domain_are_refused_by_name(frame):
+    frame = frame.assign(dose=frame["treat"] * 2.0 + frame["treat"] * frame["x"].abs())
+    model = vmrp.Model("normal ~ np.sqrt(dose)", frame, family="gaussian")
+    idata = model.fit(20, random_seed=1, hyperparameters="mean_field")
+    with pytest.raises(vmrp.DataError, match=r"'slope'.*'dose'.*sqrt"):
+        vmrp.effects(model, idata, "dose", contrast="slope")
+
+
+def test_a_contrast_that_is_named_twice_counts_once(binary):
+    found = vmrp.effects(*binary, "treat", "region", contrast=[(0, 1), (0, 1)])
+    assert found.contrasts == ("1 - 0",)
+    same = vmrp.effects(*binary, "treat", "region", contrast=(False, True))
+    np.testing.assert_array_equal(same.values, found.values)
+
+
+def test_names_of_contrasts_are_their_own(frame):
+    """The arms "b", "a", "b - a" and "a - a" have two contrasts that would read "b - a - a"."""
+    arms = ["a", "b", "b - a", "a - a"]
+    frame = frame.assign(arm=np.random.default_rng(2).choice(arms, len(frame)))
+    model = vmrp.Model("binary ~ arm + (1|region)", frame)
+    idata = model.fit(20, random_seed=1, hyperparameters="mean_field")
+    found = vmrp.effects(model, idata, "arm", contrast="pairwise")
+    assert len(set(found.contrasts)) == 6
+
+
+def test_a_population_has_no_groups_by_treatment(binary, frame):
+    found = vmrp.effects(*binary, "treat", "region")
+    with pytest.raises(vmrp.DataError, match="'treat' itself"):
+        found.population(frame, None, by=["treat", "region"])
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_categories_of_given_rows_may_lack_the_arms_that_are_compared(frame, ordered):
+    arm = pd.Categorical(frame["party"], ["none", "left", "right"], ordered)
+    frame = frame.assign(arm=arm)
+    model = vmrp.Model("binary ~ x + arm + (1 + arm|region)", frame)
+    idata = model.fit(30, random_seed=1, hyperparameters="mean_field")
+    treated = frame[frame["arm"] == "left"]
+    cut = treated.assign(arm=treated["arm"].cat.remove_unused_categories())
+    pair = ("none", "right")
+    found = [vmrp.effects(model, idata, "arm", "region", f, contrast=pair) for f in (treated, cut)]
+    np.testing.assert_array_equal(found[0].values, found[1].values)
+    asked = {"arm": list(pair)}
+    tables = [
+        getattr(vmrp, name)(model, idata, asked, average_by=by, data=f).summary
+        for f in (treated, cut)
+        for name, by in [("comparisons", "region"), ("predictions", None)]
+    ]
+    np.testing.assert_allclose(tables[0]["estimate"], found[0].values[0].mean(axis=1), rtol=1e-10)
+    pd.testing.assert_frame_equal(tables[0], tables[2])
+    pd.testing.assert_frame_equal(tables[1], tables[3], check_dtype=False, check_categorical=False)
+    with pytest.raises(vmrp.DataError, match="contrast= has 'up' for 'arm'"):
+        vmrp.comparisons(model, idata, {"arm": ["none", "up"]}, data=cut)

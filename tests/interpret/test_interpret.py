@@ -148,3 +148,57 @@ def test_memory_is_refused_before_the_work(binary, monkeypatch):
     monkeypatch.setattr(choose, "physical_memory", lambda: 10_000)
     with pytest.raises(vmrp.DataError, match="average_by="):
         vmrp.predictions(*binary)
+
+
+def test_slopes_where_a_predictor_bends_on_a_scale_of_its_own():
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"dose": np.exp(2.5 * rng.normal(size=200))})
+    frame["y"] = np.log(frame["dose"]) + rng.normal(size=200)
+    model = vmrp.Model("y ~ np.log(dose)", frame, family="gaussian")
+    idata = model.fit(50, random_seed=1, hyperparameters="mean_field")
+    found = vmrp.slopes(model, idata, "dose").draws["posterior"]["estimate"]
+    slope = idata["posterior"]["np.log(dose)"].to_numpy()[..., None]
+    np.testing.assert_allclose(found, slope / frame["dose"].to_numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["term", "value", "estimate_type", "estimate"])
+def test_columns_called_as_those_of_tables_are_refused_where_both_are_shown(frame, name):
+    frame = frame.rename(columns={"region": name})
+    model = vmrp.Model(f"binary ~ treat + (1|{name}) + (1|party)", frame)
+    idata = model.fit(20, random_seed=1, hyperparameters="mean_field")
+    assert len(vmrp.comparisons(model, idata, "treat", average_by="party").summary) == 3
+    assert name == "estimate" or name in vmrp.predictions(model, idata, name).summary
+    with pytest.raises(vmrp.DataError, match=rf"called '{name}'.*rename"):
+        vmrp.comparisons(model, idata, "treat", average_by=name)
+
+
+def test_narrow_tails_are_not_rounded_away(binary):
+    wide = vmrp.predictions(*binary, average_by="all", use_hdi=False, prob=[0.99999, 0.99998])
+    draws = wide.draws["posterior"]["estimate"].to_numpy().ravel()
+    ends = [c for c in wide.summary if c.startswith("lower")]
+    assert len(ends) == 2
+    expected = np.quantile(draws, [0.000005, 0.00001])
+    np.testing.assert_allclose(wide.summary[ends].to_numpy()[0], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda reference: reference, "'<lambda>' raised TypeError.*positional"),
+        (lambda reference, contrast: "more", "'<lambda>' returned .*real numbers"),
+        (
+            lambda reference, contrast: contrast - 1j * reference,
+            "'<lambda>' returned .*real numbers",
+        ),
+        (lambda reference, contrast: reference[0], "element by element"),
+        (lambda reference, contrast: np.subtract(contrast, reference, out=contrast), "read-only"),
+    ],
+)
+def test_functions_that_compare_nothing_are_named(binary, function, message):
+    with pytest.raises(vmrp.DataError, match=message):
+        vmrp.comparisons(*binary, "treat", comparison=function, average_by="all")
+
+
+def test_no_values_to_vary_are_an_error(binary):
+    with pytest.raises(vmrp.DataError, match=r"conditional= has no values of 'x'"):
+        vmrp.predictions(*binary, {"x": []})

@@ -7,6 +7,7 @@ import pytest
 
 import pymc_vmrp as vmrp
 from pymc_vmrp.interpret.variation import variance_shares
+from tests.interpret.conftest import experiment
 
 BY = ["region", "party"]
 
@@ -78,6 +79,13 @@ def test_shares_of_uncorrelated_parts_are_their_variances():
     np.testing.assert_allclose(sum(curved.values()), 1)
 
 
+def test_where_no_term_varies_the_remainder_is_all():
+    values = np.random.default_rng(0).normal(size=(5, 7))
+    found = variance_shares(values, {"offset": np.full((5, 7), 0.5)}, np.full(5, 0.2), False)
+    assert list(found) == ["remainder"]
+    np.testing.assert_allclose(found["remainder"], 1)
+
+
 def test_moderators_have_a_row_for_each_level(found):
     table = found.moderators()
     assert table.loc["region"].index.tolist() == ["E", "N", "S", "W"]
@@ -96,7 +104,8 @@ def test_moderators_have_a_row_for_each_level(found):
         ),
         (lambda e: e.contrast({"age": 1}, {"region": "N"}), "'age'"),
         (lambda e: e.average({("N", "left"): -1}), "not negative"),
-        (lambda e: e.average({("N", "left"): "1"}), "weights are numbers"),
+        (lambda e: e.average({("N", "left"): "many"}), "'many' for .*numbers"),
+        (lambda e: e.average({("N", "left"): None}), "None for .*numbers"),
         (lambda e: e.average("rows"), "weights"),
         (lambda e: e.table(ci_prob=2), "ci_prob"),
         (lambda e: e.extremes(contrast="2 - 0"), "contrast"),
@@ -113,6 +122,8 @@ def test_it_prints_and_is_pickled(found):
     assert "12 groups by region, party" in repr(found)
     again = pickle.loads(pickle.dumps(found))
     np.testing.assert_array_equal(again.values, found.values)
+    assert {found: 1}[found] == 1
+    assert again != found  # no comparison of arrays of draws
 
 
 def test_one_group_has_nothing_to_compare(linear):
@@ -120,3 +131,42 @@ def test_one_group_has_nothing_to_compare(linear):
     for call in (whole.shares, whole.extremes, whole.moderators):
         with pytest.raises(vmrp.DataError, match="by="):
             call()
+    with pytest.raises(vmrp.DataError, match="one group"):
+        whole.contrast("N", "S")
+
+
+@pytest.mark.parametrize("dtype", ["int64", "Int64", "float64", "category", "datetime64[ns]"])
+def test_levels_are_named_as_the_data_have_them(binary, dtype):
+    frame = experiment()
+    codes = frame["party"].map({"left": 10, "right": 2, "none": 3})
+    frame["code"] = codes.astype(dtype)
+    values = [frame["code"][frame["party"] == party].iloc[0] for party in ("left", "right")]
+    found = vmrp.effects(*binary, "treat", ["code"], data=frame)
+    text = vmrp.effects(*binary, "treat", ["party"], data=frame)
+    expected = text.contrast("left", "right").to_numpy()
+    np.testing.assert_allclose(found.contrast(*values), expected, atol=1e-12)
+    average = found.average({values[0]: 1.0, values[1]: 3.0})
+    np.testing.assert_allclose(average, text.average({"left": 1, "right": 3}), atol=1e-12)
+
+
+def test_groups_of_equal_effects_share_their_rank():
+    """Effects vary by region alone: groups of one region are tied, whatever they are called."""
+    frame = experiment()
+    model = vmrp.Model(
+        "normal ~ treat + (1|region:party) + (0 + treat|region)", frame, family="gaussian"
+    )
+    idata = model.fit(100, random_seed=1, hyperparameters="mean_field")
+    effects = [vmrp.effects(model, idata, "treat", "region")]
+    for mark in ("{0}{1}", "{1}{0}"):
+        label = [mark.format(*pair) for pair in zip(frame["region"], frame["party"], strict=True)]
+        effects.append(vmrp.effects(model, idata, "treat", "group", data=frame.assign(group=label)))
+    alone, *split = (one.ranks() for one in effects)
+    for table in split:
+        for name, row in table.iterrows():
+            region = alone.loc[next(letter for letter in name if letter in "NSWE")]
+            assert row["p_smallest"] == pytest.approx(region["p_smallest"])
+            assert row["p_largest"] == pytest.approx(region["p_largest"])
+            assert row["mean"] == pytest.approx(3 * region["mean"] - 1)
+    ends = [one.extremes().loc[["smallest", "largest"], "p"] for one in effects]
+    for one in ends[1:]:
+        np.testing.assert_allclose(one, ends[0], atol=1e-12)

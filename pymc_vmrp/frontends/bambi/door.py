@@ -10,7 +10,7 @@ import numpy as np
 
 from pymc_vmrp.errors import VmrpError, warn
 from pymc_vmrp.frontends.bambi.draws import free_variables, group_specific_terms
-from pymc_vmrp.frontends.bambi.encoder import bambi_encoder
+from pymc_vmrp.frontends.bambi.encoder import bambi_encoder, rows_used
 from pymc_vmrp.frontends.bambi.read import BambiSpec, read_bambi
 from pymc_vmrp.frontends.few_levels import warn_of_few_levels
 from pymc_vmrp.read_model import Door, Predictors, ReadModel
@@ -56,7 +56,8 @@ def _read(model: Any) -> ReadModel:
 
 def _predictors(model: Any, spec: BambiSpec) -> Predictors:
     needed = list(bambi_encoder(model, spec).needed)
-    return Predictors(model.data[needed], np.arange(len(model.data)))
+    data = rows_used(model)[needed]
+    return Predictors(data, np.arange(len(data)))
 
 
 def _finish(model: Any, tree: xr.DataTree, options: Sequence[str]) -> None:

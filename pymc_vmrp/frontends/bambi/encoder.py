@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from formulae.model_description import model_description
 from formulae.terms.terms import Intercept
 from formulae.terms.variable import Variable
 
@@ -79,9 +80,9 @@ def bambi_encoder(model: Any, spec: BambiSpec) -> Encoder:
     for name, variables in read:
         for variable in sorted(set(variables) & set(model.data.columns)):
             used.setdefault(variable, f"the term {name!r}")
+    data = rows_used(model)
     frame = pd.DataFrame(
-        {name: tidy_column(model.data[name], "the model's data") for name in used},
-        index=model.data.index,
+        {name: tidy_column(data[name], "the model's data") for name in used}, index=data.index
     )
     return Encoder(
         terms=terms,
@@ -93,6 +94,15 @@ def bambi_encoder(model: Any, spec: BambiSpec) -> Encoder:
         kinds={name: kind_of(frame[name]) for name in used},
         offsets=offsets,
     )
+
+
+def rows_used(model: Any) -> pd.DataFrame:
+    """The rows of its data that a Bambi model is of: with ``dropna`` those that are complete."""
+    data: pd.DataFrame = model.data
+    if not model.dropna:
+        return data
+    names = model_description(model.formula.main).var_names & set(data.columns)
+    return data[data[sorted(names)].notna().all(axis=1)]
 
 
 def _blocks(bars: list[Any], groups: tuple[GroupEffects, ...], frame: pd.DataFrame) -> list[Block]:

@@ -63,3 +63,28 @@ def test_what_a_warm_start_is_not_for(model, asked):
         asked(warm_start=earlier, initvals={})
     with pytest.raises(vmrp.DataError, match="group 'posterior'"):
         asked(warm_start="yes")
+
+
+def test_rows_that_bambi_leaves_out_play_no_part():
+    """With ``dropna`` what follows a fit is that of the model of the complete rows."""
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"x": rng.normal(size=90), "t": rng.integers(0, 2, 90)})
+    data["g"] = np.tile(list("abc"), 30)
+    data["h"] = np.where(np.arange(90) < 30, "p", "q")
+    data["y"] = data["x"] + data["t"] + rng.normal(size=90)
+    data["other"] = np.nan  # of no concern
+    data.loc[::7, "x"] = np.nan
+    data.loc[5, "y"] = np.nan
+    data.loc[[8, 9], "g"] = None
+    whole = data[["x", "y", "g", "t"]].dropna().index
+    found = []
+    for rows, dropna in ((data, True), (data.loc[whole], False)):
+        model = bmb.Model("y ~ x + t + (1 + t|g)", rows, dropna=dropna)
+        idata = vmrp.fit(model, draws=20, random_seed=1, hyperparameters="mean_field")
+        new = vmrp.predict(model, idata, data=data.loc[whole[:5]], inplace=False)
+        effects = vmrp.effects(model, idata, "t", "g")
+        found.append((effects.values, effects.arms.to_numpy(), new["posterior"]["mu"].to_numpy()))
+        assert len(vmrp.comparisons(model, idata, "t").summary) == len(whole)
+        assert not effects.compare().isna()["estimate"].any()
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
