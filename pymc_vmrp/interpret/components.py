@@ -11,7 +11,7 @@ import pandas as pd
 
 from pymc_vmrp.arguments import check_choice
 from pymc_vmrp.interpret.contrasts import Contrast
-from pymc_vmrp.interpret.result import CI_PROB, CONTRAST, EFFECT, Effects, indexed
+from pymc_vmrp.interpret.result import CI_PROB, CONTRAST, EFFECT, Effects, as_counts, indexed
 from pymc_vmrp.results.idata import build_tree
 from pymc_vmrp.summaries.table import Table
 
@@ -66,7 +66,7 @@ class ComponentEffects:
             labels.append(group)
             at = len(piece.columns) - 1
             if len(found.arms.columns):
-                rows = np.concatenate([found.arms[c.high].to_numpy() for c in chosen])
+                rows = as_counts(np.concatenate([found.arms[c.high].to_numpy() for c in chosen]))
                 piece.insert(at, "n", rows)
             piece.insert(at, "base", [c.low for c in chosen for _ in range(size)])
             pieces.append(piece)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pymc_vmrp.arguments import check_choice, check_probability
-from pymc_vmrp.arrays import BoolArray, FloatArray
+from pymc_vmrp.arrays import BoolArray, FloatArray, IntArray
 from pymc_vmrp.errors import DataError
 from pymc_vmrp.frontends.checks import abbreviate
 from pymc_vmrp.interpret.variation import (
@@ -148,7 +148,7 @@ class Effects:
             table = _described(self.values[k], ci_prob)
             table["p_positive"] = (self.values[k] > 0).mean(axis=1)
             for arm in self.arms.columns:
-                table[f"n[{arm}]"] = self.arms[arm].to_numpy()
+                table[f"n[{arm}]"] = as_counts(self.arms[arm].to_numpy())
             table["pooled"] = self.lacking[k]
             pieces.append(table)
             labels.append(self.labels().assign(**several(self.contrasts, contrast)))
@@ -468,6 +468,12 @@ class Effects:
             raise DataError(f"{argument}= names {_shown(group)}, which no group has.")
         found = np.where(chosen, self.weights, 0.0)
         return np.asarray(found / found.sum())
+
+
+def as_counts(rows: FloatArray) -> FloatArray | IntArray:
+    """Whole numbers as such; sums of weights as they are."""
+    whole = rows.astype(np.int64)
+    return whole if (whole == rows).all() else rows
 
 
 def group_columns(by: str | Sequence[str] | None) -> list[str]:

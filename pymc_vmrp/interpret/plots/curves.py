@@ -10,7 +10,7 @@ from pymc_vmrp.interpret.plots.estimates import Estimates, choose_contrast
 from pymc_vmrp.text import printable
 
 if TYPE_CHECKING:
-    from pymc_vmrp.interpret.interpret import Interpretation
+    from pymc_vmrp.interpret.interpretation import Interpretation
 
 _HEAD = ("term", "estimate_type", "value", "estimate")
 

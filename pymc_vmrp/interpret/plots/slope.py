@@ -27,7 +27,7 @@ from pymc_vmrp.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pymc_vmrp.interpret.interpret import Interpretation
+    from pymc_vmrp.interpret.interpretation import Interpretation
     from pymc_vmrp.interpret.result import Effects
 
 _MOST_LINES = 8
