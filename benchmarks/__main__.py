@@ -320,7 +320,7 @@ def heterogeneous_effects_command(
     if quick:
         replications, designs, planted = min(replications, 2), designs[:1], min(planted, 1)
     simulated = Measured("heterogeneous_effects", ("n", "sd", "method", "inference"))
-    shares = Measured("planted_shares", ("design", "term"))
+    shares = Measured("planted_shares", ("design", "rows", "term"))
     responses = Measured("planted_responses", ("family",))
     seconds = Measured("effects_speed", ("case", "family"))
     every = (simulated, shares, responses, seconds)
@@ -329,8 +329,9 @@ def heterogeneous_effects_command(
             simulated.add(row)
         for name in plant or planted_effects.NAMES:
             if name in planted_effects.PLANTS:
-                for row in planted_effects.shares(name, planted, show):
-                    shares.add(row)
+                for size in planted_effects.SHARE_ROWS:
+                    for row in planted_effects.shares(name, size, planted, show):
+                        shares.add(row)
             else:
                 for row in planted_effects.responses(name, planted, show):
                     responses.add(row)

@@ -24,7 +24,8 @@ from pymc_vmrp.interpret.estimate import effects
 FloatArray = NDArray[np.float64]
 
 CI_PROB = 0.9
-SHARE_ROWS, SHARE_SD, SHARE_NOISE = 50, 0.5, 1.0  # rows of an arm in a group; sd of effects
+SHARE_ROWS = (20, 50)  # of an arm in a group
+SHARE_SD, SHARE_NOISE = 0.5, 1.0  # of effects over groups, of outcomes
 GROUPS, GROUP_ROWS = 30, 60
 
 
@@ -85,14 +86,14 @@ def planted_parts(
     return groups, parts
 
 
-def plant(design: Plant, seed: int) -> pd.DataFrame:
-    """Balanced data with these effects, around one half."""
+def plant(design: Plant, rows: int, seed: int) -> pd.DataFrame:
+    """Balanced data with these effects, around one half; so many rows of an arm in a group."""
     rng = np.random.default_rng(seed)
     groups, parts = planted_parts(design, rng)
     effect = 0.5 + np.sum(list(parts.values()), axis=0)
     base = rng.normal(0, 0.5, len(groups))
     arms = [groups.assign(treat=arm, y=base + arm * effect) for arm in (0, 1)]
-    data = pd.concat(arms * SHARE_ROWS, ignore_index=True)
+    data = pd.concat(arms * rows, ignore_index=True)
     return data.assign(y=data["y"] + rng.normal(0, SHARE_NOISE, len(data)))
 
 
@@ -110,15 +111,15 @@ def _part(term: str, groups: pd.DataFrame, rng: np.random.Generator) -> FloatArr
 
 
 def shares(
-    name: str, replications: int, show: Callable[[str], None] = print
-) -> Iterator[Row]:  # fmt: skip
+    name: str, rows: int, replications: int, show: Callable[[str], None] = print
+) -> Iterator[Row]:
     """Posterior means of the shares against the planted ones: rows so far, after every one."""
     design = PLANTS[name]
     by = list(design.levels)
     found: list[pd.DataFrame] = []
     for seed in range(replications):
-        show(f"shares, {name}: {seed + 1} of {replications}")
-        data = plant(design, seed)
+        show(f"shares, {name}, {rows} rows: {seed + 1} of {replications}")
+        data = plant(design, rows, seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PriorWarning)
             model = vmrp.Model(design.formula, data, family="gaussian")
@@ -133,6 +134,7 @@ def shares(
             ]
             yield {
                 "design": name,
+                "rows": rows,
                 "term": term,
                 "hyperparameters": idata["fit"].attrs["hyperparameters"],
                 "replications": len(means),

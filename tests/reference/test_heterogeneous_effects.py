@@ -80,7 +80,7 @@ def test_every_part_runs():
         heterogeneous_effects.OURS,
     ]
     assert rows[1]["rmse_effects"] < 1.2 * rows[0]["rmse_effects"]
-    shares = list(planted_effects.shares("a common moderator", 1, show=lambda _: None))
+    shares = list(planted_effects.shares("a common moderator", 20, 1, show=lambda _: None))
     assert {row["term"] for row in shares} == {"treat:x", "treat|g"}
     timed = list(effects_speed.measure(5000, 1, show=lambda _: None))
     assert {row["groups"] for row in timed} == {128, 180}
