@@ -347,8 +347,10 @@ def heterogeneous_effects_command(
 @app.command("alliances")
 def alliances_command(
     quick: Annotated[bool, typer.Option(help="The 32 conditions alone.")] = False,
-    gibbs: Annotated[bool, typer.Option("--gibbs", help="Compare with long Gibbs runs.")] = False,
-    draws: Annotated[int, typer.Option(help="Of each of two Gibbs chains.")] = 10_000,
+    mcmc: Annotated[
+        bool, typer.Option("--mcmc", help="Compare with long runs of Gibbs or NUTS.")
+    ] = False,
+    draws: Annotated[int, typer.Option(help="Of each of its two chains.")] = 10_000,
     study: Annotated[
         list[str] | None,
         typer.Option(help=f"One of {', '.join(alliances.STUDIES)}; may be repeated."),
@@ -362,7 +364,7 @@ def alliances_command(
     if unknown:
         raise typer.BadParameter(f"no study {sorted(unknown)[0]!r}.")
     summaries = Measured("alliances", ("study",))
-    compared = Measured("alliances_gibbs", ("study",))
+    compared = Measured("alliances_mcmc", ("study",))
     data, tables = alliances.load(shared), {}
     with _progress(summaries, compared) as show:
         for name in names:
@@ -372,10 +374,10 @@ def alliances_command(
             tables[f"alliances {name}"] = alliances.by_group(answer)
             if figures:
                 alliances.save_figures(name, answer, figures)
-            if gibbs:
-                row, table = alliances.against_gibbs(name, answer, draws, show=show)
+            if mcmc:
+                row, table = alliances.against_mcmc(name, answer, draws, show=show)
                 compared.add(row)
-                tables[f"alliances {name} gibbs"] = table
+                tables[f"alliances {name} mcmc"] = table
     for name, table in tables.items():
         _report(name.replace(",", "").replace(" ", "_"), table)
     for one in (summaries, compared):

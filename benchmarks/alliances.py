@@ -51,6 +51,7 @@ class Study:
     formula: str
     by: tuple[str, ...]
     priors: dict[str, Any] | None = None
+    mcmc: str = "gibbs"  # the exact method to compare with: Gibbs takes no LKJ priors
 
 
 # brms' defaults and the priors of the published code: LKJ(1), sds ~ |N(0, 1)|, slopes ~ N(0, .5)
@@ -70,6 +71,7 @@ STUDIES = {
         " + (1 + ally | white:male:hawk:intl)",
         DEMOGRAPHIC,
         _PUBLISHED,
+        "nuts",
     ),
 }  # fmt: skip
 
@@ -159,29 +161,30 @@ def summary(name: str, given: Answer) -> Row:
     return row
 
 
-def against_gibbs(
+def against_mcmc(
     name: str, given: Answer, draws: int, chains: int = 2,
     show: Callable[[str], None] = print,
 ) -> tuple[Row, pd.DataFrame]:  # fmt: skip
-    """A long Gibbs run of the same model: shifts in Gibbs sds, ratios of sds, by group."""
+    """A long run of Gibbs or NUTS of the same model: shifts in its sds, ratios of sds, by group."""
     import arviz as az
 
-    show(f"{name}: Gibbs, {chains} chains of {draws:,} draws")
-    gibbs = answer(
-        given.study, given.data, draws, inference_method="gibbs", chains=chains, cores=1,
+    show(f"{name}: {given.study.mcmc}, {chains} chains of {draws:,} draws")
+    exact = answer(
+        given.study, given.data, draws, inference_method=given.study.mcmc, chains=chains, cores=1,
         tune=max(100, draws // 10),
     )  # fmt: skip
-    ours, theirs = given.effects.values[0], gibbs.effects.values[0]
+    ours, theirs = given.effects.values[0], exact.effects.values[0]
     sd = theirs.std(axis=1)
     chained = theirs.reshape(len(theirs), chains, -1)
     ess = np.array([float(az.ess(x)) for x in chained])
     table = given.effects.labels().assign(
-        mean=ours.mean(axis=1), gibbs_mean=theirs.mean(axis=1), sd=ours.std(axis=1), gibbs_sd=sd,
+        mean=ours.mean(axis=1), mcmc_mean=theirs.mean(axis=1), sd=ours.std(axis=1), mcmc_sd=sd,
         shift=(ours.mean(axis=1) - theirs.mean(axis=1)) / sd, sd_ratio=ours.std(axis=1) / sd,
-        gibbs_ess=ess,
+        mcmc_ess=ess,
     )  # fmt: skip
     row = {
         "study": name,
+        "mcmc": given.study.mcmc,
         "hyperparameters": given.idata["fit"].attrs["hyperparameters"],
         "groups": len(table),
         "mean_shift": float(table["shift"].abs().mean()),
@@ -191,12 +194,12 @@ def against_gibbs(
         "smallest_sd_ratio": float(table["sd_ratio"].min()),
         "largest_sd_ratio": float(table["sd_ratio"].max()),
         "ratio_0.93_1.07": int(table["sd_ratio"].between(0.93, 1.07).sum()),
-        "gibbs_smallest_ess": float(ess.min()),
-        "gibbs_rhat": float(gibbs.idata.attrs["max_rhat"]),
+        "mcmc_smallest_ess": float(ess.min()),
+        "mcmc_rhat": float(exact.idata.attrs["max_rhat"]),
         "average": float(given.effects.average().loc["finite population", "mean"]),
-        "gibbs_average": float(gibbs.effects.average().loc["finite population", "mean"]),
-        "gibbs_sd_all_draws": float(gibbs.effects.spread().loc["all draws", "mean"]),
-        "gibbs_cpu_seconds": gibbs.cpu_seconds,
+        "mcmc_average": float(exact.effects.average().loc["finite population", "mean"]),
+        "mcmc_sd_all_draws": float(exact.effects.spread().loc["all draws", "mean"]),
+        "mcmc_cpu_seconds": exact.cpu_seconds,
     }
     return row, table
 
