@@ -10,7 +10,7 @@ import pandas as pd
 
 from pymc_vmrp.arrays import BoolArray
 from pymc_vmrp.interpret.contrasts import Contrast, arm_codes, arms_of, is_numeric
-from pymc_vmrp.interpret.sample import Sample, own_sample
+from pymc_vmrp.interpret.sample import Sample
 from pymc_vmrp.mrp.groups import Groups, group_cells
 from pymc_vmrp.read_model import ReadModel
 
@@ -39,27 +39,24 @@ def count_arms(
 
 
 def pooled_groups(
-    model: ReadModel,
+    seen: Sample | None,
     treatment: str,
     contrasts: Sequence[Contrast],
-    by: Sequence[str],
     groups: Groups,
-    sample: Sample | None = None,
     as_levels: bool = False,
+    sample: Sample | None = None,
 ) -> tuple[BoolArray, ...]:
     """For each contrast, the groups in which the model saw no row of one of its arms.
 
-    What a model takes from other groups depends on the rows that it was fitted to, whichever the
-    effects are averaged over. Where those lack the columns of ``by``, the rows of ``sample`` stand
-    in; without it no group is called pooled.
+    What a model takes from other groups depends on the rows that it was fitted to, ``seen``,
+    whichever the effects are averaged over. Where those lack the columns of the groups, the rows of
+    ``sample`` stand in; without it no group is called pooled.
     """
-    own = own_sample(model) if model.make_predictors is not None else None
-    if own is not None and set(by) <= set(own.frame.columns):
-        seen = group_cells(own.frame, by)
-        arms = count_arms(own, treatment, seen, as_levels)
-        place = {key: row for row, key in enumerate(_keys(seen))}
-        rows = [place.get(key, -1) for key in _keys(groups)]
-        arms = arms.reindex(rows, fill_value=0.0)
+    if seen is not None and set(groups.names) <= set(seen.frame.columns):
+        known = group_cells(seen.frame, groups.names)
+        arms = count_arms(seen, treatment, known, as_levels)
+        place = {key: row for row, key in enumerate(_keys(known))}
+        arms = arms.reindex([place.get(key, -1) for key in _keys(groups)], fill_value=0.0)
     elif sample is not None:
         arms = count_arms(sample, treatment, groups, as_levels)
     else:
@@ -70,8 +67,7 @@ def pooled_groups(
 def _keys(groups: Groups) -> list[tuple[object, ...]]:
     if not groups.names:
         return [()]
-    columns = zip(groups.levels, groups.position, strict=True)
-    return list(zip(*([levels[i] for i in at] for levels, at in columns), strict=True))
+    return list(groups.labels().itertuples(index=False, name=None))
 
 
 def _lacks(arms: pd.DataFrame, contrast: Contrast) -> BoolArray:

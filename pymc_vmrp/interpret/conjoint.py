@@ -28,7 +28,7 @@ from pymc_vmrp.interpret.estimate import (
     read_sample,
 )
 from pymc_vmrp.interpret.result import Effects, group_columns
-from pymc_vmrp.interpret.sample import Sample, own_sample
+from pymc_vmrp.interpret.sample import Sample, seen_sample
 from pymc_vmrp.interpret.versions import with_value
 from pymc_vmrp.mrp.groups import group_cells
 
@@ -115,7 +115,7 @@ def amce(
     for name in names:
         check_treatment(read, name, columns)
     sample = read_sample(read, data, weights, columns)
-    frame = (sample if data is not None else own_sample(read)).frame
+    frame, seen = sample.frame, sample if data is None else seen_sample(read)
     levels = {name: _levels(frame[name]) for name in names}
     given = _check_distribution(distribution, levels, columns)
     bases = _check_base(base, levels)
@@ -128,7 +128,17 @@ def amce(
         pairs = [(bases[name], level) for level in levels[name] if level != bases[name]]
         contrasts[name] = find_contrasts(frame[name], pairs)
         question = Question(
-            read, flat, chains, name, contrasts[name], scale, sample_new_groups, seed, progressbar
+            read,
+            flat,
+            chains,
+            name,
+            contrasts[name],
+            seen,
+            True,
+            scale,
+            sample_new_groups,
+            seed,
+            progressbar,
         )
         others = {k: v for k, v in given.items() if k != name}
         found[name] = _estimate(question, sample, columns, others)
@@ -140,18 +150,18 @@ def amce(
 def _estimate(
     question: Question, sample: Sample, by: list[str], others: Distribution
 ) -> Effects:  # fmt: skip
-    rows = sample
-    if others:
-        base = question.contrasts[0].low
-        rows = spread_over(sample, with_value(sample.frame, question.treatment, base), others)
-    found = estimate(question, rows, by)
-    groups = group_cells(sample.frame, by)
-    name, contrasts = question.treatment, question.contrasts
-    lacking = pooled_groups(
-        question.model, name, contrasts, by, groups, sample, as_levels=True
-    )  # fmt: skip
-    arms = count_arms(sample, name, groups, as_levels=True)
-    return replace(found, arms=arms, lacking=lacking)
+    if not others:
+        return estimate(question, sample, by)
+    name, base = question.treatment, question.contrasts[0].low
+    spread = spread_over(sample, with_value(sample.frame, name, base), others)
+    groups = group_cells(sample.frame, by)  # rows of arms are those of the sample
+    return replace(
+        estimate(question, spread, by),
+        arms=count_arms(sample, name, groups, question.as_levels),
+        lacking=pooled_groups(
+            question.seen, name, question.contrasts, groups, question.as_levels, sample
+        ),
+    )
 
 
 def spread_over(sample: Sample, frame: pd.DataFrame, others: Distribution) -> Sample:

@@ -27,7 +27,7 @@ from pymc_vmrp.interpret.comparators import compare_plain
 from pymc_vmrp.interpret.contrasts import Contrast, find_contrasts
 from pymc_vmrp.interpret.derivatives import half_steps, moving
 from pymc_vmrp.interpret.result import Effects, group_columns
-from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample
+from pymc_vmrp.interpret.sample import Sample, given_sample, own_sample, seen_sample
 from pymc_vmrp.interpret.versions import (
     Versions,
     make_versions,
@@ -61,6 +61,10 @@ class Question:
     chains : int
     treatment : str
     contrasts : tuple of Contrast
+    seen : Sample or None
+        The rows that the model was fitted to, where they are known.
+    as_levels : bool
+        Whether the treatment's values are arms, numbers included.
     scale : {"response", "link"}
     sample_new_groups : bool or None
     random_seed : int, Generator or None
@@ -72,6 +76,8 @@ class Question:
     chains: int
     treatment: str
     contrasts: tuple[Contrast, ...]
+    seen: Sample | None
+    as_levels: bool
     scale: str
     sample_new_groups: bool | None
     random_seed: int | np.random.Generator | None
@@ -156,11 +162,13 @@ def effects(
     sample = read_sample(read, data, weights, columns)
     # a contrast that is named may be asked of rows of one arm: the effect on the treated
     arms_of_data = data is not None and contrast is None
-    column = (sample if arms_of_data else own_sample(read)).frame[treatment]
+    seen = sample if data is None else seen_sample(read)
+    column = (sample if arms_of_data or seen is None else seen).frame[treatment]
     draws = read.reports.draws(idata)
     question = Question(
         read, draws.flat(), draws.coefficients.shape[0], treatment,
-        find_contrasts(column, contrast), scale, sample_new_groups, random_seed, progressbar,
+        find_contrasts(column, contrast), seen, is_factor(read, column), scale, sample_new_groups,
+        random_seed, progressbar,
     )  # fmt: skip
     found = estimate(question, sample, columns)
     if data is None or arms_of_data:
@@ -221,7 +229,6 @@ def _estimate(
     else:
         means = mean_responses(versions, shares, groups.codes, groups.size, question.progressbar)
         values = np.stack([means[high] - means[low] for low, high in pairs])
-    as_levels = is_factor(model, sample.frame[treatment])
     counts = np.bincount(groups.codes, weights=sample.weights, minlength=groups.size)
     return Effects(
         treatment=treatment,
@@ -230,12 +237,14 @@ def _estimate(
         groups=replace(groups, codes=np.arange(groups.size)),
         values=values,
         weights=counts,
-        arms=count_arms(sample, treatment, groups, as_levels),
+        arms=count_arms(sample, treatment, groups, question.as_levels),
         parts=parts,
         common=(*(term.name for term in model.glmm.common.terms), OFFSET),
         is_linear=question.is_linear,
         chains=question.chains,
-        lacking=pooled_groups(model, treatment, question.contrasts, by, groups, sample, as_levels),
+        lacking=pooled_groups(
+            question.seen, treatment, question.contrasts, groups, question.as_levels, sample
+        ),
         again=partial(estimate_population, question),
     )
 
@@ -375,7 +384,6 @@ def estimate_population(
     frame = with_value(sample.frame, treatment, question.contrasts[0].low)
     found = estimate(question, replace(sample, frame=frame), columns)
     pooled = pooled_groups(
-        question.model, treatment, question.contrasts, columns, found.groups,
-        as_levels=is_factor(question.model, frame[treatment]),
-    )  # fmt: skip
+        question.seen, treatment, question.contrasts, found.groups, question.as_levels
+    )
     return replace(found, arms=found.arms.iloc[:, :0], lacking=pooled)

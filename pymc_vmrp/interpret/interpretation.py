@@ -132,9 +132,7 @@ def _cases(asked: Asked, grid: Grid, groups: Groups | None, focal: str | None) -
     """The columns that say what each case is."""
     if groups is None:
         return grid.frame.drop(columns=[focal] if focal in grid.frame.columns else [])
-    labels = zip(groups.names, groups.levels, groups.position, strict=True)
-    columns = {name: [levels[i] for i in at] for name, levels, at in labels}
-    return pd.DataFrame(columns, index=pd.RangeIndex(groups.size))
+    return groups.labels()
 
 
 def _check_memory(cases: int, n_draws: int) -> None:

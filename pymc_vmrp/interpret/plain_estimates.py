@@ -179,7 +179,7 @@ def _estimate(
         notes.insert(0, "no residual degrees of freedom")
         se = np.nan
     elif se <= _EXACT * np.abs(rows.data.y[target]).max():
-        notes.insert(0, "answers of each arm agree")
+        notes.insert(0, "answers are fitted exactly")
     return Estimate(value, se, df, tuple(notes))
 
 

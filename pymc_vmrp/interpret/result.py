@@ -125,9 +125,7 @@ class Effects:
 
     def labels(self) -> pd.DataFrame:
         """The groups: one row each, with the columns of ``by``."""
-        groups = zip(self.groups.names, self.groups.levels, self.groups.position, strict=True)
-        columns = {name: [levels[i] for i in at] for name, levels, at in groups}
-        return pd.DataFrame(columns, index=range(self.groups.size))
+        return self.groups.labels()
 
     # --- tables ---------------------------------------------------------------------------------
 
@@ -369,8 +367,8 @@ class Effects:
             first is ``hierarchical``: these effects. ``estimate``, ``se``, an interval,
             ``width_ratio`` (its width over that of these effects), and ``note``: why there is no
             estimate (no rows of an arm; an empty group) or no standard error (a perfectly
-            separated arm, whose log odds are infinite; an arm of one row), or one of zero (all
-            answers of each arm agree), and which rank a design has where columns repeat others.
+            separated arm, whose log odds are infinite; an arm of one row), or one of zero (the
+            answers are fitted exactly), and which rank a design has where columns repeat others.
 
         Raises
         ------

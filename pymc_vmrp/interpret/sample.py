@@ -78,6 +78,11 @@ def own_sample(
     return Sample(own.frame, np.bincount(own.row, weights=counted), "the model's data")
 
 
+def seen_sample(model: ReadModel) -> Sample | None:
+    """The rows that a model was built from, where they are known."""
+    return None if model.make_predictors is None else own_sample(model)
+
+
 def given_sample(
     model: ReadModel,
     data: object,

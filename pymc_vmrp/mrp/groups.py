@@ -69,6 +69,12 @@ class Groups:
         parts = zip(self.names, self.levels, self.position, strict=True)
         return ", ".join(f"{name}={level[at[group]]}" for name, level, at in parts)
 
+    def labels(self) -> pd.DataFrame:
+        """The levels of each group: one row each, with the columns by which they are."""
+        parts = zip(self.names, self.levels, self.position, strict=True)
+        columns = {name: [levels[i] for i in at] for name, levels, at in parts}
+        return pd.DataFrame(columns, index=pd.RangeIndex(self.size))
+
     def lay_out(self, values: FloatArray) -> tuple[tuple[str, ...], FloatArray]:
         """Values of shape (groups, ...) as results hold them: dims, and the array.
 

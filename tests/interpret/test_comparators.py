@@ -382,7 +382,7 @@ def test_groups_whose_answers_agree(rows):
     table = effects_of("y ~ t + (1 + t|a)", pd.concat([frame[frame.a == 0], alike]), "t", "a")
     mine = picked(table.compare(), "separate")
     assert mine["estimate"][1] == pytest.approx(0, abs=1e-12)
-    expected = {2: "one row of an arm", 3: "one row of an arm", 5: "answers of each arm agree"}
+    expected = {2: "one row of an arm", 3: "one row of an arm", 5: "answers are fitted exactly"}
     assert mine["note"].tolist() == ["", expected[rows]]
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard
 
-import pandas as pd
-
+from pymc_vmrp.interpret.interpretation import ESTIMATE, Interpretation
 from pymc_vmrp.interpret.plots.estimates import Estimates, choose_contrast
 from pymc_vmrp.text import printable
 
-if TYPE_CHECKING:
-    from pymc_vmrp.interpret.interpretation import Interpretation
-
-_HEAD = ("term", "estimate_type", "value", "estimate")
+_HEAD = ("term", "estimate_type", "value")
 
 
 def is_interpretation(value: object) -> TypeGuard[Interpretation]:
     """Whether a value is what predictions(), comparisons() or slopes() returned."""
-    return isinstance(getattr(value, "summary", None), pd.DataFrame) and hasattr(value, "draws")
+    return isinstance(value, Interpretation)
 
 
 def read_interpretation(
@@ -33,15 +29,14 @@ def read_interpretation(
         chosen = choose_contrast(list(dict.fromkeys(values)), contrast)
         table = table[(values == chosen).to_numpy()].reset_index(drop=True)
         title = f"{title} ({printable(chosen)})"
-    low = next(name for name in table.columns if str(name).startswith("lower_"))
-    high = table.columns[table.columns.get_loc(low) + 1]
-    ends = [name for name in table.columns if str(name).startswith(("lower_", "upper_"))]
-    predictors = table.drop(columns=[*ends, *(name for name in _HEAD if name in table.columns)])
+    at = table.columns.get_loc(ESTIMATE)  # cases stand before it, ends of intervals after it
+    low, high = table.columns[at + 1 : at + 3]
+    predictors = table.iloc[:, :at].drop(columns=list(_HEAD), errors="ignore")
     varying = predictors.loc[:, predictors.nunique(dropna=False).to_numpy() > 1]
     percent = _percent(str(high)) - _percent(str(low))
     estimates = Estimates(
         groups=varying,
-        mean=table["estimate"].to_numpy(dtype=float),
+        mean=table[ESTIMATE].to_numpy(dtype=float),
         low=table[low].to_numpy(dtype=float),
         high=table[high].to_numpy(dtype=float),
         interval=f"{percent:.4g}% interval",

@@ -121,3 +121,14 @@ def test_an_interpretation_of_several_values(binary):
         vmrp.plot_effect_slope(found)
     axis = vmrp.plot_effect_slope(found, "treat", contrast="0_vs_2").axes[0]
     assert axis.get_ylabel() == "diff of x (0_vs_2)"
+
+
+def test_predictors_may_be_called_as_ends_of_intervals(frame):
+    renamed = frame.rename(columns={"x": "lower_x", "region": "upper_region"})
+    model = vmrp.Model("normal ~ lower_x * treat + (1 + treat|upper_region)", renamed,
+                       family="gaussian")  # fmt: skip
+    idata = model.fit(30, random_seed=1, hyperparameters="mean_field", tol=0.1)
+    grid = {"lower_x": [-1.0, 0.0, 2.0], "upper_region": ["N", "S"]}
+    found = vmrp.comparisons(model, idata, "treat", conditional=grid)
+    axis = vmrp.plot_effect_slope(found, x="lower_x").axes[0]
+    assert [line.get_label() for line in curves(axis)] == ["N", "S"]
